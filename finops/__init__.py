@@ -1,0 +1,1 @@
+"""Capstan's books: what was used, what it cost, whose it is."""

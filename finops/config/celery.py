@@ -1,0 +1,20 @@
+"""Celery's application and the schedule. Queues: ingest, control, alerts, routing."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finops.config.settings")
+
+app = Celery("capstan")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# name -> (task, seconds). Synchronised into django-celery-beat's tables when beat starts.
+app.conf.beat_schedule = {
+    "fold rollups": {"task": "ledger.fold_rollups", "schedule": 2.0, "options": {"queue": "control", "expires": 10}},
+    "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
+    "resume jobs": {"task": "ingest.resume_jobs", "schedule": 15.0, "options": {"queue": "control", "expires": 30}},
+}

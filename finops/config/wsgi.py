@@ -1,0 +1,11 @@
+"""The web process's entry: `granian --interface wsgi finops.config.wsgi:application`."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finops.config.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,74 @@
+"""What every connector emits: one call as received, normalised. No tables, no prices, no owners yet."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from finops.core.tokens import METERS
+
+# A count per meter, in the order of `core.tokens.METERS`.
+Counts = tuple[int, ...]
+NO_COUNTS: Final[Counts] = (0,) * len(METERS)
+
+
+class GivenCost(msgspec.Struct, frozen=True, gc=False):
+    """A cost the source itself states. `pico` is integer picodollars of `currency` (ISO 4217, upper case)."""
+
+    pico: int
+    currency: str
+
+
+class Dimensions(msgspec.Struct, frozen=True, gc=False):
+    """Owners a source names outright, by our slugs or ids as text; '' is "not said"."""
+
+    team: str = ""
+    person: str = ""
+    project: str = ""
+    agent: str = ""
+    customer: str = ""
+
+
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One call as a source tells it. Meters are disjoint; `occurred_at` is UTC; text is free of NUL.
+
+    A msgspec Struct rather than a dataclass: hundreds of thousands are made, hashed and thrown away a minute.
+    """
+
+    external_id: str
+    occurred_at: datetime
+    provider: str
+    model: str
+    counts: Counts
+    # The tier that served the call, never the one asked for: '', 'batch', 'priority', 'flex', …
+    service_tier: str = ""
+    region: str = ""
+    # Where an open model ran ('together', 'vllm.internal'); '' when the provider is the host.
+    host: str = ""
+    provider_account: str = ""
+    provider_request_id: str = ""
+    session: str = ""
+    task_type: str = ""
+    # Usage, Purchase, Credit, Adjustment, Tax (FOCUS ChargeCategory).
+    category: str = "Usage"
+    # billed, metered, reported, estimated: how sure this figure is money (see docs/architecture.md).
+    evidence: str = "metered"
+    dimensions: Dimensions = Dimensions()
+    # The virtual key's public prefix, when the call came in by one of ours.
+    key_prefix: str = ""
+    # (kind, value) pairs that may name a person: email, provider_user, key_alias, github.
+    identities: tuple[tuple[str, str], ...] = ()
+    # Sorted by key, so that the same tags in another order are the same event.
+    tags: tuple[tuple[str, str], ...] = ()
+    cost: GivenCost | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def content_hash(event: UsageEvent) -> bytes:
+    """16 bytes that are equal when two sightings of one external id say the same. Ours, stable: BLAKE2b of msgpack."""
+    return hashlib.blake2b(_encoder.encode(event), digest_size=16).digest()

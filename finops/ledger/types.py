@@ -1,0 +1,120 @@
+"""What crosses rooms about charges and spend: the names of dimensions, a question about spend, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from finops.core.periods import DayRange
+
+# Dimensions a question may group or filter by. Values are our 32-bit ids; 0 is "none". `provider`, `model` and the
+# other words are interned in `ledger_term`; the owners and the source are rows of their rooms. Ten tag slots belong
+# to the tag keys an organization promoted, and are asked for as `tag:<key>`.
+OWNERS: Final = ("team", "person", "project", "agent", "customer", "key", "source")
+WORDS: Final = (
+    "provider",
+    "model",
+    "service_tier",
+    "region",
+    "host",
+    "provider_account",
+    "task_type",
+    "category",
+    "evidence",
+    "state",
+)
+TAG_SLOTS: Final = tuple(f"tag{number}" for number in range(1, 11))
+DIMENSIONS: Final = OWNERS + WORDS + TAG_SLOTS
+
+# Values of the `state` dimension, as words.
+ATTRIBUTED: Final = "attributed"
+UNATTRIBUTED: Final = "unattributed"
+UNPRICED: Final = "unpriced"
+
+
+class Grain(StrEnum):
+    """How a trend is cut: no cut, UTC days, ISO weeks (Monday) or calendar months."""
+
+    TOTAL = "total"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class SpendQuestion:
+    """A question about spend. `filters` maps a dimension to the ids allowed; all must match.
+
+    `group_by` holds at most two dimensions. `limit` keeps the largest groups by reporting cost (None: all).
+    """
+
+    organization_id: int
+    period: DayRange
+    group_by: tuple[str, ...] = ()
+    filters: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    grain: Grain = Grain.TOTAL
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """One group of the answer, in one billing currency. `values` follows `group_by`; `bucket` is the grain's first day.
+
+    Costs are in `currency`, but `reporting_cost`, which is in the organization's reporting currency and alone may be
+    summed over rows of different currencies.
+    """
+
+    values: tuple[int, ...]
+    bucket: date | None
+    currency: str
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    list_cost: Decimal
+    contracted_cost: Decimal
+    effective_cost: Decimal
+    reporting_cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRow:
+    """One line of the ledger as a drill-down lists it. `dimensions` maps each dimension to its id (0: none)."""
+
+    id: UUID
+    occurred_at: datetime
+    booked_at: datetime
+    external_id: str
+    session: str
+    dimensions: Mapping[str, int]
+    counts: tuple[int, ...]
+    currency: str
+    list_cost: Decimal
+    contracted_cost: Decimal
+    effective_cost: Decimal
+    billed_cost: Decimal | None
+    reporting_cost: Decimal
+    reporting_currency: str
+    reverses: UUID | None
+    reason: str
+    price_id: int
+    contract_id: int
+    trace_id: int
+    fx_rate: Decimal
+    fx_date: date | None
+    provider_request_id: str
+    model_raw: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePage:
+    """Charges newest first, and the cursor of the next page ('' at the end)."""
+
+    rows: tuple[ChargeRow, ...]
+    next_cursor: str

@@ -1,0 +1,87 @@
+"""Where things stand on this machine: the data folder, the embedded servers' sockets, and the kept secret."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+
+
+def data_dir() -> Path:
+    """`CAPSTAN_DATA`, or a folder of this checkout's own: below /var/lib for root, below ~/.local/share for others.
+
+    Root's PostgreSQL must run as another user, who has to reach its files; /var/lib is open to all already, so no
+    folder above the data gets wider permissions.
+    """
+    named = os.environ.get("CAPSTAN_DATA", "").strip()
+    if named:
+        return Path(named).expanduser().resolve()
+    tag = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
+    base = Path("/var/lib") if os.geteuid() == 0 else Path.home() / ".local" / "share"
+    return base / "capstan" / tag
+
+
+def postgres_dir() -> Path:
+    return data_dir() / "pg"
+
+
+def valkey_dir() -> Path:
+    return data_dir() / "valkey"
+
+
+def valkey_socket() -> Path:
+    return valkey_dir() / "v.sock"
+
+
+def valkey_url() -> str:
+    return f"redis+socket://{valkey_socket()}"
+
+
+def kept_secret(name: str) -> str:
+    """A random secret made once and kept in the data folder, readable by its owner alone."""
+    path = data_dir() / name
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = secrets.token_urlsafe(48)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(made)
+    return made
+
+
+def database_settings(url: str) -> dict[str, Any]:
+    """Django's DATABASES entry for `postgresql://user:password@host:port/name?option=…`, or the embedded server's.
+
+    Raises ValueError when the URL is of another kind of database.
+    """
+    base: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_HEALTH_CHECKS": True,
+        "CONN_MAX_AGE": 60,
+        "ATOMIC_REQUESTS": False,
+    }
+    if not url:
+        return base | {"NAME": "capstan", "USER": "postgres", "HOST": str(postgres_dir())}
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ValueError(f"DATABASE_URL starts with {parts.scheme!r}; Capstan needs postgresql://user@host/name")
+    options = dict(parse_qsl(parts.query))
+    return base | {
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", "") or parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "OPTIONS": options,
+    }

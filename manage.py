@@ -1,0 +1,18 @@
+#!/usr/bin/env python
+"""Capstan's command line: `manage.py up`, `manage.py import_usage`, `manage.py bench` and Django's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finops.config.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
