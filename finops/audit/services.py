@@ -20,12 +20,16 @@ def record(
     subject_label: str = "",
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Append one row. `details` holds before and after, never a secret, a prompt or a key."""
+    """Append one row. `details` holds before and after, never a secret, a prompt or a key.
+
+    Nothing here may name a person: the trail cannot be rewritten when one is erased. A login is kept as `user:7`, and
+    whoever shows the trail looks its name up (`orgs.selectors.audit_names`).
+    """
     AuditEvent.objects.create(
         organization_id=organization_id,
         at=at,
         actor=by.reference,
-        actor_label=by.label[:200],
+        actor_label="" if by.reference.startswith("user:") else by.label[:200],
         verb=verb,
         subject_kind=subject_kind,
         subject_id=str(subject_id)[:80],

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from finops.core.periods import DayRange
+
+JsonObject = dict[str, Any]
+JsonList = list[Any]
 
 # Dimensions a question may group or filter by. Values are our 32-bit ids; 0 is "none". `provider`, `model` and the
 # other words are interned in `ledger_term`; the owners and the source are rows of their rooms. Ten tag slots belong
@@ -110,6 +113,8 @@ class ChargeRow:
     provider_request_id: str
     model_raw: str
     tags: Mapping[str, str]
+    origin_id: int
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +123,121 @@ class ChargePage:
 
     rows: tuple[ChargeRow, ...]
     next_cursor: str
+
+
+class Shape:
+    """What kind of call a charge is for, in words. One object per distinct kind in a batch; compared by identity."""
+
+    __slots__ = (
+        "category",
+        "evidence",
+        "host",
+        "model",
+        "model_raw",
+        "provider",
+        "provider_account",
+        "region",
+        "service_tier",
+        "source_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        source_id: int,
+        provider: str,
+        model: str,
+        model_raw: str,
+        service_tier: str,
+        region: str,
+        host: str,
+        provider_account: str,
+        category: str,
+        evidence: str,
+    ) -> None:
+        self.source_id = source_id
+        self.provider = provider
+        self.model = model
+        self.model_raw = model_raw
+        self.service_tier = service_tier
+        self.region = region
+        self.host = host
+        self.provider_account = provider_account
+        self.category = category
+        self.evidence = evidence
+
+
+class Ownership:
+    """Whose a charge is, why, and what the source said (`origin`). One object per distinct owner in a batch."""
+
+    __slots__ = ("attributed", "ids", "origin", "task_type", "trace")
+
+    def __init__(
+        self, *, ids: tuple[int, ...], task_type: str, attributed: bool, origin: JsonObject, trace: JsonList
+    ) -> None:
+        # team, person, project, agent, customer, key
+        self.ids = ids
+        self.task_type = task_type
+        self.attributed = attributed
+        self.origin = origin
+        self.trace = trace
+
+
+class Tagging:
+    """A call's tags, and the values of the promoted ones by slot (1-10). One object per distinct set in a batch."""
+
+    __slots__ = ("slots", "tags")
+
+    def __init__(self, *, tags: tuple[tuple[str, str], ...], slots: Mapping[int, str]) -> None:
+        self.tags = tags
+        self.slots = slots
+
+
+class Priced(NamedTuple):
+    """What a charge costs, in integer picodollars; `fx_rate` turned `currency` into `reporting_currency`."""
+
+    priced: bool
+    price_id: int
+    contract_id: int
+    currency: str
+    list_pico: int
+    contracted_pico: int
+    effective_pico: int
+    billed_pico: int | None
+    reporting_currency: str
+    reporting_pico: int
+    fx_rate: str
+    fx_date: date | None
+
+
+class Posting(NamedTuple):
+    """One charge to be posted. `(key_source_id, key)` claims it once: the source's own id, or a key of the house
+    under source 0. `request_key` is the provider's own request, or ''.
+    """
+
+    key_source_id: int
+    key: str
+    request_key: str
+    content_hash: bytes
+    external_id: str
+    occurred_at: datetime
+    session: str
+    provider_request_id: str
+    calls: int
+    counts: tuple[int, ...]
+    shape: Shape
+    ownership: Ownership
+    tagging: Tagging
+    priced: Priced
+    reason: str = ""
+    revision: int = 0
+
+
+class Posted(StrEnum):
+    """What became of a posting."""
+
+    CHARGED = "charged"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    REVISED = "revised"
+    SIGHTED = "sighted"

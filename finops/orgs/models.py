@@ -7,10 +7,34 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+
+# No cycle in the team tree, even by raw SQL or by two moves at once: the lock makes them one after the other.
+_NO_CYCLE = """
+IF NEW.parent_id IS NOT NULL THEN
+    PERFORM pg_advisory_xact_lock(hashtext('orgs_team'), NEW.organization_id);
+    IF EXISTS (
+        WITH RECURSIVE above(id, parent_id) AS (
+            SELECT t.id, t.parent_id FROM orgs_team t WHERE t.id = NEW.parent_id
+            UNION
+            SELECT t.id, t.parent_id FROM orgs_team t JOIN above ON t.id = above.parent_id
+        )
+        SELECT 1 FROM above WHERE above.id = NEW.id
+    ) THEN
+        RAISE EXCEPTION 'team % would be above itself', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+END IF;
+RETURN NEW;
+"""
+
+
+def never_deleted(name: str) -> pgtrigger.Protect:
+    """What owns spend is archived; the database refuses a DELETE."""
+    return pgtrigger.Protect(name=f"{name}_never_deleted", operation=pgtrigger.Delete)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -68,6 +92,7 @@ class Organization(models.Model):
             ),
             models.CheckConstraint(name="org_currency", condition=Q(reporting_currency__regex=r"^[A-Z]{3}$")),
         ]
+        triggers: ClassVar = [never_deleted("organization")]
 
     def __str__(self) -> str:
         return self.name
@@ -98,6 +123,15 @@ class Team(Owned):
             models.UniqueConstraint(fields=["organization", "slug"], name="team_slug_once"),
             models.CheckConstraint(name="team_not_its_own_parent", condition=~Q(parent=F("id"))),
         ]
+        triggers: ClassVar = [
+            never_deleted("team"),
+            pgtrigger.Trigger(
+                name="team_no_cycle",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("parent_id"),
+                func=_NO_CYCLE,
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -120,6 +154,7 @@ class Person(Owned):
                 fields=["organization", "user"], name="person_login_once", condition=Q(user__isnull=False)
             ),
         ]
+        triggers: ClassVar = [never_deleted("person")]
 
     def __str__(self) -> str:
         return self.name
@@ -161,6 +196,7 @@ class Project(Owned):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "slug"], name="project_slug_once")]
+        triggers: ClassVar = [never_deleted("project")]
 
     def __str__(self) -> str:
         return self.name
@@ -176,6 +212,7 @@ class Agent(Owned):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "slug"], name="agent_slug_once")]
+        triggers: ClassVar = [never_deleted("agent")]
 
     def __str__(self) -> str:
         return self.name
@@ -189,6 +226,7 @@ class Customer(Owned):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "slug"], name="customer_slug_once")]
+        triggers: ClassVar = [never_deleted("customer")]
 
     def __str__(self) -> str:
         return self.name
@@ -213,6 +251,9 @@ class VirtualKey(Owned):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        triggers: ClassVar = [never_deleted("key")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

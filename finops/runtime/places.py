@@ -5,9 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+# What sockaddr_un holds without its final zero byte: 108 bytes on Linux, 104 on macOS and the BSDs.
+SOCKET_PATH_MAX = 107 if sys.platform == "linux" else 103
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "v.sock"
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
@@ -26,8 +33,25 @@ def data_dir() -> Path:
     return base / "capstan" / tag
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the data folder: ours alone, save that root's servers, being other users, may pass through it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700)
+
+
+def run_dir() -> Path:
+    """The supervisor's own notes: its lock and the list of its children."""
+    return data_dir() / "run"
+
+
 def postgres_dir() -> Path:
+    """The embedded PostgreSQL's folder: its cluster, its log and, where the path is short enough, its socket."""
     return data_dir() / "pg"
+
+
+def postgres_socket_dir() -> Path:
+    return socket_dir(postgres_dir(), POSTGRES_SOCKET)
 
 
 def valkey_dir() -> Path:
@@ -35,7 +59,18 @@ def valkey_dir() -> Path:
 
 
 def valkey_socket() -> Path:
-    return valkey_dir() / "v.sock"
+    return socket_dir(valkey_dir(), VALKEY_SOCKET) / VALKEY_SOCKET
+
+
+def socket_dir(folder: Path, name: str) -> Path:
+    """The folder itself, or a short private one when a socket `name` in it would pass the kernel's limit.
+
+    The answer depends on the path alone, so that every process finds the same socket without asking.
+    """
+    if len(os.fsencode(folder / name)) <= SOCKET_PATH_MAX:
+        return folder
+    tag = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path("/tmp") / f"capstan-{os.geteuid()}-{tag}"  # noqa: S108 - made 0700 and its owner checked before use
 
 
 def valkey_url() -> str:
@@ -49,7 +84,7 @@ def kept_secret(name: str) -> str:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         pass
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     made = secrets.token_urlsafe(48)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -72,7 +107,7 @@ def database_settings(url: str) -> dict[str, Any]:
         "ATOMIC_REQUESTS": False,
     }
     if not url:
-        return base | {"NAME": "capstan", "USER": "postgres", "HOST": str(postgres_dir())}
+        return base | {"NAME": "capstan", "USER": "postgres", "HOST": str(postgres_socket_dir())}
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError(f"DATABASE_URL starts with {parts.scheme!r}; Capstan needs postgresql://user@host/name")

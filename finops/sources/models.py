@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from finops.orgs.models import Owned
+from finops.orgs.models import Owned, never_deleted
 
 
 class Source(Owned):
@@ -27,6 +27,7 @@ class Source(Owned):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "slug"], name="source_slug_once")]
+        triggers: ClassVar = [never_deleted("source")]
 
     def __str__(self) -> str:
         return self.name

@@ -1,0 +1,1 @@
+"""Benchmarks: one file each, run by `manage.py bench NAME --json`, printing one JSON object as the last line."""

@@ -1,0 +1,86 @@
+"""The navigation, by people's jobs: understand spend, put right what is wrong, set things up. Shown by permission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.urls import reverse
+
+from finops.orgs.rules import Caller, Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line. `key` is what a page calls itself, `url` a name of `dashboards.urls`, `hint` its keyboard letter."""
+
+    key: str
+    label: str
+    icon: str
+    permission: Permission
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    icon: str
+    href: str
+    current: bool
+    hint: str
+
+
+GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
+    (
+        "Understand",
+        (
+            Entry("overview", "Overview", "overview", Permission.SPEND_READ, "o"),
+            Entry("spend", "Spend", "spend", Permission.SPEND_READ, "s"),
+            Entry("charges", "Charges", "charges", Permission.CHARGES_READ, "c"),
+        ),
+    ),
+    (
+        "Put right",
+        (
+            Entry("unpriced", "Unpriced", "unpriced", Permission.PRICING_MANAGE, "u"),
+            Entry("rules", "Attribution", "rules", Permission.ATTRIBUTION_MANAGE, "a"),
+            Entry("sources", "Sources and quarantine", "sources", Permission.QUARANTINE_MANAGE, "q"),
+        ),
+    ),
+    (
+        "Set up",
+        (
+            Entry("prices", "Prices", "prices", Permission.PRICING_READ, "p"),
+            Entry("people", "People and teams", "people", Permission.PEOPLE_READ, "t"),
+            Entry("keys", "Keys", "keys", Permission.KEYS_MANAGE, "k"),
+            Entry("settings", "Settings", "settings", Permission.ORG_READ),
+        ),
+    ),
+    (
+        "Watch",
+        (
+            Entry("jobs", "Jobs", "jobs", Permission.JOBS_RUN, "j"),
+            Entry("audit", "Audit trail", "audit", Permission.AUDIT_READ),
+        ),
+    ),
+)
+
+
+def links(caller: Caller, current: str) -> list[tuple[str, list[Link]]]:
+    """Groups with the entries this caller may open; a group with none is left out."""
+    found = []
+    for title, entries in GROUPS:
+        allowed = [
+            Link(
+                entry.label,
+                entry.icon,
+                reverse(f"dashboards:{entry.key}", kwargs={"organization": caller.organization_slug}),
+                entry.key == current,
+                entry.hint,
+            )
+            for entry in entries
+            if caller.can(entry.permission)
+        ]
+        if allowed:
+            found.append((title, allowed))
+    return found

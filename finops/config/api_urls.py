@@ -1,0 +1,26 @@
+"""Everything below /api/: the schema, its browsable page, and each room's resources below v1/."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+from django.urls import include, path
+
+from finops.api.docs import ApiDocs, ApiSchema
+
+# The rooms that have resources, in the order the documentation lists them.
+_ROOMS: Final = ("orgs", "sources", "ingest", "ledger", "pricing", "attribution", "jobs")
+
+
+def _resources() -> list[Any]:
+    names = [f"finops.{room}.api_urls" for room in _ROOMS]
+    return [pattern for name in names if find_spec(name) for pattern in import_module(name).urlpatterns]
+
+
+urlpatterns = [
+    path("schema/", ApiSchema.as_view(), name="api_schema"),
+    path("docs/", ApiDocs.as_view(), name="api_docs"),
+    path("v1/", include(_resources())),
+]

@@ -1,0 +1,49 @@
+"""What could not be booked, kept whole."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from finops.orgs.models import Organization
+from finops.sources.models import Source
+
+
+class QuarantinedRecord(models.Model):
+    """One record with the reason it could not be booked. Nothing a source sent is lost."""
+
+    class State(models.TextChoices):
+        HELD = "held", "Held"
+        BOOKED = "booked", "Booked after replay"
+        DISCARDED = "discarded", "Discarded"
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    # BLAKE2b of the raw record: sending the same bad record again adds nothing.
+    digest = models.BinaryField(max_length=16)
+    external_id = models.CharField(max_length=300, blank=True)
+    # A stable code (`ingest.time_out_of_range`), the field's path, and a sentence.
+    code = models.CharField(max_length=80)
+    field = models.CharField(max_length=200, blank=True)
+    message = models.TextField(blank=True)
+    # As it came; bounded by the doors. Bytes, because it may be anything.
+    raw = models.BinaryField()
+    # Which parser reads it at replay: `capstan`, `cloudevents`, `file:<map>`.
+    parser = models.CharField(max_length=40)
+    received_at = models.DateTimeField()
+    state = models.CharField(max_length=9, choices=State, default=State.HELD)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-received_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "source", "digest"], name="quarantine_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "state", "-received_at", "-id"], name="quarantine_newest")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.external_id}"

@@ -1,0 +1,189 @@
+"""Prices and attributes a batch in memory, once per distinct value rather than once per event."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from finops.attribution import selectors as attribution
+from finops.attribution.rules import attribute
+from finops.connectors.types import UsageEvent, content_hash
+from finops.core.money import MAX_PICO, convert_pico
+from finops.ingest.rules import calls_of, request_key
+from finops.ingest.types import Problem
+from finops.ledger.types import Ownership, Posting, Priced, Shape, Tagging
+from finops.pricing import selectors as pricing
+from finops.pricing.rules import Found, Rated, rate
+
+_ONE = Decimal(1)
+
+
+class Corridor:
+    """One organization's prices and owners at one moment. Make one per batch; snapshots are cached below."""
+
+    def __init__(self, organization_id: int) -> None:
+        self.pricer = pricing.load_pricer(organization_id)
+        self.exchange = pricing.load_exchange(organization_id)
+        self.snapshot = attribution.load_snapshot(organization_id)
+        self._slots = dict(self.snapshot.tag_slots)
+        self._shapes: dict[tuple[Any, ...], tuple[Shape, Found]] = {}
+        self._owners: dict[tuple[Any, ...], Ownership] = {}
+        self._taggings: dict[tuple[tuple[str, str], ...], Tagging] = {}
+        self._rates: dict[tuple[str, date], Decimal | None] = {}
+
+    def posting(self, event: UsageEvent, source_id: int) -> Posting | Problem:
+        """The charge an event becomes, or why it cannot be booked yet."""
+        shape, found = self.shape(event, source_id)
+        priced = self.price(event, found)
+        if isinstance(priced, Problem):
+            return priced
+        return Posting(
+            source_id,
+            event.external_id,
+            request_key(shape.provider, event.provider_request_id),
+            content_hash(event),
+            event.external_id,
+            event.occurred_at,
+            event.session,
+            event.provider_request_id,
+            calls_of(event),
+            event.counts,
+            shape,
+            self.ownership(event, source_id),
+            self.tagging(event.tags),
+            priced,
+        )
+
+    def shape(self, event: UsageEvent, source_id: int) -> tuple[Shape, Found]:
+        day = event.occurred_at.date()
+        key = (
+            event.provider,
+            event.model,
+            event.service_tier,
+            event.host,
+            day,
+            source_id,
+            event.region,
+            event.provider_account,
+            event.category,
+            event.evidence,
+        )
+        known = self._shapes.get(key)
+        if known is None:
+            found = self.pricer.find(event.provider, event.model, event.service_tier, event.host, day)
+            shape = Shape(
+                source_id=source_id,
+                provider=found.provider,
+                model=found.model,
+                model_raw=event.model,
+                service_tier=event.service_tier,
+                region=event.region,
+                host=event.host,
+                provider_account=event.provider_account,
+                category=event.category,
+                evidence=event.evidence,
+            )
+            known = self._shapes[key] = (shape, found)
+        return known
+
+    def ownership(self, event: UsageEvent, source_id: int) -> Ownership:
+        key = (self.snapshot.memo_key(event, source_id), event.provider)
+        known = self._owners.get(key)
+        if known is None:
+            owner = attribute(self.snapshot, event, source_id)
+            known = self._owners[key] = Ownership(
+                ids=owner[:6],
+                task_type=owner.task_type,
+                attributed=owner.attributed,
+                origin=origin_of(event),
+                trace=[list(step) for step in owner.steps],
+            )
+        return known
+
+    def tagging(self, tags: tuple[tuple[str, str], ...]) -> Tagging:
+        known = self._taggings.get(tags)
+        if known is None:
+            slots = {self._slots[key]: value for key, value in tags if key in self._slots}
+            known = self._taggings[tags] = Tagging(tags=tags, slots=slots)
+        return known
+
+    def price(self, event: UsageEvent, found: Found) -> Priced | Problem:
+        """The costs of an event: computed from the price book, or stated by the source; and in reporting currency."""
+        rated = rate(found, event.counts, event.occurred_at)
+        billed: int | None = None
+        if event.cost is not None:
+            billed = event.cost.pico
+            rated = _stated(rated, billed, event.cost.currency)
+        day = event.occurred_at.date()
+        fx = self._fx(rated.currency, day)
+        if fx is None:
+            if rated.priced:
+                return Problem(
+                    "pricing.no_exchange_rate",
+                    "cost.currency",
+                    f"no rate from {rated.currency} to {self.exchange.reporting_currency} within ten days of {day}",
+                )
+            fx = _ONE
+        if max(abs(rated.list_pico), abs(rated.effective_pico)) > MAX_PICO:
+            return Problem("ingest.cost_out_of_range", "usage", "no single charge is this large")
+        same = rated.currency == self.exchange.reporting_currency
+        return Priced(
+            rated.priced,
+            rated.price_id,
+            rated.contract_id,
+            rated.currency,
+            rated.list_pico,
+            rated.contracted_pico,
+            rated.effective_pico,
+            billed,
+            self.exchange.reporting_currency,
+            rated.effective_pico if same else convert_pico(rated.effective_pico, fx),
+            str(fx),
+            None if same else day,
+        )
+
+    def _fx(self, currency: str, day: date) -> Decimal | None:
+        key = (currency, day)
+        if key not in self._rates:
+            self._rates[key] = self.exchange.rate(currency, day)
+        return self._rates[key]
+
+
+def _stated(rated: Rated, billed: int, currency: str) -> Rated:
+    """What the source says it cost is what it cost; the list price stays beside it where we know one."""
+    comparable = rated.priced and rated.currency == currency
+    return Rated(
+        True,
+        rated.price_id if comparable else 0,
+        rated.contract_id if comparable else 0,
+        currency,
+        rated.list_pico if comparable else billed,
+        billed,
+        billed,
+        "",
+    )
+
+
+def origin_of(event: UsageEvent) -> dict[str, Any]:
+    """What the source said of the owner and the provider, kept so that history can be attributed anew. '' left out."""
+    told = event.dimensions
+    dimensions = {
+        name: value
+        for name, value in (
+            ("team", told.team),
+            ("person", told.person),
+            ("project", told.project),
+            ("agent", told.agent),
+            ("customer", told.customer),
+        )
+        if value
+    }
+    said: dict[str, Any] = {
+        "dimensions": dimensions,
+        "identities": [list(identity) for identity in event.identities],
+        "key": event.key_prefix,
+        "provider": event.provider,
+        "task_type": event.task_type,
+    }
+    return {name: value for name, value in said.items() if value}

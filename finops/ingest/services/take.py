@@ -1,0 +1,115 @@
+"""Takes usage: one batch, one transaction, every record answered. The corridor of docs/architecture.md."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Q
+
+from finops.ingest.models import QuarantinedRecord
+from finops.ingest.rules import check
+from finops.ingest.services.corridor import Corridor
+from finops.ingest.types import Outcome, Problem, Received, Status
+from finops.ledger.services import Batch, post
+from finops.ledger.types import Posted, Posting
+from finops.sources.models import Source
+
+# Large enough to amortise a transaction, small enough that its locks and its memory are.
+BATCH_MOST: Final = 5_000
+_SEEN_EVERY: Final = timedelta(seconds=10)
+_CONFLICT: Final = Problem(
+    "ingest.conflict", "id", "this id was charged before with other content; send corrections under their own id"
+)
+
+
+def take(
+    *, organization_id: int, source_id: int, parser: str, received: Sequence[Received], at: datetime
+) -> list[Outcome]:
+    """Book records of one source; says what became of each, in order. Sending them again adds nothing.
+
+    `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine.
+    """
+    source = Source.objects.get(organization_id=organization_id, id=source_id)
+    outcomes: list[Outcome] = []
+    for start in range(0, len(received), BATCH_MOST):
+        part = received[start : start + BATCH_MOST]
+        for turn in _turns(part) if source.revises else [list(range(len(part)))]:
+            taken = _take_batch(source, parser, [part[n] for n in turn], at)
+            outcomes.extend(taken)
+    stale = Q(last_received_at__isnull=True) | Q(last_received_at__lt=at - _SEEN_EVERY)
+    Source.objects.filter(stale, id=source_id).update(last_received_at=at)
+    return outcomes
+
+
+def _turns(received: Sequence[Received]) -> list[list[int]]:
+    """Positions in runs without a repeated id, so that revisions of one id follow each other in their order."""
+    turns: list[list[int]] = [[]]
+    seen: set[str] = set()
+    for n, record in enumerate(received):
+        external_id = record.event.external_id if record.event else ""
+        if external_id and external_id in seen:
+            turns.append([])
+            seen = set()
+        seen.add(external_id)
+        turns[-1].append(n)
+    return turns
+
+
+def _take_batch(source: Source, parser: str, received: Sequence[Received], at: datetime) -> list[Outcome]:
+    corridor = Corridor(source.organization_id)
+    outcomes: list[Outcome | None] = [None] * len(received)
+    held: list[tuple[Received, Problem]] = []
+    postings: list[Posting] = []
+    places: list[int] = []
+    for n, record in enumerate(received):
+        event, problem = record.event, record.problem
+        if event is not None and problem is None:
+            problem = check(event, now=at)
+            if problem is None:
+                posting = corridor.posting(event, source.id)
+                if isinstance(posting, Posting):
+                    postings.append(posting)
+                    places.append(n)
+                    continue
+                problem = posting
+        problem = problem or Problem("ingest.unreadable", "", "the record could not be read")
+        held.append((record, problem))
+        outcomes[n] = Outcome(event.external_id if event else "", Status.QUARANTINED, problem)
+    batch = Batch(organization_id=source.organization_id, postings=postings)
+    with transaction.atomic():
+        posted = post(batch=batch, revises=source.revises, at=at)
+        hold(source=source, parser=parser, records=held, at=at)
+    for n, posting, became in zip(places, postings, posted, strict=True):
+        problem = _CONFLICT if became is Posted.CONFLICT else None
+        outcomes[n] = Outcome(posting.external_id, Status(became.value), problem)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def hold(
+    *, source: Source, parser: str, records: Sequence[tuple[Received, Problem]], at: datetime
+) -> None:
+    """Keep records that cannot be booked, whole, with their reason. The same record again adds nothing."""
+    if not records:
+        return
+    QuarantinedRecord.objects.bulk_create(
+        [
+            QuarantinedRecord(
+                organization_id=source.organization_id,
+                source=source,
+                digest=hashlib.blake2b(record.raw, digest_size=16).digest(),
+                external_id=record.event.external_id[:300] if record.event else "",
+                code=problem.code[:80],
+                field=problem.field[:200],
+                message=problem.message,
+                raw=record.raw,
+                parser=parser,
+                received_at=at,
+            )
+            for record, problem in records
+        ],
+        ignore_conflicts=True,
+    )

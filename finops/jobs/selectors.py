@@ -1,0 +1,34 @@
+"""Reads of long work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from finops.core.errors import NotFound
+from finops.jobs.models import Job
+from finops.jobs.services import STALE_AFTER
+
+
+def jobs(organization_id: int, *, kind: str = "", state: str = "") -> QuerySet[Job]:
+    """Newest first."""
+    rows = Job.objects.filter(organization_id=organization_id).order_by("-requested_at", "-id")
+    if kind:
+        rows = rows.filter(kind=kind)
+    return rows.filter(state=state) if state else rows
+
+
+def job(organization_id: int, job_id: int) -> Job:
+    """Raises NotFound."""
+    found = Job.objects.filter(organization_id=organization_id, id=job_id).first()
+    if found is None:
+        raise NotFound("There is no such job.")
+    return found
+
+
+def claimable(at: datetime, *, limit: int = 100) -> list[int]:
+    """Ids of jobs waiting for a worker, of all organizations, oldest first: the schedule hands them out again."""
+    silent = Q(state=Job.State.RUNNING) & (Q(beat_at__isnull=True) | Q(beat_at__lt=at - STALE_AFTER))
+    rows = Job.objects.filter(Q(state=Job.State.QUEUED) | silent).order_by("requested_at", "id")
+    return list(rows.values_list("id", flat=True)[:limit])

@@ -1,0 +1,55 @@
+"""Spend by session: a person's or agent's run of calls, with its sub-agents as rows of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from finops.core.periods import DayRange
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    session: str
+    currency: str
+    person_id: int
+    agent_id: int
+    project_id: int
+    first_at: datetime
+    last_at: datetime
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    list_cost: Decimal
+    contracted_cost: Decimal
+    effective_cost: Decimal
+    reporting_cost: Decimal
+
+
+_KEY = "session, currency, person_id, agent_id, project_id"
+
+
+def sessions(organization_id: int, period: DayRange, *, session: str = "", limit: int = 50) -> list[SessionRow]:
+    """Sessions whose last call fell in the period, dearest first; or the rows of one session."""
+    where, params = "organization_id = %s AND last_at >= %s AND last_at < %s", [organization_id, *period.instants()]
+    if session:
+        where += " AND session = %s"
+        params.append(session)
+    columns = (
+        "calls, input_tokens, cached_tokens, output_tokens, list_cost, contracted_cost, effective_cost, reporting_cost"
+    )
+    sums = ", ".join(f"sum({column.strip()})" for column in columns.split(","))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_KEY}, min(first_at), max(last_at), {sums} FROM ("
+            f" SELECT {_KEY}, first_at, last_at, {columns} FROM ledger_session WHERE {where}"
+            f" UNION ALL SELECT {_KEY}, first_at, last_at, {columns} FROM ledger_session_delta WHERE {where}) AS s"
+            f" GROUP BY {_KEY} HAVING sum(calls) <> 0 OR sum(reporting_cost) <> 0"
+            f" ORDER BY sum(reporting_cost) DESC, {_KEY} LIMIT %s",
+            [*params, *params, limit],
+        )
+        return [SessionRow(*row[:7], *map(int, row[7:11]), *row[11:]) for row in cursor.fetchall()]

@@ -1,0 +1,59 @@
+"""Months of charges: partitions are made ahead, and on demand for a month that usage arrives for late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Final
+
+from django.db import connection, transaction
+
+from finops.core.periods import day_start, next_month
+
+# Usage before this is a clock gone wrong, not history; no provider sold tokens.
+EARLIEST_MONTH: Final = date(2019, 1, 1)
+_LOCK: Final = 0x6C65_6467_6572_0001
+_made: set[date] = set()
+
+
+def ensure_months(months: Iterable[date]) -> int:
+    """Make the partitions of these months (first days) where they are missing; says how many were made."""
+    missing = sorted(set(months) - _made)
+    if not missing:
+        return 0
+    made = 0
+    for month in missing:
+        if month < EARLIEST_MONTH:
+            raise ValueError(f"no partition before {EARLIEST_MONTH}: {month}")
+        made += _ensure(month)
+        if not connection.in_atomic_block:
+            _made.add(month)
+    return made
+
+
+def _ensure(month: date) -> int:
+    name = f"ledger_charge_{month:%Y%m}"
+    start, end = day_start(month), day_start(next_month(month))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone() == (True,):
+            return 0
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone() == (True,):
+            return 0
+        cursor.execute(
+            f"CREATE TABLE {name} PARTITION OF ledger_charge FOR VALUES FROM ('{start.isoformat()}')"
+            f" TO ('{end.isoformat()}')"
+        )
+    return 1
+
+
+def months_ahead(at: datetime, count: int = 3) -> list[date]:
+    """This month and the next `count`."""
+    month = at.astimezone(UTC).date().replace(day=1)
+    found = [month]
+    for _ in range(count):
+        month = next_month(month)
+        found.append(month)
+    return found

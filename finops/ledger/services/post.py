@@ -1,0 +1,229 @@
+"""Posts charges: claims their keys, copies the new ones, appends what they add to the rollups. All or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from finops.core.ids import uuid7_batch
+from finops.core.money import from_pico
+from finops.core.periods import month_start
+from finops.ledger.services import partitions, rows
+from finops.ledger.services.reverse import reverse_in_transaction
+from finops.ledger.types import Posted, Posting
+
+_CLAIM_TABLE: Final = """
+CREATE TEMPORARY TABLE IF NOT EXISTS ledger_claim (
+    n int, source_id int, external_id text COLLATE "C", content_hash bytea, charge_id uuid, occurred_at timestamptz
+) ON COMMIT DELETE ROWS
+"""
+# Sorted, so that two batches with keys in common wait for each other instead of deadlocking.
+_CLAIM: Final = """
+INSERT INTO ledger_charge_key (organization_id, source_id, external_id, content_hash, charge_id, occurred_at)
+SELECT %s, source_id, external_id, content_hash, charge_id, occurred_at FROM ledger_claim
+ORDER BY source_id, external_id
+ON CONFLICT DO NOTHING
+"""
+_LOST: Final = """
+SELECT c.n, c.source_id = 0 AND c.external_id LIKE 'req:%%' AS is_request, k.content_hash, k.charge_id, k.occurred_at,
+    k.revision
+FROM ledger_claim c
+JOIN ledger_charge_key k
+    ON k.organization_id = %s AND k.source_id = c.source_id AND k.external_id = c.external_id
+WHERE k.charge_id <> c.charge_id
+ORDER BY k.source_id, k.external_id
+FOR UPDATE OF k
+"""
+
+
+# The revision of a key whose call is charged under another source's key.
+_SIGHTING: Final = -1
+
+
+class _Lost(NamedTuple):
+    """A claim that somebody else holds."""
+
+    content_hash: bytes
+    charge_id: UUID
+    occurred_at: datetime
+    revision: int
+
+
+class Batch:
+    """Charges to be posted together, with their words interned. Build it outside the transaction that posts it."""
+
+    def __init__(self, *, organization_id: int, postings: Sequence[Posting]) -> None:
+        self.organization_id = organization_id
+        self.postings = postings
+        partitions.ensure_months({month_start(posting.occurred_at.date()) for posting in postings})
+        self.segments = rows.Segments(organization_id, postings)
+
+
+def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
+    """Post a batch inside the caller's transaction; what became of each posting, in order.
+
+    `revises`: the source restates itself, so that a known id with other content is a new revision (a correcting pair
+    of charges) instead of a conflict. Each key may stand once in a batch; see `ingest.services`, which splits.
+    """
+    if not batch.postings:
+        return []
+    if not connection.in_atomic_block:
+        raise RuntimeError("posting belongs inside a transaction")
+    ids = uuid7_batch(len(batch.postings), unix_ms=int(at.timestamp() * 1000))
+    with connection.cursor() as cursor:
+        lost_keys, lost_requests = _claim(cursor, batch, ids)
+        outcomes = _judge(batch.postings, lost_keys, lost_requests, revises=revises)
+        if lost_keys or lost_requests:
+            _settle_losses(cursor, batch, ids, outcomes, lost_keys, lost_requests, at)
+            batch_postings = _with_revisions(batch.postings, outcomes, lost_keys)
+        else:
+            batch_postings = list(batch.postings)
+        kept = [n for n, outcome in enumerate(outcomes) if outcome in (Posted.CHARGED, Posted.REVISED)]
+        _copy_charges(cursor, batch, [ids[n] for n in kept], [batch_postings[n] for n in kept], at)
+    return outcomes
+
+
+def _claim(
+    cursor: CursorWrapper, batch: Batch, ids: list[str]
+) -> tuple[dict[int, _Lost], dict[int, _Lost]]:
+    """Claim every key; gives the claims that were lost, by position: own keys, and request keys."""
+    cursor.execute(_CLAIM_TABLE)
+    text, count = rows.claims(ids, batch.postings)
+    with cursor.copy(f"COPY ledger_claim ({', '.join(rows.CLAIM_COLUMNS)}) FROM STDIN") as copy:
+        copy.write(text)
+    cursor.execute(_CLAIM, [batch.organization_id])
+    keys: dict[int, _Lost] = {}
+    requests: dict[int, _Lost] = {}
+    if cursor.rowcount < count:
+        cursor.execute(_LOST, [batch.organization_id])
+        for n, is_request, content_hash, charge_id, occurred_at, revision in cursor.fetchall():
+            into = requests if is_request else keys
+            into[n] = _Lost(bytes(content_hash), charge_id, occurred_at, revision)
+    # A caller may post twice in one transaction.
+    cursor.execute("TRUNCATE ledger_claim")
+    return keys, requests
+
+
+def _judge(
+    postings: Sequence[Posting], keys: dict[int, _Lost], requests: dict[int, _Lost], *, revises: bool
+) -> list[Posted]:
+    outcomes = []
+    for n, posting in enumerate(postings):
+        lost = keys.get(n)
+        if lost is not None:
+            if lost.content_hash == posting.content_hash:
+                outcomes.append(Posted.DUPLICATE)
+            elif lost.revision == _SIGHTING:
+                # Never charged from here: another source's charge stands, whatever this one now says.
+                outcomes.append(Posted.CONFLICT)
+            else:
+                outcomes.append(Posted.REVISED if revises else Posted.CONFLICT)
+        else:
+            outcomes.append(Posted.SIGHTED if n in requests else Posted.CHARGED)
+    return outcomes
+
+
+def _settle_losses(
+    cursor: CursorWrapper,
+    batch: Batch,
+    ids: list[str],
+    outcomes: list[Posted],
+    keys: dict[int, _Lost],
+    requests: dict[int, _Lost],
+    at: datetime,
+) -> None:
+    """Bring the key table in line with what was judged: release, repoint, revise; note sightings, reverse revisions."""
+    organization_id = batch.organization_id
+    release = [ids[n] for n, outcome in enumerate(outcomes) if outcome in (Posted.DUPLICATE, Posted.CONFLICT)]
+    if release:
+        # A request key claimed by a posting whose own key was lost would point at a charge that is never made.
+        cursor.execute(
+            "DELETE FROM ledger_charge_key WHERE organization_id = %s AND source_id = 0 AND charge_id = ANY(%s::uuid[])",
+            [organization_id, release],
+        )
+    for n, outcome in enumerate(outcomes):
+        posting = batch.postings[n]
+        if outcome is Posted.SIGHTED:
+            _note_sighting(cursor, organization_id, posting, requests[n].charge_id, at)
+        elif outcome is Posted.REVISED:
+            cursor.execute(
+                "UPDATE ledger_charge_key SET content_hash = %s, revision = revision + 1, charge_id = %s,"
+                " occurred_at = %s WHERE organization_id = %s AND (source_id, external_id) IN ((%s, %s), (0, %s))",
+                [
+                    posting.content_hash,
+                    ids[n],
+                    posting.occurred_at,
+                    organization_id,
+                    posting.key_source_id,
+                    posting.key,
+                    posting.request_key,
+                ],
+            )
+    revised = [keys[n] for n, outcome in enumerate(outcomes) if outcome is Posted.REVISED]
+    if revised:
+        reverse_in_transaction(
+            organization_id=organization_id,
+            charges=[(lost.charge_id, lost.occurred_at) for lost in revised],
+            at=at,
+        )
+
+
+def _note_sighting(
+    cursor: CursorWrapper, organization_id: int, posting: Posting, charge_id: UUID, at: datetime
+) -> None:
+    cursor.execute(
+        "UPDATE ledger_charge_key SET charge_id = %s, revision = %s"
+        " WHERE organization_id = %s AND source_id = %s AND external_id = %s",
+        [charge_id, _SIGHTING, organization_id, posting.key_source_id, posting.key],
+    )
+    billed = posting.priced.billed_pico
+    cursor.execute(
+        "INSERT INTO ledger_sighting (organization_id, charge_id, source_id, external_id, occurred_at, seen_at,"
+        " evidence, counts, billed_cost, currency) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [
+            organization_id,
+            charge_id,
+            posting.shape.source_id,
+            posting.external_id,
+            posting.occurred_at,
+            at,
+            posting.shape.evidence,
+            list(posting.counts),
+            None if billed is None else from_pico(billed),
+            posting.priced.currency,
+        ],
+    )
+
+
+def _with_revisions(
+    postings: Sequence[Posting], outcomes: list[Posted], keys: dict[int, _Lost]
+) -> list[Posting]:
+    return [
+        posting._replace(revision=keys[n].revision + 1, reason="revision")
+        if outcomes[n] is Posted.REVISED
+        else posting
+        for n, posting in enumerate(postings)
+    ]
+
+
+def _copy_charges(
+    cursor: CursorWrapper, batch: Batch, ids: list[str], postings: list[Posting], at: datetime
+) -> None:
+    if not postings:
+        return
+    segments = batch.segments
+    rollups, sessions = segments.deltas(postings)
+    for table, columns, text in (
+        ("ledger_charge", rows.CHARGE_COLUMNS, segments.charges(ids, postings, at.astimezone(UTC))),
+        ("ledger_rollup_delta", rows.DELTA_COLUMNS, rollups),
+        ("ledger_session_delta", rows.SESSION_COLUMNS, sessions),
+    ):
+        if text:
+            with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+                copy.write(text)

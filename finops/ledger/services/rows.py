@@ -1,0 +1,230 @@
+"""Renders charges, keys and deltas as the text PostgreSQL's COPY reads.
+
+Most of a row repeats: few kinds of call, few owners, few prices. Each repeating part is rendered once per distinct
+value and joined per charge, which is what makes posting fast; see docs/benchmarks.md, `bench ingest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from finops.core.money import pico_text
+from finops.core.tokens import INPUT_SLICE, METER_INDEX, METERS, OUTPUT_SLICE
+from finops.ledger.services import terms
+from finops.ledger.types import ATTRIBUTED, UNATTRIBUTED, UNPRICED, Ownership, Posting, Priced, Shape, Tagging
+
+_SHAPE_WORDS: Final = (
+    "provider",
+    "model",
+    "model_raw",
+    "service_tier",
+    "region",
+    "host",
+    "provider_account",
+    "category",
+    "evidence",
+)
+# What a rollup keeps of a shape: everything but the raw name.
+_ROLLED_WORDS: Final = tuple(word for word in _SHAPE_WORDS if word != "model_raw")
+_TAG_SLOTS: Final = range(1, 11)
+_OWNER_COLUMNS: Final = ("team_id", "person_id", "project_id", "agent_id", "customer_id", "key_id")
+_TAG_COLUMNS: Final = tuple(f"tag{slot}_id" for slot in _TAG_SLOTS)
+
+CHARGE_COLUMNS: Final = (
+    *("id", "occurred_at", "external_id", "session", "provider_request_id", "calls"),
+    *METERS,
+    *("list_cost", "contracted_cost", "effective_cost", "billed_cost", "reporting_cost"),
+    *("source_id", *(f"{word}_id" for word in _SHAPE_WORDS)),
+    *(*_OWNER_COLUMNS, "task_type_id", "origin_id", "trace_id"),
+    *("tags", *_TAG_COLUMNS),
+    *("state_id", "price_id", "contract_id", "currency", "fx_rate", "fx_date", "reporting_currency"),
+    *("booked_at", "organization_id", "reason", "revision"),
+)
+MEASURES: Final = (
+    *("calls", "input_tokens", "cached_tokens", "output_tokens"),
+    *("list_cost", "contracted_cost", "effective_cost", "reporting_cost"),
+)
+ROLLED_DIMENSIONS: Final = (
+    *("source_id", *(f"{word}_id" for word in _ROLLED_WORDS)),
+    *(*_OWNER_COLUMNS, "task_type_id"),
+    *_TAG_COLUMNS,
+    "state_id",
+)
+DELTA_COLUMNS: Final = ("organization_id", "hour", *ROLLED_DIMENSIONS, "currency", *MEASURES)
+SESSION_COLUMNS: Final = (
+    *("organization_id", "session", "currency", "person_id", "agent_id", "project_id", "first_at", "last_at"),
+    *MEASURES,
+)
+CLAIM_COLUMNS: Final = ("n", "source_id", "external_id", "content_hash", "charge_id", "occurred_at")
+
+_SPECIAL = re.compile(r"[\\\t\n\r]")
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_CACHED_SLICE: Final = (METER_INDEX["cache_read"], METER_INDEX["cache_read_audio"])
+_encoder = msgspec.json.Encoder()
+
+
+def escape(text: str) -> str:
+    """Text as COPY's text format wants it. NUL cannot be stored and is refused at the doors."""
+    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+
+class Segments:
+    """The repeating parts of a batch's rows, rendered once each. Holds the ids its words were interned to."""
+
+    def __init__(self, organization_id: int, postings: Sequence[Posting]) -> None:
+        """Interns what the postings need. Runs its own transactions: call it before opening the batch's."""
+        self.organization_id = organization_id
+        shapes = {posting.shape for posting in postings}
+        owners = {posting.ownership for posting in postings}
+        taggings = {posting.tagging for posting in postings}
+        self._words = terms.word_ids(organization_id, _words_of(shapes, owners, taggings))
+        self._origins = terms.intern_bodies(organization_id, "origin", (owner.origin for owner in owners))
+        self._traces = terms.intern_bodies(organization_id, "trace", (owner.trace for owner in owners))
+        self._shapes = {shape: self._shape(shape) for shape in shapes}
+        self._owners = {owner: self._owner(owner) for owner in owners}
+        self._taggings = {tagging: self._tagging(tagging) for tagging in taggings}
+        self._prices: dict[tuple[object, ...], str] = {}
+
+    def _shape(self, shape: Shape) -> tuple[str, str]:
+        ids = {word: str(self._words[word, getattr(shape, word)]) for word in _SHAPE_WORDS}
+        full = "\t".join([str(shape.source_id), *ids.values()])
+        rolled = "\t".join([str(shape.source_id), *(ids[word] for word in _ROLLED_WORDS)])
+        return full, rolled
+
+    def _owner(self, owner: Ownership) -> tuple[str, str]:
+        rolled = "\t".join([*map(str, owner.ids), str(self._words["task_type", owner.task_type])])
+        origin = self._origins[terms.digest(owner.origin)]
+        trace = self._traces[terms.digest(owner.trace)]
+        return f"{rolled}\t{origin}\t{trace}", rolled
+
+    def _tagging(self, tagging: Tagging) -> tuple[str, str]:
+        rolled = "\t".join(str(self._words[f"tag{slot}", tagging.slots.get(slot, "")]) for slot in _TAG_SLOTS)
+        tags = escape(_encoder.encode(dict(tagging.tags)).decode()) if tagging.tags else "\\N"
+        return f"{tags}\t{rolled}", rolled
+
+    def state(self, posting: Posting) -> str:
+        if not posting.priced.priced:
+            return UNPRICED
+        return ATTRIBUTED if posting.ownership.attributed else UNATTRIBUTED
+
+    def _price(self, priced: Priced, state: str) -> str:
+        key = (state, *priced[1:4], *priced[8:9], *priced[10:])
+        found = self._prices.get(key)
+        if found is None:
+            fx_date = priced.fx_date.isoformat() if priced.fx_date else "\\N"
+            found = self._prices[key] = (
+                f"{self._words['state', state]}\t{priced.price_id}\t{priced.contract_id}\t{priced.currency}"
+                f"\t{priced.fx_rate}\t{fx_date}\t{priced.reporting_currency}"
+            )
+        return found
+
+    def charges(self, ids: Sequence[str], postings: Sequence[Posting], booked_at: datetime) -> bytes:
+        """Rows for COPY ledger_charge (CHARGE_COLUMNS)."""
+        tail = f"{booked_at.isoformat()}\t{self.organization_id}"
+        lines = []
+        for charge_id, posting in zip(ids, postings, strict=True):
+            priced = posting.priced
+            counts = "\t".join([str(count) if count else "\\N" for count in posting.counts])
+            billed = "\\N" if priced.billed_pico is None else pico_text(priced.billed_pico)
+            lines.append(
+                f"{charge_id}\t{posting.occurred_at.isoformat()}\t{escape(posting.external_id)}"
+                f"\t{escape(posting.session)}\t{escape(posting.provider_request_id)}\t{posting.calls}\t{counts}"
+                f"\t{pico_text(priced.list_pico)}\t{pico_text(priced.contracted_pico)}"
+                f"\t{pico_text(priced.effective_pico)}\t{billed}\t{pico_text(priced.reporting_pico)}"
+                f"\t{self._shapes[posting.shape][0]}\t{self._owners[posting.ownership][0]}"
+                f"\t{self._taggings[posting.tagging][0]}\t{self._price(priced, self.state(posting))}"
+                f"\t{tail}\t{posting.reason}\t{posting.revision}\n"
+            )
+        return "".join(lines).encode()
+
+    def deltas(self, postings: Iterable[Posting]) -> tuple[bytes, bytes]:
+        """Rows for COPY ledger_rollup_delta (DELTA_COLUMNS) and ledger_session_delta (SESSION_COLUMNS)."""
+        rollups: dict[tuple[object, ...], list[int]] = {}
+        sessions: dict[tuple[object, ...], list[int]] = {}
+        spans: dict[tuple[object, ...], list[datetime]] = {}
+        for posting in postings:
+            priced, counts, owner, at = posting.priced, posting.counts, posting.ownership, posting.occurred_at
+            added = (
+                posting.calls,
+                sum([counts[index] for index in INPUT_SLICE]),
+                counts[_CACHED_SLICE[0]] + counts[_CACHED_SLICE[1]],
+                sum([counts[index] for index in OUTPUT_SLICE]),
+                priced.list_pico,
+                priced.contracted_pico,
+                priced.effective_pico,
+                priced.reporting_pico,
+            )
+            key = (at.isoformat()[:13], posting.shape, owner, posting.tagging, self.state(posting), priced.currency)
+            _accumulate(rollups, key, added)
+            if posting.session:
+                ids = owner.ids
+                whose = (posting.session, priced.currency, ids[1], ids[3], ids[2])
+                _accumulate(sessions, whose, added)
+                span = spans.setdefault(whose, [at, at])
+                span[0], span[1] = min(span[0], at), max(span[1], at)
+        return self._rollup_lines(rollups), self._session_lines(sessions, spans)
+
+    def _rollup_lines(self, rollups: dict[tuple[object, ...], list[int]]) -> bytes:
+        lines = []
+        for (hour, shape, owner, tagging, state, currency), sums in rollups.items():
+            lines.append(
+                f"{self.organization_id}\t{hour}:00:00+00:00\t{self._shapes[shape][1]}\t{self._owners[owner][1]}"  # type: ignore[index]
+                f"\t{self._taggings[tagging][1]}\t{self._words['state', state]}\t{currency}\t{_measures(sums)}\n"  # type: ignore[index]
+            )
+        return "".join(lines).encode()
+
+    def _session_lines(
+        self, sessions: dict[tuple[object, ...], list[int]], spans: dict[tuple[object, ...], list[datetime]]
+    ) -> bytes:
+        lines = []
+        for whose, sums in sessions.items():
+            session, currency, person, agent, project = whose
+            first, last = spans[whose]
+            lines.append(
+                f"{self.organization_id}\t{escape(str(session))}\t{currency}\t{person}\t{agent}\t{project}"
+                f"\t{first.isoformat()}\t{last.isoformat()}\t{_measures(sums)}\n"
+            )
+        return "".join(lines).encode()
+
+
+def claims(ids: Sequence[str], postings: Sequence[Posting]) -> tuple[bytes, int]:
+    """Rows for COPY of the claim table (CLAIM_COLUMNS), and how many there are: a key each, and a request key."""
+    lines = []
+    for n, (charge_id, posting) in enumerate(zip(ids, postings, strict=True)):
+        tail = f"{charge_id}\t{posting.occurred_at.isoformat()}\n"
+        lines.append(
+            f"{n}\t{posting.key_source_id}\t{escape(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}"
+        )
+        if posting.request_key:
+            lines.append(f"{n}\t0\t{escape(posting.request_key)}\t\\\\x\t{tail}")
+    return "".join(lines).encode(), len(lines)
+
+
+def _accumulate(into: dict[tuple[object, ...], list[int]], key: tuple[object, ...], added: tuple[int, ...]) -> None:
+    sums = into.get(key)
+    if sums is None:
+        into[key] = list(added)
+        return
+    for index, value in enumerate(added):
+        sums[index] += value
+
+
+def _measures(sums: list[int]) -> str:
+    counted = "\t".join(map(str, sums[:4]))
+    return counted + "\t" + "\t".join(map(pico_text, sums[4:]))
+
+
+def _words_of(
+    shapes: Iterable[Shape], owners: Iterable[Ownership], taggings: Iterable[Tagging]
+) -> list[tuple[str, str]]:
+    found = [("state", state) for state in (ATTRIBUTED, UNATTRIBUTED, UNPRICED)]
+    found += [(word, getattr(shape, word)) for shape in shapes for word in _SHAPE_WORDS]
+    found += [("task_type", owner.task_type) for owner in owners]
+    for tagging in taggings:
+        found += [(f"tag{slot}", tagging.slots.get(slot, "")) for slot in _TAG_SLOTS]
+    return found

@@ -1,0 +1,1 @@
+"""REST resources of organizations and everyone in them. Each method makes one call and translates."""

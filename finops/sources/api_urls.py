@@ -1,0 +1,13 @@
+"""Addresses of the sources' resources, below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from finops.sources import api
+
+urlpatterns = [
+    path("sources", api.Sources.as_view()),
+    path("sources/<slug:source>", api.OneSource.as_view()),
+    path("sources/<slug:source>/archive", api.ArchiveSource.as_view()),
+]

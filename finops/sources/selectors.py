@@ -1,0 +1,21 @@
+"""Reads of sources."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from finops.core.errors import NotFound
+from finops.sources.models import Source
+
+
+def sources(organization_id: int, *, archived: bool = False) -> QuerySet[Source]:
+    rows = Source.objects.filter(organization_id=organization_id).order_by("slug")
+    return rows if archived else rows.filter(archived_at__isnull=True)
+
+
+def source(organization_id: int, slug: str) -> Source:
+    """Raises NotFound."""
+    found = Source.objects.filter(organization_id=organization_id, slug=slug).first()
+    if found is None:
+        raise NotFound("There is no such source.")
+    return found

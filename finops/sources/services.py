@@ -1,0 +1,96 @@
+"""Sources: configured, renamed, archived. The slug is part of every charge's identity and never changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from django.db import IntegrityError, transaction
+
+from finops.audit import services as audit
+from finops.core.actors import Actor
+from finops.core.errors import Invalid, NotFound
+from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
+from finops.sources.models import Source
+
+KINDS: Final = ("api", "cloudevents", "file", "litellm")
+
+
+class SourceInvalid(Invalid):
+    code = "sources.invalid"
+
+
+@transaction.atomic
+def add_source(
+    *,
+    organization_id: int,
+    slug: str,
+    name: str = "",
+    kind: str = "api",
+    level: str = Source.Level.METERED,
+    revises: bool = False,
+    by: Actor,
+    at: datetime,
+) -> Source:
+    """Raises SlugInvalid, SlugTaken, NameInvalid, and SourceInvalid for a kind or level there is not."""
+    if kind not in KINDS:
+        raise SourceInvalid(f"kind is one of {', '.join(KINDS)}", field="kind")
+    if level not in Source.Level.values:
+        raise SourceInvalid(f"level is one of {', '.join(Source.Level.values)}", field="level")
+    row = Source(
+        organization_id=organization_id,
+        slug=clean_slug(slug),
+        name=clean_name(name or slug),
+        kind=kind,
+        level=level,
+        revises=revises,
+    )
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        raise SlugTaken(f"The slug {row.slug!r} is taken.", field="slug") from None
+    _note("source.added", row, by, at, {"slug": row.slug, "kind": kind, "level": level, "revises": revises})
+    return row
+
+
+@transaction.atomic
+def rename_source(*, organization_id: int, source_id: int, name: str, by: Actor, at: datetime) -> Source:
+    """Raises NameInvalid and NotFound."""
+    row = _locked(organization_id, source_id)
+    before, row.name = row.name, clean_name(name)
+    if before != row.name:
+        row.save(update_fields=["name"])
+        _note("source.renamed", row, by, at, {"before": before, "after": row.name})
+    return row
+
+
+@transaction.atomic
+def archive_source(*, organization_id: int, source_id: int, by: Actor, at: datetime) -> Source:
+    """Refuses usage from now on; what came by it stays. Raises NotFound."""
+    row = _locked(organization_id, source_id)
+    if row.archived_at is None:
+        row.archived_at = at
+        row.save(update_fields=["archived_at"])
+        _note("source.archived", row, by, at, {})
+    return row
+
+
+def _locked(organization_id: int, source_id: int) -> Source:
+    row = Source.objects.select_for_update().filter(organization_id=organization_id, id=source_id).first()
+    if row is None:
+        raise NotFound("There is no such source.")
+    return row
+
+
+def _note(verb: str, row: Source, by: Actor, at: datetime, details: dict[str, object]) -> None:
+    audit.record(
+        organization_id=row.organization_id,
+        verb=verb,
+        subject_kind="source",
+        subject_id=row.id,
+        subject_label=row.name,
+        details=details,
+        by=by,
+        at=at,
+    )
