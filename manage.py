@@ -11,7 +11,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finops.config.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from finops.config.env import SettingInvalid
+
+    try:
+        execute_from_command_line(sys.argv)
+    except SettingInvalid as error:
+        sys.exit(f"Capstan cannot start: {error}")
 
 
 if __name__ == "__main__":

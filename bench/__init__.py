@@ -1,1 +1,1 @@
-"""Benchmarks: one file each, run by `manage.py bench NAME --json`, printing one JSON object as the last line."""
+"""Benchmarks: one file each, each measuring a ratio in one run on one machine, each printing one JSON line."""

@@ -55,6 +55,15 @@ class NamedPeriod:
     open: bool
 
     @property
+    def first(self) -> date:
+        return self.days.start
+
+    @property
+    def last(self) -> date:
+        """The last day, included."""
+        return self.days.end - timedelta(days=1)
+
+    @property
     def dates(self) -> str:
         return span(self.days)
 

@@ -9,8 +9,10 @@ from decimal import Decimal
 
 from dashboards.scope import Dimensions, Scope
 from finops.attribution import selectors as attribution
+from finops.core.errors import NotFound
 from finops.ledger import selectors as ledger
 from finops.ledger.types import SpendQuestion, SpendRow
+from finops.orgs import selectors as orgs
 from finops.orgs.rules import Caller
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,16 @@ def names(scope: Scope, caller: Caller, dimension: str, ids: Iterable[int]) -> d
         known = ledger.labels(caller.organization_id, scope.dimensions.column(dimension), wanted - {0})
     nobody = f"No {scope.dimensions.label(dimension).lower()}"
     return {one: (known.get(one) or f"#{one}") if one else nobody for one in wanted}
+
+
+def owner_names(organization_id: int, kind: str, ids: Iterable[int]) -> dict[int, str]:
+    """Names of owners by id, archived ones too."""
+    return orgs.owner_names(organization_id, kind, frozenset(ids))
+
+
+def slug_of(organization_id: int, kind: str, owner_id: int) -> str:
+    """An owner's short name, as forms take it; '' for one that is gone."""
+    try:
+        return str(orgs.owner(organization_id, kind, owner_id).slug)
+    except NotFound:
+        return ""

@@ -25,7 +25,7 @@ GROUPS_MOST: Final = 2
 IDS_MOST: Final = 100
 ID_LARGEST: Final = 2**31 - 1
 # What the address may hold beside dimensions; anything else is an error a person should hear about.
-_WORDS: Final = frozenset({"period", "from", "to", "group", "compare", "grain", "cursor", "limit", "sort", "add", "value", "q"})
+_WORDS: Final = frozenset({"period", "from", "to", "group", "compare", "grain", "cursor", "session", "pick", "for", "q"})
 GRAIN_NAMES: Final = {Grain.DAY: "Daily", Grain.WEEK: "Weekly", Grain.MONTH: "Monthly"}
 
 
@@ -93,12 +93,13 @@ class Scope:
     def with_(self, **changes: Any) -> Scope:
         return replace(self, **changes)
 
-    def narrowed(self, **ids: int) -> Scope:
-        """The same question about one value of each named dimension."""
-        return self.narrowed_to(ids)
-
     def narrowed_to(self, ids: Mapping[str, int]) -> Scope:
+        """The same question about one value of each named dimension."""
         return replace(self, filters={**self.filters, **{name: frozenset({value}) for name, value in ids.items()}})
+
+    def widened_by(self, name: str, value: int) -> Scope:
+        """With one more value allowed."""
+        return replace(self, filters={**self.filters, name: self.filters.get(name, frozenset()) | {value}})
 
     def without(self, name: str, value: int | None = None) -> Scope:
         """Without a filter, or without one of its values."""
@@ -147,10 +148,10 @@ def parse(query: QueryDict, *, today: date, dimensions: Dimensions) -> Scope:
     filters: dict[str, frozenset[int]] = {}
     for name in query:
         if name in dimensions:
-            filters[name] = _ids(name, query.getlist(name))
+            if ids := _ids(name, query.getlist(name)):
+                filters[name] = ids
         elif name not in _WORDS:
             raise ScopeUnclear(f"There is nothing here called {name[:40]!r} to filter by.", field=name[:40])
-    filters = _with_added(query, filters, dimensions)
     given = query.get("grain", "")
     return Scope(
         period=period,
@@ -183,19 +184,6 @@ def _ids(name: str, raw: list[str]) -> frozenset[int]:
             raise ScopeUnclear(f"{name}={text[:40]!r} is not an id.", field=name)
         found.add(int(text))
     return frozenset(found)
-
-
-def _with_added(
-    query: QueryDict, filters: dict[str, frozenset[int]], dimensions: Dimensions
-) -> dict[str, frozenset[int]]:
-    """The "add a filter" form sends `add=<dimension>&value=<id>`; folded in here so that links never carry it."""
-    name, value = query.get("add", ""), query.get("value", "")
-    kept = {key: ids for key, ids in filters.items() if ids}
-    if not name or not value:
-        return kept
-    if name not in dimensions:
-        raise ScopeUnclear(f"There is nothing here called {name[:40]!r} to filter by.", field="add")
-    return {**kept, name: kept.get(name, frozenset()) | _ids(name, [value])}
 
 
 def _group(query: QueryDict, dimensions: Dimensions) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ class GroupRow:
     slot: int
     href: str
     charges: str
+    # Calls of this group that no price is known for, and that are in no amount.
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def groups(
     *,
     whole: Line,
     whole_before: Line | None,
+    unpriced_state: int,
     limit: int,
     narrow: Link,
     charges: Link | None,
@@ -69,7 +72,8 @@ def groups(
     rest = _difference(whole, top)
     has_rest = bool(rest.calls or rest.cost)
     shown = tied([line.cost for line in top] + ([rest.cost] if has_rest else []), places_of(here.currency))
-    colours = slots([line.values[0] for line in top]) if len(dimensions) == 1 else {}
+    unpriced = _unpriced(here, scope, dimensions, top, unpriced_state)
+    colours = slots([line.values[0] for line in top if line.values[0]]) if len(dimensions) == 1 else {}
     rows = []
     for index, line in enumerate(top):
         narrowed = scope.narrowed_to(dict(zip(dimensions, line.values, strict=True)))
@@ -82,6 +86,7 @@ def groups(
                 slot=colours.get(line.values[0], 0),
                 href=narrow(narrowed),
                 charges=charges(narrowed) if charges else "",
+                unpriced=unpriced.get(line.values, 0),
             )
         )
     left = None
@@ -108,6 +113,18 @@ def _before(here: Here, scope: Scope, dimensions: tuple[str, ...], top: list[Lin
     rows = reading.ask(scope.question(here.caller, group_by=dimensions, days=scope.period.previous, only=only))
     wanted = {line.values for line in top}
     return {line.values: line.cost for line in reading.lines(rows) if line.values in wanted}
+
+
+def _unpriced(
+    here: Here, scope: Scope, dimensions: tuple[str, ...], top: list[Line], state: int
+) -> dict[tuple[int, ...], int]:
+    """Unpriced calls per group, asked only where a group of calls came to nothing: it must not look free."""
+    if not state or all(line.cost or not line.calls for line in top):
+        return {}
+    only = {name: frozenset(line.values[index] for line in top) for index, name in enumerate(dimensions)}
+    only["state"] = only.get("state", frozenset({state})) & {state}
+    rows = reading.ask(scope.question(here.caller, group_by=dimensions, only=only))
+    return {line.values: line.calls for line in reading.lines(rows)}
 
 
 def _difference(whole: Line, parts: list[Line]) -> Line:

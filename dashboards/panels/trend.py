@@ -72,11 +72,11 @@ def _stack(
     )
     amounts = {(line.values[0], line.bucket): line.cost for line in reading.lines(cut)}
     called = reading.names(scope, here.caller, dimension, ids)
-    colours = slots(ids)
+    colours = slots([one for one in ids if one])
     return [
         Series(
             called[one],
-            colours[one],
+            colours.get(one, OTHER),
             tuple(amounts.get((one, start), Decimal(0)) for start in starts),
             link(scope.narrowed_to({dimension: one})),
         )

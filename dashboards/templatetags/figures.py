@@ -93,6 +93,12 @@ def rate(value: Decimal | None, currency: str = "USD") -> str:
 
 
 @register.filter
+def normal(value: Decimal | None) -> str:
+    """A plain decimal without trailing zeros: an exchange rate."""
+    return MISSING if value is None else f"{value.normalize():f}"
+
+
+@register.filter
 def count(value: int | None) -> str:
     return MISSING if value is None else number(value)
 

@@ -91,7 +91,11 @@ def delta(now: Decimal, before: Decimal | None, currency: str = "") -> SafeStrin
         text = f"×\u202f{figures.number(now / before, 1)}"
     else:
         text = ("+" if moved > 0 else "") + figures.percent(relative)
-    return format_html('<span class="delta {}" title="{}">{}</span>', tone, title, text)
+    arrow = {"more": "\u2191", "less": "\u2193", "": ""}[tone]
+    return format_html(
+        '<span class="delta {}" title="{}"><span class="arrow" aria-hidden="true">{}</span> {}</span>',
+        tone, title, arrow, text,
+    )
 
 
 def _plain(value: Decimal, _currency: str) -> str:

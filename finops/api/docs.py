@@ -106,7 +106,7 @@ def _example(document: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     for media_type, content in body.get("content", {}).items():
         if media_type.endswith("json") and "schema" in content:
             given = next(_given(content), None)
-            made = _sample(document, content["schema"], _DEPTH) if given is None else given
+            made = sample(document, content["schema"], _DEPTH) if given is None else given
             return json.dumps(made, indent=2, ensure_ascii=False)
     return ""
 
@@ -120,14 +120,15 @@ def _given(content: Mapping[str, Any]) -> Iterator[Any]:
             yield example["value"]
 
 
-def _sample(document: Mapping[str, Any], part: Mapping[str, Any], depth: int) -> Any:
+def sample(document: Mapping[str, Any], part: Mapping[str, Any], depth: int = _DEPTH) -> Any:
+    """A made-up value that fits a part of the schema, `depth` levels deep."""
     if depth == 0:
         return "…"
     if "$ref" in part:
         found: Any = document
         for step in str(part["$ref"]).removeprefix("#/").split("/"):
             found = found[step]
-        return _sample(document, found, depth)
+        return sample(document, found, depth)
     for written in ("example", "default"):
         if written in part:
             return part[written]
@@ -137,7 +138,7 @@ def _sample(document: Mapping[str, Any], part: Mapping[str, Any], depth: int) ->
         return part["enum"][0]
     for choice in ("allOf", "oneOf", "anyOf"):
         if part.get(choice):
-            return _sample(document, part[choice][0], depth)
+            return sample(document, part[choice][0], depth)
     return _sample_of_type(document, part, depth)
 
 
@@ -146,10 +147,10 @@ def _sample_of_type(document: Mapping[str, Any], part: Mapping[str, Any], depth:
     if isinstance(kind, list):
         kind = next((name for name in kind if name != "null"), "null")
     if kind == "array":
-        return [_sample(document, part.get("items", {}), depth - 1)]
+        return [sample(document, part.get("items", {}), depth - 1)]
     if kind == "object":
         properties = part.get("properties", {})
-        return {name: _sample(document, inner, depth - 1) for name, inner in properties.items()}
+        return {name: sample(document, inner, depth - 1) for name, inner in properties.items()}
     formats = {"date-time": "2026-10-01T12:00:00Z", "date": "2026-10-01", "email": "alice@acme.example"}
     samples = {"integer": part.get("minimum", 1), "number": "1.00", "boolean": True, "null": None}
     return samples.get(kind, formats.get(str(part.get("format", "")), "text"))

@@ -89,6 +89,11 @@ class Schema(AutoSchema):
         needed = permission.get(self.method) if isinstance(permission, Mapping) else permission
         return f"{_unwrap(text)}\n\nNeeds the permission `{needed}`.".strip() if needed else _unwrap(text)
 
+    def get_operation_id(self) -> str:
+        """The method and the address, `post_keys_key_id_revoke`: unique without anyone thinking of a name."""
+        words = self.path.removeprefix("/api/v1").replace("{", "").replace("}", "").replace("-", "_")
+        return "_".join([self.method.lower(), *words.strip("/").split("/")])
+
     def get_tags(self) -> list[str]:
         parts = [part for part in self.path.removeprefix("/api/v1").strip("/").split("/") if "{" not in part]
         return [parts[0] if parts else "api"]

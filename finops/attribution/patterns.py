@@ -4,7 +4,7 @@ Python's `re` backtracks: `(a+)+$` against thirty letters takes minutes. What is
 language whose worst case can be counted before it is run:
 
 - literals, `.`, classes (`[a-z]`, `\\d`, `\\w`, `\\s`), `^`, `$`, groups, and alternatives (`gpt|claude`);
-- repeats (`*`, `+`, `?`, `{m,n}`, lazy or not) of one character or class, not of a group;
+- repeats (`*`, `+`, `?`, `{m,n}`, lazy or not) of one character or class; a group may be optional (`?`), not repeated;
 - no backreference, no look-around, no flags.
 
 Then the number of ways to match is at most the product, over the repeats, of how often each may repeat, times the
@@ -26,6 +26,7 @@ LONGEST_VALUE: Final = 200
 MOST_WAYS: Final = LONGEST_VALUE**3
 _ONE_CHARACTER: Final = frozenset({codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN})
 _REPEATS: Final = frozenset({codes.MAX_REPEAT, codes.MIN_REPEAT})
+_BEGINNINGS: Final = ((codes.AT, codes.AT_BEGINNING), (codes.AT, codes.AT_BEGINNING_STRING))
 _NO_FLAGS: Final = re.compile("").flags
 
 
@@ -40,7 +41,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"not a regular expression: {error}") from error
     if tree.state.flags != _NO_FLAGS:
         raise ValueError("a pattern may not set flags")
-    anchored = len(tree) > 0 and tree[0][0] is codes.AT
+    anchored = len(tree) > 0 and tree[0] in _BEGINNINGS
     if _ways(tree) * (1 if anchored else LONGEST_VALUE) > MOST_WAYS:
         raise ValueError("the pattern has too many repeats; begin it with ^, or use several conditions")
     return re.compile(pattern)
@@ -65,8 +66,10 @@ def _ways(tree: Any) -> int:
 
 
 def _ways_to_repeat(least: int, most: int, repeated: Any) -> int:
+    if (least, most) == (0, 1):
+        return 1 + _ways(repeated)
     if len(repeated) != 1 or repeated[0][0] not in _ONE_CHARACTER:
         raise ValueError("a pattern may repeat one character or class, not a group")
-    if min(least, LONGEST_VALUE + 1) > LONGEST_VALUE:
+    if least > LONGEST_VALUE:
         raise ValueError(f"a text is looked at for its first {LONGEST_VALUE} characters only")
-    return int(min(most, LONGEST_VALUE)) - int(least) + 1
+    return min(int(min(most, LONGEST_VALUE)) - int(least) + 1, LONGEST_VALUE)

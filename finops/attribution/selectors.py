@@ -6,7 +6,7 @@ Organization first; lists have a total order.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from threading import Lock
@@ -130,6 +130,34 @@ def _identities(organization_id: int) -> dict[tuple[str, str], tuple[IdentitySpa
     for several in spans.values():
         several.sort(key=lambda span: (span.until is None, span.until, span.identity_id))
     return {name: tuple(several) for name, several in spans.items()}
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+# What rules and pools name, and the column people know each by.
+NAMED: Final[dict[str, tuple[type[Owned], str]]] = {
+    **{name: (model, "slug") for name, model in zip(DIMENSIONS, OWNERS, strict=True)},
+    "key": (VirtualKey, "prefix"),
+    "source": (Source, "slug"),
+}
+
+
+def known_as(organization_id: int, wanted: Mapping[str, Iterable[int]]) -> dict[tuple[str, int], str]:
+    """(kind, id) to the slug or key prefix people know it by: one query per kind of NAMED that is asked for."""
+    found: dict[tuple[str, int], str] = {}
+    for kind, ids in wanted.items():
+        model, column = NAMED[kind]
+        asked = set(ids)
+        if asked:
+            rows = model._default_manager.filter(organization_id=organization_id, id__in=asked)
+            found.update({(kind, row): word for row, word in rows.values_list("id", column)})
+    return found
+
+
+def ids_of(organization_id: int, kind: str, words: Iterable[str]) -> dict[str, int]:
+    """The other way round; a word that names nothing of the organization is not in the answer."""
+    model, column = NAMED[kind]
+    rows = model._default_manager.filter(organization_id=organization_id, **{f"{column}__in": set(words)})
+    return dict(rows.values_list(column, "id"))
 
 
 # --- Rules ------------------------------------------------------------------------------------------------------------

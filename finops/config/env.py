@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,14 +16,16 @@ class SettingInvalid(Exception):
     """A setting in the environment that cannot be read. The message names it, what it holds and what is expected."""
 
 
-def read(name: str, default: T, parse: Callable[[str], T], hint: str) -> T:
+def read(name: str, default: T, parse: Callable[[str], T], hint: str, *, shown: bool = True) -> T:
+    """The setting `name` as `parse` makes it. Raises SettingInvalid; with `shown=False` without repeating a secret."""
     raw = os.environ.get(name)
     if raw is None:
         return default
     try:
         return parse(raw.strip())
     except ValueError as error:
-        raise SettingInvalid(f"{name}={raw!r} cannot be used: {error}. {hint}") from None
+        what = f"{name}={raw!r}" if shown else name
+        raise SettingInvalid(f"{what} cannot be used: {error}. {hint}") from None
 
 
 def text(name: str, default: str = "") -> str:
@@ -61,6 +63,15 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
         return value
 
     return read(name, default, parse, f"Set it to a whole number from {low} to {high}.")
+
+
+def choice(name: str, default: str, options: Sequence[str]) -> str:
+    def parse(raw: str) -> str:
+        if raw not in options:
+            raise ValueError("not a choice")
+        return raw
+
+    return read(name, default, parse, f"Set it to one of {', '.join(options)}.")
 
 
 def words(name: str, default: list[str]) -> list[str]:

@@ -115,7 +115,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = Path(env.text("CAPSTAN_STATIC") or BASE_DIR / "staticfiles").resolve()
 # Hashed, immutable names where the files were collected; straight from the source tree under tests and DEBUG.
 _COLLECTED = STATIC_ROOT.is_dir() and not DEBUG and "pytest" not in sys.modules
 STORAGES = {
@@ -130,7 +130,15 @@ WHITENOISE_USE_FINDERS = not _COLLECTED
 FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
 
 # --- Data -------------------------------------------------------------------------------------------------------------
-DATABASES = {"default": places.database_settings(env.text("DATABASE_URL"))}
+DATABASES = {
+    "default": env.read(
+        "DATABASE_URL",
+        places.database_settings(""),
+        places.database_settings,
+        "Set it to postgresql://user:password@host:5432/name, or unset it for the embedded server.",
+        shown=False,
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL") or places.valkey_url()
 
@@ -145,7 +153,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = env.text("CAPSTAN_EMAIL_VERIFICATION", "none")
+ACCOUNT_EMAIL_VERIFICATION = env.choice("CAPSTAN_EMAIL_VERIFICATION", "none", ["none", "optional", "mandatory"])
 # People are invited by an admin; a stranger cannot sign up.
 ACCOUNT_ADAPTER = "finops.orgs.adapter.InvitedOnly"
 ACCOUNT_PREVENT_ENUMERATION = True
@@ -177,6 +185,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Choices stay where they are used; named apart, every `kind` of every room would need a name of its own.
+    "POSTPROCESSING_HOOKS": [],
 }
 # The largest body a door reads, before and after decompression; see finops/ingest.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 128 * 1024 * 1024
@@ -200,10 +210,11 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 EMAIL_BACKEND = env.text("CAPSTAN_EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env.text("CAPSTAN_FROM_EMAIL", "capstan@localhost")
+_LOG_LEVEL = env.choice("CAPSTAN_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("CAPSTAN_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -64,6 +64,28 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # Sorted by key, so that the same tags in another order are the same event.
     tags: tuple[tuple[str, str], ...] = ()
     cost: GivenCost | None = None
+
+
+class Problem(NamedTuple):
+    """Why a record cannot be booked: a stable code, the field as a path inside the record (`usage.output_text`; `$` is
+    the record itself), and a sentence. Free of NUL and lone surrogates, whatever the record held.
+    """
+
+    code: str
+    field: str
+    message: str
+
+
+class Received(NamedTuple):
+    """One record as it came: its raw text, and the event it says, or what is wrong with it.
+
+    `external_id` is the record's id where that could be read though the record could not; '' otherwise.
+    """
+
+    raw: bytes
+    event: UsageEvent | None
+    problem: Problem | None = None
+    external_id: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from finops.connectors.types import UsageEvent
+from finops.connectors.types import Problem, Received
+
+__all__ = ["Outcome", "Problem", "Received", "Status"]
 
 
 class Status(StrEnum):
@@ -19,22 +21,6 @@ class Status(StrEnum):
     SIGHTED = "sighted"
     # Not understood, or not bookable yet; kept whole with its reason, to be replayed.
     QUARANTINED = "quarantined"
-
-
-class Problem(NamedTuple):
-    """Why a record cannot be booked: a stable code, the field as a path inside the record, and a sentence."""
-
-    code: str
-    field: str
-    message: str
-
-
-class Received(NamedTuple):
-    """One record as it came: its raw text, and the event it says, or what is wrong with it."""
-
-    raw: bytes
-    event: UsageEvent | None
-    problem: Problem | None = None
 
 
 class Outcome(NamedTuple):

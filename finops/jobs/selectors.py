@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
@@ -27,8 +28,8 @@ def job(organization_id: int, job_id: int) -> Job:
     return found
 
 
-def claimable(at: datetime, *, limit: int = 100) -> list[int]:
-    """Ids of jobs waiting for a worker, of all organizations, oldest first: the schedule hands them out again."""
+def claimable(at: datetime, *, kinds: Collection[str], limit: int = 100) -> list[int]:
+    """Ids of jobs of these kinds waiting for a worker, of all organizations, oldest first."""
     silent = Q(state=Job.State.RUNNING) & (Q(beat_at__isnull=True) | Q(beat_at__lt=at - STALE_AFTER))
-    rows = Job.objects.filter(Q(state=Job.State.QUEUED) | silent).order_by("requested_at", "id")
+    rows = Job.objects.filter(Q(state=Job.State.QUEUED) | silent, kind__in=kinds).order_by("requested_at", "id")
     return list(rows.values_list("id", flat=True)[:limit])

@@ -1,9 +1,13 @@
-"""What follows from values alone: which cube answers a question, and which blocks of days make up a period."""
+"""What follows from values alone: which cube answers a question, which blocks of days make up a period, and which
+groups can be among the largest when only the top of each block was read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+import heapq
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from finops.core.periods import EPOCH, DayRange, day_number
@@ -30,13 +34,17 @@ PAIRS: Final = {
 CUBES: Final[dict[int, tuple[str, ...]]] = {0: (), **SINGLES, **PAIRS}
 _BY_DIMENSIONS: Final = {frozenset(dimensions): number for number, dimensions in CUBES.items()}
 
-# Blocks are 4^level days: 1, 4, 16, 64. Four levels bound any period of a year to about two dozen blocks, at 1.4 times
-# the rows of days alone; powers of two would be fewer blocks still, at twice the rows.
-LEVELS: Final = (0, 1, 2, 3)
+# Blocks are 4^level days: 1, 4, 16, 64, 256. Five levels bound any period of years to about two dozen blocks, at 1.4
+# times the rows of days alone; powers of two would be fewer blocks still, at twice the rows.
+LEVELS: Final = (0, 1, 2, 3, 4)
 LEVEL_SHIFT: Final = 2
+# Blocks of more than a day are made once their days are settled; usage that comes later still is added to them. The
+# newest days change with every fold, so they are kept as days alone until this many have passed.
+UNSETTLED_DAYS: Final = 2
 
-# Hourly spend is kept for what burn rates are asked of. Numbers are stored: never change or reuse one.
+# Hourly spend is kept for what burn rates are asked of, and for as long. Numbers are stored: never change or reuse one.
 HOURLY: Final = {1: "team", 2: "person", 3: "project", 4: "agent", 5: "customer", 6: "key", 7: "source", 8: "provider"}
+HOURLY_DAYS: Final = 35
 
 
 class Run(NamedTuple):
@@ -52,26 +60,36 @@ def cube_for(dimensions: Iterable[str]) -> int | None:
     return _BY_DIMENSIONS.get(frozenset(dimensions))
 
 
-def block_of(day_index: int, level: int) -> int:
-    return day_index >> (LEVEL_SHIFT * level)
+def settled_day(newest: int) -> int:
+    """The day number before which days are settled, when `newest` is the newest with spend: a four-day boundary."""
+    return (newest - UNSETTLED_DAYS + 1) >> LEVEL_SHIFT << LEVEL_SHIFT
 
 
-def runs(period: DayRange) -> list[Run]:
-    """The fewest aligned blocks that tile the period exactly, as runs of one level.
+def finished(level: int, settled_before: int, settled: int) -> range:
+    """Blocks of a level that become whole when the settled days grow from one day number to another."""
+    shift = LEVEL_SHIFT * level
+    return range(settled_before >> shift, settled >> shift)
 
-    Climbs from days to the largest block from both ends, as one reads a segment tree bottom-up.
-    """
+
+def runs(period: DayRange, settled: date) -> list[Run]:
+    """The fewest aligned blocks that tile the period exactly, as runs of one level; days alone from `settled` on."""
     low, high = day_number(period.start), day_number(period.end)
+    edge = min(max(low, day_number(settled)), high)
+    found = _tiles(low, edge)
+    if edge < high:
+        found.append(Run(0, edge, high - 1))
+    return found
+
+
+def _tiles(low: int, high: int) -> list[Run]:
+    """Climbs from days to the largest block from both ends, as one reads a segment tree bottom-up."""
     found: list[Run] = []
     step = 1 << LEVEL_SHIFT
     for level in LEVELS:
         if low >= high:
             break
-        if level == LEVELS[-1]:
-            found.append(Run(level, low, high - 1))
-            break
         upward, downward = -(-low // step), high // step
-        if upward >= downward:
+        if level == LEVELS[-1] or upward >= downward:
             found.append(Run(level, low, high - 1))
             break
         if low < upward * step:
@@ -86,3 +104,41 @@ def run_days(run: Run) -> DayRange:
     """The days a run covers."""
     size = 1 << (LEVEL_SHIFT * run.level)
     return DayRange(EPOCH + timedelta(days=run.first * size), EPOCH + timedelta(days=(run.last + 1) * size))
+
+
+Group = tuple[int, ...]
+
+
+class Top(NamedTuple):
+    """The dearest rows of one block and currency, as (cost, group). When `more` rows were left out, none costs more than `most` or less than `least`;
+    `most` is never negative and `least` never positive, so they also bound a group that has no row here.
+    """
+
+    rows: Sequence[tuple[Decimal, Group]]
+    more: bool
+    most: Decimal
+    least: Decimal
+
+
+def contenders(tops: Sequence[Top], limit: int, copies: int) -> set[Group] | None:
+    """Groups that can be among the `limit` largest sums over all blocks; None when the tops do not tell.
+
+    A group has at most `copies` rows in each (more than one when another dimension allows several values). What was not
+    seen of a group lies between `least` and `most`, so each sum is bounded from both sides: whoever's upper bound
+    reaches the `limit`-th best lower bound is in, and when a group nobody saw could reach it, the tops were too short.
+    """
+    unseen_most = copies * sum((top.most for top in tops if top.more), Decimal(0))
+    unseen_least = copies * sum((top.least for top in tops if top.more), Decimal(0))
+    upper: dict[Group, Decimal] = {}
+    lower: dict[Group, Decimal] = {}
+    for top in tops:
+        most, least = (top.most, top.least) if top.more else (Decimal(0), Decimal(0))
+        for cost, group in top.rows:
+            upper[group] = upper.get(group, unseen_most) + cost - most
+            lower[group] = lower.get(group, unseen_least) + cost - least
+    if len(lower) < limit:
+        return None if any(top.more for top in tops) else set(lower)
+    floor = heapq.nlargest(limit, lower.values())[-1]
+    if any(top.more for top in tops) and unseen_most >= floor:
+        return None
+    return {group for group, bound in upper.items() if bound >= floor}

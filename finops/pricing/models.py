@@ -72,8 +72,8 @@ class PriceBook(models.Model):
     id = models.AutoField(primary_key=True)
     package = models.CharField(max_length=60)
     version = models.CharField(max_length=40)
-    # SHA-256 of the content as we read it; equal content is seeded once.
-    digest = models.CharField(max_length=64, unique=True)
+    # SHA-256 of the content as we read it; the same as the book in force is not seeded again.
+    digest = models.CharField(max_length=64)
     seeded_at = models.DateTimeField()
     # What the seeding did: counts of models, prices opened, closed, withdrawn, and what it could not represent.
     report = models.JSONField(default=dict)

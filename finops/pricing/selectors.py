@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
+from finops.core.errors import NotFound
 from finops.orgs.models import Organization
 from finops.pricing.models import (
     CatalogueModel,
@@ -17,9 +19,11 @@ from finops.pricing.models import (
     ExchangeRate,
     ModelAlias,
     Price,
+    PriceBook,
     PricingVersion,
 )
-from finops.pricing.rules import Catalogue, Exchange, Names, Overrides, Pricer
+from finops.pricing.rules import Catalogue, Exchange, Found, Names, Overrides, Pricer
+from finops.pricing.rules.pricer import card, own_card
 from finops.pricing.types import (
     AliasRule,
     ContractTerms,
@@ -33,6 +37,10 @@ from finops.pricing.types import (
 Tokens = tuple[UUID | None, UUID | None]
 # Snapshots of this many organizations are kept by a process; the least recently made goes first.
 _KEPT: Final = 200
+# The columns of Price that make a PriceVersion.
+_VERSION: Final = (
+    "id", "provider", "model", "tier", "window", "effective_from", "effective_to", "currency", "steps",
+)  # fmt: skip
 
 
 class _Kept(NamedTuple):
@@ -76,8 +84,110 @@ def load_exchange(organization_id: int) -> Exchange:
     return kept[1]
 
 
+def load_catalogue() -> Catalogue:
+    """The public part alone."""
+    token = PricingVersion.objects.filter(organization__isnull=True).values_list("token", flat=True).first()
+    return _public(token)
+
+
+def book() -> PriceBook | None:
+    """The release in force; None before the first seeding."""
+    return PriceBook.objects.order_by("-id").first()
+
+
+def price(price_id: int) -> Price:
+    """A public price by the id a charge carries, also one that is closed or withdrawn. Raises NotFound."""
+    found = Price.objects.select_related("book").filter(id=price_id).first()
+    if found is None:
+        raise NotFound("there is no such price")
+    return found
+
+
+def charged(organization_id: int, *, price_id: int, contract_id: int, provider: str, model: str) -> Found | None:
+    """The very prices a charge was booked at, by the ids it carries (0 is none), whatever has changed since.
+
+    `rules.explain` of it adds up to the charge. None where a charge names no price: unpriced, or stated by its source.
+    """
+    agreed = terms(contract(organization_id, contract_id)) if contract_id else None
+    if price_id:
+        row = Price.objects.filter(id=price_id).values(*_VERSION).first()
+        if row is None:
+            raise NotFound("there is no such price")
+        made = card(PriceVersion(**{**row, "steps": _steps(row["steps"])}), agreed)
+    elif agreed is not None:
+        made = own_card(agreed)
+    else:
+        return None
+    return Found(provider, model, (made,))
+
+
+def price_history(provider: str, model: str) -> list[Price]:
+    """Every version of a model's public prices, by tier and window, the oldest first."""
+    rows = Price.objects.filter(provider=provider, model=model, withdrawn_at__isnull=True).select_related("book")
+    return list(rows.order_by("tier", "window", F("effective_from").asc(nulls_first=True), "id"))
+
+
+def prices(*, on: date, provider: str = "", search: str = "") -> QuerySet[Price]:
+    """The public prices in force on a day: of a provider, or with every word of `search` in provider or model."""
+    rows = Price.objects.filter(
+        Q(effective_from__isnull=True) | Q(effective_from__lte=on),
+        Q(effective_to__isnull=True) | Q(effective_to__gt=on),
+        withdrawn_at__isnull=True,
+    )
+    if provider:
+        rows = rows.filter(provider=provider)
+    for word in search.split()[:10]:
+        rows = rows.filter(Q(provider__icontains=word) | Q(model__icontains=word))
+    return rows.order_by("provider", "model", "tier", "window", "id")
+
+
+def providers() -> list[tuple[str, str]]:
+    """(id, name) of the catalogue's providers, by name."""
+    rows = CatalogueProvider.objects.filter(listed=True).order_by("name", "provider")
+    return list(rows.values_list("provider", "name"))
+
+
+def contracts(organization_id: int, *, on: date | None = None) -> QuerySet[Contract]:
+    """An organization's contracts, the newest first; only those in force on a day, if one is given."""
+    rows = Contract.objects.filter(organization_id=organization_id)
+    if on is not None:
+        rows = rows.filter(Q(effective_to__isnull=True) | Q(effective_to__gt=on), effective_from__lte=on)
+    return rows.order_by("-id")
+
+
+def contract(organization_id: int, contract_id: int, *, lock: bool = False) -> Contract:
+    """One contract; locked for the transaction if asked. Raises NotFound."""
+    rows = Contract.objects.filter(organization_id=organization_id, id=contract_id)
+    found = (rows.select_for_update() if lock else rows).first()
+    if found is None:
+        raise NotFound("there is no such contract")
+    return found
+
+
+def own_models(organization_id: int) -> set[tuple[str, str]]:
+    """(provider, model in lower case) of the models an organization described itself, on any day."""
+    rows = Contract.objects.filter(organization_id=organization_id, kind=Contract.Kind.CUSTOM).order_by("id")
+    return {(provider, model.lower()) for provider, model in rows.values_list("provider", "model")}
+
+
+def model_aliases(organization_id: int) -> QuerySet[ModelAlias]:
+    """The rules in force, the organization's and everybody's, the newest first."""
+    return ModelAlias.objects.filter(_of(organization_id), archived_at__isnull=True).order_by("-id")
+
+
+def exchange_rates(organization_id: int, *, from_currency: str = "", to_currency: str = "") -> QuerySet[ExchangeRate]:
+    """The organization's rates and everybody's, the newest day first."""
+    rows = ExchangeRate.objects.filter(_of(organization_id))
+    if from_currency:
+        rows = rows.filter(from_currency=from_currency)
+    if to_currency:
+        rows = rows.filter(to_currency=to_currency)
+    return rows.order_by("-day", "-id")
+
+
 def _tokens(organization_id: int) -> Tokens:
-    found = dict(PricingVersion.objects.filter(_of(organization_id)).values_list("organization_id", "token"))
+    rows = PricingVersion.objects.filter(_of(organization_id)).values_list("organization_id", "token")
+    found: dict[int | None, UUID] = dict(rows)
     return found.get(None), found.get(organization_id)
 
 
@@ -117,13 +227,13 @@ def _names() -> Names:
 
 
 def _prices() -> Iterable[PriceVersion]:
-    fields = ("id", "provider", "model", "tier", "window", "effective_from", "effective_to", "currency", "steps")
-    for row in Price.objects.filter(withdrawn_at__isnull=True).order_by("id").values_list(*fields):
-        yield PriceVersion(*row[:8], steps=_steps(row[8]))
+    rows = Price.objects.filter(withdrawn_at__isnull=True).order_by("id").values(*_VERSION)
+    for row in rows:
+        yield PriceVersion(**{**row, "steps": _steps(row["steps"])})
 
 
 def _aliases(organization_id: int | None) -> list[AliasRule]:
-    rows = ModelAlias.objects.filter(organization_id=organization_id, archived_at__isnull=True).order_by("id")
+    rows = ModelAlias.objects.filter(Q(organization_id=organization_id), archived_at__isnull=True).order_by("id")
     return [
         AliasRule(*row) for row in rows.values_list("kind", "provider", "pattern", "target_provider", "target_model")
     ]

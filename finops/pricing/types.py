@@ -64,7 +64,7 @@ class StepRates:
 class PriceVersion:
     """One public price: what a (provider, model, tier) costs in `[effective_from, effective_to)`, None being open.
 
-    `window` is '' for the whole day, or `HH:MM-HH:MM` in UTC, which goes before the whole day when it contains the call.
+    `window` is '' for the whole day, or `HH:MM-HH:MM` in UTC, which goes before the whole day when it holds the call.
     """
 
     id: int

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 _COLOURS = {"web": "cyan", "worker": "magenta", "beat": "yellow"}
@@ -32,7 +32,7 @@ class _LiveStep:
         self._task = progress.add_task(title, total=None)
 
     def advance(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+        self._progress.update(self._task, completed=done, total=total, description=f"{self._title}: {done} of {total}")
 
     def note(self, words: str) -> None:
         self._progress.update(self._task, description=f"{self._title}: {words}")
@@ -73,7 +73,7 @@ class Screen:
         """Shows a step while it runs, and how long it took. A failed one leaves its title standing."""
         began = time.monotonic()
         if self.live:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn())
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24))
             with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True) as progress:
                 yield _LiveStep(progress, title)
         else:

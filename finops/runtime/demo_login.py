@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# e-mail, password, who it is and what they may do. These are printed on purpose: the company is invented.
-DEMO_LOGINS: Final = [
-    ("finance@acme.example", "capstan-demo-finance", "Dana, finance: all spend, prices and reports"),
-    ("owner@acme.example", "capstan-demo-owner", "Alice, owner: everything"),
-    ("lead@acme.example", "capstan-demo-lead", "Erin, team lead: her own teams"),
-    ("engineer@acme.example", "capstan-demo-engineer", "Bob, engineer: his own spend"),
-]
+from finops.ingest.demo.company import LOGINS
+
+DEMO_LOGINS: Final = LOGINS
 DEMO_FINANCE, DEMO_OWNER, DEMO_LEAD, DEMO_ENGINEER = DEMO_LOGINS

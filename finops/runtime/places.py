@@ -98,7 +98,8 @@ def kept_secret(name: str) -> str:
 def database_settings(url: str) -> dict[str, Any]:
     """Django's DATABASES entry for `postgresql://user:password@host:port/name?option=…`, or the embedded server's.
 
-    Raises ValueError when the URL is of another kind of database.
+    Raises ValueError, without repeating the URL, which may hold a password, when it is of another kind of database,
+    names none, or its port is not a number.
     """
     base: dict[str, Any] = {
         "ENGINE": "django.db.backends.postgresql",
@@ -110,7 +111,9 @@ def database_settings(url: str) -> dict[str, Any]:
         return base | {"NAME": "capstan", "USER": "postgres", "HOST": str(postgres_socket_dir())}
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise ValueError(f"DATABASE_URL starts with {parts.scheme!r}; Capstan needs postgresql://user@host/name")
+        raise ValueError(f"it starts with {parts.scheme!r}, and Capstan needs PostgreSQL")
+    if not parts.path.strip("/"):
+        raise ValueError("it names no database")
     options = dict(parse_qsl(parts.query))
     return base | {
         "NAME": unquote(parts.path.lstrip("/")),

@@ -126,6 +126,12 @@ class Postgres:
             with suppress(OSError):
                 self.place.sockets.rmdir()
 
+    def disown(self) -> None:
+        """Leaves the server running for whoever stops it by its folder; this object knows it no more."""
+        if self._process is not None:
+            self._process.returncode = 0  # else Popen warns, at its end, of a process still running
+        self._process = None
+
     def _prepare_folder(self, account: binaries.Account) -> None:
         folder = self.place.folder
         data = folder.parent
@@ -150,11 +156,22 @@ class Postgres:
             return
         self._say("Making the database cluster")
         fresh = cluster.with_name(f"{cluster.name}.new")
-        command = [programs / "initdb", "-D", fresh, "-U", SUPERUSER, "--encoding=UTF8", "--locale=C", "--auth=reject"]
+        command = [
+            os.fspath(programs / "initdb"),
+            "-D",
+            os.fspath(fresh),
+            "-U",
+            SUPERUSER,
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth=reject",
+        ]
         # Sorted by code point like C, yet upper and lower case know every alphabet.
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+        if not self._durable:
+            command.append("--no-sync")
         done = subprocess.run(
-            [os.fspath(part) for part in command],
+            command,
             capture_output=True,
             text=True,
             cwd="/",

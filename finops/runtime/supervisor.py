@@ -15,7 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -31,6 +31,7 @@ BACKOFF_MAX_S = 8.0
 # Lines kept back while starting, to be shown only when the start fails.
 KEPT_LINES = 60
 LINE_BYTES_MAX = 64 * 1024
+ROSTER = "children.json"
 
 
 class Stopped(BaseException):
@@ -117,6 +118,16 @@ def only_one(folder: Path, address: str) -> Iterator[None]:
         yield
 
 
+def clear_leftovers(run_dir: Path, screen: Screen) -> None:
+    """Stops what a killed supervisor, whose janitor was killed too, left running. The lock must be held."""
+    roster = processes.Roster(run_dir / ROSTER)
+    left = [identity for identity in roster.read() if processes.session_members(identity)]
+    if left:
+        screen.say(f"Stopping what an earlier run left: {', '.join(sorted({identity.name for identity in left}))}")
+        processes.stop(left)
+    roster.clear()
+
+
 class _Child:
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -135,8 +146,8 @@ class Supervisor:
     def __init__(self, *, run_dir: Path, screen: Screen, interrupts: Interrupts) -> None:
         self._screen = screen
         self._interrupts = interrupts
-        self._roster = processes.Roster(run_dir / "children.json")
-        self._roster_path = run_dir / "children.json"
+        self._roster_path = run_dir / ROSTER
+        self._roster = processes.Roster(self._roster_path)
         self._servers: dict[str, Server] = {}
         self._server_crashes: dict[str, deque[float]] = {}
         self._children: list[_Child] = []
@@ -145,7 +156,6 @@ class Supervisor:
         self._kept: deque[tuple[str, str]] | None = deque(maxlen=KEPT_LINES)
 
     def __enter__(self) -> Supervisor:
-        self._clear_leftovers()
         self._janitor = subprocess.Popen(
             [sys.executable, "-m", "finops.runtime.janitor", os.fspath(self._roster_path)],
             stdin=subprocess.PIPE,
@@ -223,7 +233,7 @@ class Supervisor:
             stdout=pipe,
             stderr=None if own_output else subprocess.STDOUT,
             cwd=places.CHECKOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"} | child.program.environment,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **child.program.environment},
             start_new_session=True,
         )
         child.started_at = time.monotonic()
@@ -232,24 +242,13 @@ class Supervisor:
         )
         self._note_children()
 
-    def _clear_leftovers(self) -> None:
-        left = [identity for identity in self._roster.read() if processes.session_members(identity)]
-        if left:
-            names = ", ".join(sorted({identity.name for identity in left}))
-            self._screen.say(f"Stopping what an earlier run left: {names}")
-            processes.stop(left)
-        self._roster.clear()
-
     def _note_children(self) -> None:
         servers = [server.identity() for server in self._servers.values()]
         programs = [child.identity for child in self._children]
         self._roster.write(identity for identity in [*servers, *programs] if identity is not None)
 
     def _forget(self, child: _Child) -> None:
-        if child.process is not None and child.process.stdout is not None:
-            with suppress(KeyError, ValueError):
-                self._selector.unregister(child.process.stdout)
-            child.process.stdout.close()
+        self._close(child)
         self._children.remove(child)
         self._note_children()
 
@@ -275,24 +274,24 @@ class Supervisor:
             os.set_blocking(stream.fileno(), False)
             self._selector.register(stream, selectors.EVENT_READ, child)
 
-    def _read(self, child: _Child) -> None:
-        assert child.process is not None  # noqa: S101 - only spawned children are registered
-        stream = child.process.stdout
+    def _read(self, child: _Child) -> bool:
+        """Shows what is there to read; whether there was something."""
+        stream = child.process.stdout if child.process is not None else None
         if stream is None or stream.closed:
-            return
+            return False
         try:
             piece = os.read(stream.fileno(), LINE_BYTES_MAX)
         except BlockingIOError:
-            return
+            return False
         if not piece:
-            self._selector.unregister(stream)
-            stream.close()
+            self._close(child)
         *lines, rest = (child.unfinished + piece).split(b"\n")
         if rest and (not piece or len(rest) > LINE_BYTES_MAX):
             lines, rest = [*lines, rest], b""
         child.unfinished = rest
         for line in lines:
             self._show(child.program.name, line.decode("utf-8", "replace").rstrip())
+        return bool(piece)
 
     def _show(self, name: str, text: str) -> None:
         if not text:
@@ -313,10 +312,7 @@ class Supervisor:
             if now - child.started_at > CRASH_WINDOW_S:
                 child.backoff_s = BACKOFF_FIRST_S
             return
-        self._read(child)
-        if child.process.stdout is not None and not child.process.stdout.closed:
-            self._selector.unregister(child.process.stdout)
-            child.process.stdout.close()
+        self._read_rest(child)
         name = child.program.name
         self._count_crash(name, child.crashes, status)
         if child.identity is not None:
@@ -348,21 +344,27 @@ class Supervisor:
     # --- stopping ---
 
     def _stop_everything(self) -> None:
-        """The programs first, then the servers they talk to."""
+        """The programs first, then the servers they talk to. A failure of one keeps none of the others running."""
+        with ExitStack() as last_to_first:
+            last_to_first.callback(self._dismiss_janitor)
+            last_to_first.callback(self._selector.close)
+            for server in self._servers.values():
+                last_to_first.callback(server.stop)
+            last_to_first.callback(self._stop_programs)
+
+    def _dismiss_janitor(self) -> None:
+        if self._janitor is not None and self._janitor.stdin is not None:
+            # It stops whatever the roster still names, which is nobody, and clears it.
+            self._janitor.stdin.close()
+            self._janitor.wait()
+
+    def _stop_programs(self) -> None:
         self._finish([child.identity for child in self._children if child.identity is not None])
         for child in self._children:
             if child.process is not None:
                 self._read_rest(child)
                 child.process.wait()
         self._children.clear()
-        for name in reversed(self._servers):
-            self._servers[name].stop()
-        self._roster.clear()
-        self._selector.close()
-        if self._janitor is not None:
-            if self._janitor.stdin is not None:
-                self._janitor.stdin.close()
-            self._janitor.wait()
 
     def _finish(self, identities: list[processes.Identity]) -> None:
         asked = self._interrupts.count
@@ -370,13 +372,19 @@ class Supervisor:
             self._screen.say(f"{name} did not stop in time and was killed")
 
     def _read_rest(self, child: _Child) -> None:
-        assert child.process is not None  # noqa: S101 - the caller asked
-        stream = child.process.stdout
-        if stream is not None and not stream.closed:
+        """What a child that ended still had in its pipe."""
+        stream = child.process.stdout if child.process is not None else None
+        while stream is not None and not stream.closed:
             os.set_blocking(stream.fileno(), False)
-            self._read(child)
-            if not stream.closed:
-                stream.close()
+            if not self._read(child):
+                self._close(child)
+
+    def _close(self, child: _Child) -> None:
+        stream = child.process.stdout if child.process is not None else None
+        if stream is not None and not stream.closed:
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(stream)
+            stream.close()
 
 
 def _ending(status: int) -> str:

@@ -116,6 +116,12 @@ class Valkey:
                 self.place.socket.unlink(missing_ok=True)
                 self.place.socket.parent.rmdir()
 
+    def disown(self) -> None:
+        """Leaves the server running for whoever stops it by its folder; this object knows it no more."""
+        if self._process is not None:
+            self._process.returncode = 0  # else Popen warns, at its end, of a process still running
+        self._process = None
+
     def _await_ready(self) -> None:
         began = time.monotonic()
         while not self.answers():

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from finops.audit import services as audit
 from finops.core.actors import Actor
-from finops.core.errors import Invalid, NotFound
+from finops.core.errors import FinopsError, Invalid, NotFound
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 from finops.sources.models import Source
 
@@ -18,6 +18,11 @@ KINDS: Final = ("api", "cloudevents", "file", "litellm")
 
 class SourceInvalid(Invalid):
     code = "sources.invalid"
+
+
+class SourceArchived(FinopsError):
+    code = "sources.archived"
+    status = 409
 
 
 @transaction.atomic
@@ -52,6 +57,28 @@ def add_source(
         raise SlugTaken(f"The slug {row.slug!r} is taken.", field="slug") from None
     _note("source.added", row, by, at, {"slug": row.slug, "kind": kind, "level": level, "revises": revises})
     return row
+
+
+def ensure_source(*, organization_id: int, slug: str, kind: str, by: Actor, at: datetime) -> Source:
+    """The source of that slug, made when it is first needed. Raises what `add_source` does for a bad slug or kind, and
+    SourceArchived.
+    """
+    rows = Source.objects.filter(organization_id=organization_id, slug=slug)
+    found = rows.first()
+    if found is None:
+        try:
+            found = add_source(organization_id=organization_id, slug=slug, kind=kind, by=by, at=at)
+        except SlugTaken:
+            # Somebody made it between our look and our write.
+            found = rows.get()
+    refuse_archived(found)
+    return found
+
+
+def refuse_archived(source: Source) -> None:
+    """Raises SourceArchived."""
+    if source.archived_at is not None:
+        raise SourceArchived(f"The source {source.slug!r} is archived and takes no usage.", field="source")
 
 
 @transaction.atomic

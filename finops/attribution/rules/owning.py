@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from finops.attribution.rules.snapshot import AT_TASK_TYPE, TASK_BIT, CompiledRule, Snapshot
+from finops.attribution.rules.snapshot import AT_TASK_TYPE, TASK_BIT, CompiledRule, Ready, Snapshot
 from finops.attribution.types import AGENT, DIMENSIONS, PERSON, PROJECT, TEAM, Owner, Step
 from finops.connectors.types import Dimensions, UsageEvent
 
@@ -56,7 +56,7 @@ class _Case:
         self.ids = [0, 0, 0, 0, 0]
         self.key_id = 0
         self.task_type = ""
-        # Bits as in CompiledRule.mask: what has a value, and what has one only because it followed.
+        # Bits as in `snapshot.Ready`: what has a value, and what has one only because it followed.
         self.filled = 0
         self.followed = 0
         self.steps: list[Step] = []
@@ -160,16 +160,17 @@ def _values(snapshot: Snapshot, event: UsageEvent, source_id: int, task_type: st
     return values
 
 
-def _by_rules(case: _Case, rules: tuple[CompiledRule, ...], values: list[Any]) -> None:
-    for rule in rules:
-        tests, mask, override, *_ = rule
-        if not override and not mask & ~case.filled:
+def _by_rules(case: _Case, rules: tuple[Ready, ...], values: list[Any]) -> None:
+    empty = ~case.filled
+    for tests, mask, rule in rules:
+        if not mask & empty:
             continue
         for place, test in tests:
             if not test(values[place]):
                 break
         else:
             _apply(case, rule)
+            empty = ~case.filled
 
 
 def _apply(case: _Case, rule: CompiledRule) -> None:

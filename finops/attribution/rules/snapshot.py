@@ -18,19 +18,25 @@ _ALWAYS: Final = ("dimensions", "key_prefix", "identities", "task_type")
 AT_TASK_TYPE: Final = _ALWAYS.index("task_type")
 # Bit of the task type beside those of DIMENSIONS in a rule's mask.
 TASK_BIT: Final = 1 << len(DIMENSIONS)
+# Never filled, so that a rule that overrides is always asked.
+_OVERRIDE_BIT: Final = TASK_BIT << 1
+
+Tests = tuple[tuple[int, Callable[[Any], object]], ...]
 
 
 class CompiledRule(NamedTuple):
-    """A version in force, ready to run: (place in the values, test) pairs, all of which must hold."""
+    """What a version does when its tests hold."""
 
-    tests: tuple[tuple[int, Callable[[Any], object]], ...]
-    # Which dimensions it sets, as bits in the order of DIMENSIONS and then the task type.
-    mask: int
     override: bool
     owners: tuple[tuple[int, int], ...]
     task_type: str
     version_id: int
     name: str
+
+
+# A version in force, ready to run: (place in the values, test) pairs, all of which must hold; which dimensions it may
+# set, as bits in the order of DIMENSIONS and then the task type; what it does. A plain tuple, unpacked in the loop.
+Ready = tuple[Tests, int, CompiledRule]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,7 +94,7 @@ class Plan(NamedTuple):
     tags: frozenset[str]
     # Whenever anything effective-dated changes, ascending; rules in force between them, one more than instants.
     instants: tuple[datetime, ...]
-    in_force: tuple[tuple[CompiledRule, ...], ...]
+    in_force: tuple[tuple[Ready, ...], ...]
 
 
 def with_rule(snapshot: Snapshot, rule: Rule, *, position: int | None = None) -> Snapshot:
@@ -154,10 +160,10 @@ def _turns(rules: Iterable[Rule]) -> set[datetime]:
 
 def _in_force(
     rules: tuple[Rule, ...], instants: tuple[datetime, ...], turns: set[datetime], places: Mapping[str, int]
-) -> tuple[tuple[CompiledRule, ...], ...]:
-    compiled: dict[int, CompiledRule] = {}
+) -> tuple[tuple[Ready, ...], ...]:
+    compiled: dict[int, Ready] = {}
 
-    def at(instant: datetime | None) -> tuple[CompiledRule, ...]:
+    def at(instant: datetime | None) -> tuple[Ready, ...]:
         found = []
         for rule in rules:
             version = version_at(rule, instant)
@@ -174,7 +180,7 @@ def _in_force(
     return tuple(between)
 
 
-def _compile(rule: Rule, version: RuleVersion, places: Mapping[str, int]) -> CompiledRule:
+def _compile(rule: Rule, version: RuleVersion, places: Mapping[str, int]) -> Ready:
     tests = []
     for condition in map(folded, version.conditions):
         make = multi_test if is_multi(condition.field) else scalar_test
@@ -185,12 +191,11 @@ def _compile(rule: Rule, version: RuleVersion, places: Mapping[str, int]) -> Com
         if name in version.assignment.owners
     )
     mask = sum(1 << place for place, _ in owners) | (TASK_BIT if version.assignment.task_type else 0)
-    return CompiledRule(
-        tests=tuple(tests),
-        mask=mask,
+    rule_says = CompiledRule(
         override=version.override,
         owners=owners,
         task_type=version.assignment.task_type,
         version_id=version.version_id,
         name=rule.name,
     )
+    return tuple(tests), mask | (_OVERRIDE_BIT if version.override else 0), rule_says

@@ -42,7 +42,7 @@ class Changed(FinopsError):
 
 
 def one_at_a_time(organization_id: int) -> None:
-    """Waits for the organization's other writers of rules; until the transaction ends. Positions and slots are theirs."""
+    """Waits for the organization's other writers of rules and slots, and holds them off until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('attribution'), %s)", [organization_id])
 

@@ -91,7 +91,10 @@ def change_shared_cost_rule(
 def retire_shared_cost_rule(
     *, organization_id: int, rule_id: int, retired_from: date | None = None, by: Actor, at: datetime
 ) -> SharedCostRule:
-    """Splits no month from `retired_from` (a first day; None: this month) on. Raises NotFound, Retired, PeriodInvalid."""
+    """Splits no month from `retired_from` (a first day; None: this month) on.
+
+    Raises NotFound, Retired and PeriodInvalid.
+    """
     rule = _locked(organization_id, rule_id)
     _check_month(retired_from, "retired_from")
     rule.retired_from = retired_from or month_start(at.date())

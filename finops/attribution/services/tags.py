@@ -28,7 +28,7 @@ def promote_tag(*, organization_id: int, key: str, by: Actor, at: datetime) -> P
     """Gives a tag key a slot, for calls from now on. A key that was retired gets its old slot back; one that is
     promoted already stays as it is. Raises TagKeyInvalid and TagSlotsFull.
     """
-    if not key or len(key) > 200 or not key.isprintable():
+    if not key.strip() or len(key) > 200 or not key.isprintable():
         raise TagKeyInvalid("a tag key has 1 to 200 printable characters", field="key")
     one_at_a_time(organization_id)
     rows = {row.key: row for row in PromotedTag.objects.filter(organization_id=organization_id).order_by("slot")}

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from finops.ingest.services.allocate import ALLOCATE, open_allocation, run_allocation
+from finops.ingest.services.preview import preview_rule
+from finops.ingest.services.quarantine import discard, replay
+from finops.ingest.services.rework import REATTRIBUTE, RERATE, open_rework, run_rework
 from finops.ingest.services.take import take
 
-__all__ = ["take"]
+__all__ = [
+    "ALLOCATE",
+    "REATTRIBUTE",
+    "RERATE",
+    "discard",
+    "open_allocation",
+    "open_rework",
+    "preview_rule",
+    "replay",
+    "run_allocation",
+    "run_rework",
+    "take",
+]

@@ -14,7 +14,8 @@ from finops.ingest.rules import calls_of, request_key
 from finops.ingest.types import Problem
 from finops.ledger.types import Ownership, Posting, Priced, Shape, Tagging
 from finops.pricing import selectors as pricing
-from finops.pricing.rules import Found, Rated, rate
+from finops.pricing.rules import Found, rate
+from finops.pricing.types import Rated
 
 _ONE = Decimal(1)
 
@@ -139,7 +140,7 @@ class Corridor:
             billed,
             self.exchange.reporting_currency,
             rated.effective_pico if same else convert_pico(rated.effective_pico, fx),
-            str(fx),
+            rate_text(fx),
             None if same else day,
         )
 
@@ -148,6 +149,11 @@ class Corridor:
         if key not in self._rates:
             self._rates[key] = self.exchange.rate(currency, day)
         return self._rates[key]
+
+
+def rate_text(rate: Decimal) -> str:
+    """An exchange rate in the one form it is written in, so that equal rates are equal text."""
+    return "1" if rate == _ONE else format(rate.normalize(), "f")
 
 
 def _stated(rated: Rated, billed: int, currency: str) -> Rated:

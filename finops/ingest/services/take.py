@@ -78,7 +78,7 @@ def _take_batch(source: Source, parser: str, received: Sequence[Received], at: d
                 problem = posting
         problem = problem or Problem("ingest.unreadable", "", "the record could not be read")
         held.append((record, problem))
-        outcomes[n] = Outcome(event.external_id if event else "", Status.QUARANTINED, problem)
+        outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
     batch = Batch(organization_id=source.organization_id, postings=postings)
     with transaction.atomic():
         posted = post(batch=batch, revises=source.revises, at=at)
@@ -101,7 +101,7 @@ def hold(
                 organization_id=source.organization_id,
                 source=source,
                 digest=hashlib.blake2b(record.raw, digest_size=16).digest(),
-                external_id=record.event.external_id[:300] if record.event else "",
+                external_id=(record.event.external_id if record.event else record.external_id)[:300],
                 code=problem.code[:80],
                 field=problem.field[:200],
                 message=problem.message,

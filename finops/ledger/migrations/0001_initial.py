@@ -16,8 +16,8 @@ _CUBE_PARTITIONS = "\n".join(
     for number in sorted(CUBES)
 )
 _DROP = """
-DROP TABLE ledger_session, ledger_session_delta, ledger_hourly, ledger_cube, ledger_daily, ledger_rollup_delta,
-    ledger_sighting, ledger_charge_key, ledger_charge;
+DROP TABLE ledger_session, ledger_session_delta, ledger_hourly, ledger_settled, ledger_cube, ledger_daily,
+    ledger_rollup_delta, ledger_sighting, ledger_charge_key, ledger_charge;
 DROP FUNCTION ledger_refuse_change();
 """
 

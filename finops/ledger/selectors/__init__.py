@@ -13,7 +13,7 @@ from finops.ledger.selectors.charges import (
 )
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.sessions import SessionRow, sessions
-from finops.ledger.selectors.spend import spend, top_values
+from finops.ledger.selectors.spend import spend
 
 __all__ = [
     "SessionRow",
@@ -30,5 +30,4 @@ __all__ = [
     "sightings",
     "spend",
     "term_ids",
-    "top_values",
 ]

@@ -21,7 +21,7 @@ from finops.ledger.types import DIMENSIONS, ChargePage, ChargeRow, Grain, SpendQ
 MOST_ROWS: Final = 500
 _DIMENSION_COLUMNS: Final = ", ".join(f"c.{name}_id" for name in DIMENSIONS)
 _METERS: Final = ", ".join(f"coalesce(c.{meter}, 0)" for meter in METERS)
-_SELECT: Final = f"""
+CHARGE_SELECT: Final = f"""
 SELECT c.id, c.occurred_at, c.booked_at, c.external_id, c.session, {_DIMENSION_COLUMNS}, {_METERS},
     c.currency, c.list_cost, c.contracted_cost, c.effective_cost, c.billed_cost, c.reporting_cost,
     c.reporting_currency, c.reverses, c.reason, c.price_id, c.contract_id, c.trace_id, c.fx_rate, c.fx_date,
@@ -64,11 +64,11 @@ def charges(
     with connection.cursor() as database:
         for days in _stretches(organization_id, period, filters, session):
             database.execute(
-                f"{_SELECT} WHERE {' AND '.join(clauses)} AND c.occurred_at >= %s AND c.occurred_at < %s"
+                f"{CHARGE_SELECT} WHERE {' AND '.join(clauses)} AND c.occurred_at >= %s AND c.occurred_at < %s"
                 " ORDER BY c.occurred_at DESC, c.id DESC LIMIT %s",
                 [*params, *days.instants(), limit + 1 - len(found)],
             )
-            found.extend(map(_charge_row, database.fetchall()))
+            found.extend(map(read_charge, database.fetchall()))
             if len(found) > limit:
                 break
     more = len(found) > limit
@@ -115,11 +115,11 @@ def _joined(days: list[date]) -> list[DayRange]:
 def charge(organization_id: int, charge_id: UUID) -> ChargeRow:
     """One charge. Raises NotFound, also for another organization's."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{_SELECT} WHERE c.id = %s AND c.organization_id = %s", [charge_id, organization_id])
+        cursor.execute(f"{CHARGE_SELECT} WHERE c.id = %s AND c.organization_id = %s", [charge_id, organization_id])
         row = cursor.fetchone()
     if row is None:
         raise NotFound(f"there is no charge {charge_id}")
-    return _charge_row(row)
+    return read_charge(row)
 
 
 def find_charges(organization_id: int, external_id: str) -> list[UUID]:
@@ -169,7 +169,8 @@ def origin_of(organization_id: int, origin_id: int) -> dict[str, Any]:
     return dict(found.body) if found else {}
 
 
-def _charge_row(row: tuple[Any, ...]) -> ChargeRow:
+def read_charge(row: tuple[Any, ...]) -> ChargeRow:
+    """A row of CHARGE_SELECT as a value."""
     first = 5
     meters = first + len(DIMENSIONS)
     money = meters + len(METERS)

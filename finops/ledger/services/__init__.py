@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from finops.ledger.services.fold import compact_day, fold, fold_all, rebuild
+from finops.ledger.services.correct import Correction, correct, correction_key
+from finops.ledger.services.fold import compact_day, fold, fold_all, settle_days
 from finops.ledger.services.partitions import ensure_months, months_ahead
 from finops.ledger.services.post import Batch, post
+from finops.ledger.services.rebuild import rebuild
 from finops.ledger.services.reverse import reverse_in_transaction
 
 __all__ = [
     "Batch",
+    "Correction",
     "compact_day",
+    "correct",
+    "correction_key",
     "ensure_months",
     "fold",
     "fold_all",
@@ -17,4 +22,5 @@ __all__ = [
     "post",
     "rebuild",
     "reverse_in_transaction",
+    "settle_days",
 ]

@@ -29,17 +29,22 @@ SELECT %s, source_id, external_id, content_hash, charge_id, occurred_at FROM led
 ORDER BY source_id, external_id
 ON CONFLICT DO NOTHING
 """
+# LIMIT keeps the planner at one index probe per claim: it knows nothing of the claim table's size, and a hash join would
+# read every key there is.
 _LOST: Final = """
 SELECT c.n, c.source_id = 0 AND c.external_id LIKE 'req:%%' AS is_request, k.content_hash, k.charge_id, k.occurred_at,
     k.revision
-FROM ledger_claim c
-JOIN ledger_charge_key k
-    ON k.organization_id = %s AND k.source_id = c.source_id AND k.external_id = c.external_id
+FROM (SELECT * FROM ledger_claim ORDER BY source_id, external_id) AS c
+CROSS JOIN LATERAL (
+    SELECT * FROM ledger_charge_key
+    WHERE organization_id = %s AND source_id = c.source_id AND external_id = c.external_id
+    LIMIT 1 {lock}
+) AS k
 WHERE k.charge_id <> c.charge_id
-ORDER BY k.source_id, k.external_id
-FOR UPDATE OF k
 """
-
+_LOST_READ: Final = _LOST.format(lock="")
+# Two revisions of one key at once must be made one after the other.
+_LOST_LOCKED: Final = _LOST.format(lock="FOR UPDATE")
 
 # The revision of a key whose call is charged under another source's key.
 _SIGHTING: Final = -1
@@ -76,7 +81,7 @@ def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
         raise RuntimeError("posting belongs inside a transaction")
     ids = uuid7_batch(len(batch.postings), unix_ms=int(at.timestamp() * 1000))
     with connection.cursor() as cursor:
-        lost_keys, lost_requests = _claim(cursor, batch, ids)
+        lost_keys, lost_requests = _claim(cursor, batch, ids, lock=revises)
         outcomes = _judge(batch.postings, lost_keys, lost_requests, revises=revises)
         if lost_keys or lost_requests:
             _settle_losses(cursor, batch, ids, outcomes, lost_keys, lost_requests, at)
@@ -89,7 +94,7 @@ def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
 
 
 def _claim(
-    cursor: CursorWrapper, batch: Batch, ids: list[str]
+    cursor: CursorWrapper, batch: Batch, ids: list[str], *, lock: bool
 ) -> tuple[dict[int, _Lost], dict[int, _Lost]]:
     """Claim every key; gives the claims that were lost, by position: own keys, and request keys."""
     cursor.execute(_CLAIM_TABLE)
@@ -100,7 +105,7 @@ def _claim(
     keys: dict[int, _Lost] = {}
     requests: dict[int, _Lost] = {}
     if cursor.rowcount < count:
-        cursor.execute(_LOST, [batch.organization_id])
+        cursor.execute(_LOST_LOCKED if lock else _LOST_READ, [batch.organization_id])
         for n, is_request, content_hash, charge_id, occurred_at, revision in cursor.fetchall():
             into = requests if is_request else keys
             into[n] = _Lost(bytes(content_hash), charge_id, occurred_at, revision)

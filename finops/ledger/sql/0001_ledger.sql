@@ -141,7 +141,8 @@ CREATE TABLE ledger_rollup_delta (
     effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL
 );
 
--- The wide daily cube: every dimension, for the odd filter. Folds append to it; compaction regroups a day.
+-- The wide daily cube: every dimension, for the odd filter. Folds append to it; settling regroups a day. Columns of a
+-- fixed width stand before the others, where a scan finds them without walking the row.
 CREATE TABLE ledger_daily (
     organization_id int NOT NULL,
     day date NOT NULL,
@@ -152,15 +153,16 @@ CREATE TABLE ledger_daily (
     evidence_id int NOT NULL, state_id int NOT NULL,
     tag1_id int NOT NULL, tag2_id int NOT NULL, tag3_id int NOT NULL, tag4_id int NOT NULL, tag5_id int NOT NULL,
     tag6_id int NOT NULL, tag7_id int NOT NULL, tag8_id int NOT NULL, tag9_id int NOT NULL, tag10_id int NOT NULL,
-    currency text COLLATE "C" NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
+    currency text COLLATE "C" NOT NULL,
     list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
     effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL
 );
 CREATE INDEX ledger_daily_day ON ledger_daily (organization_id, day);
 
 -- Narrow cubes: one dimension (a) or a named pair (a, b), in blocks of 4^level days, so that any period is few blocks.
--- `block` is the day's number since 1970-01-01 divided by 4^level.
+-- `block` is the day's number since 1970-01-01 divided by 4^level. Days are always there; larger blocks are there when
+-- they end before the organization's settled day.
 CREATE TABLE ledger_cube (
     organization_id int NOT NULL,
     cube smallint NOT NULL,
@@ -168,12 +170,20 @@ CREATE TABLE ledger_cube (
     block int NOT NULL,
     a int NOT NULL,
     b int NOT NULL,
-    currency text COLLATE "C" NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
+    currency text COLLATE "C" NOT NULL,
     list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
     effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL,
     PRIMARY KEY (organization_id, cube, level, block, a, b, currency)
 ) PARTITION BY LIST (cube);
+-- The dearest of each block and currency first: how the largest of many thousand groups are found without reading the rest.
+CREATE INDEX ledger_cube_largest ON ledger_cube (organization_id, level, block, currency, reporting_cost DESC, a, b);
+
+-- The day before which an organization's days are settled: their blocks exist. It only ever grows.
+CREATE TABLE ledger_settled (
+    organization_id int PRIMARY KEY,
+    until date NOT NULL
+);
 
 -- Spend by hour over the few dimensions that burn rates need.
 CREATE TABLE ledger_hourly (

@@ -177,7 +177,8 @@ def _note(verb: str, row: VirtualKey, by: Actor, at: datetime, details: dict[str
         verb=verb,
         subject_kind="key",
         subject_id=row.id,
-        subject_label=f"{row.name} ({row.prefix})",
+        # Not the name: people put people's names there, and the trail cannot be rewritten.
+        subject_label=row.prefix,
         details=details,
         by=by,
         at=at,

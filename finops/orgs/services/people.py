@@ -14,8 +14,9 @@ from django.db import IntegrityError, transaction
 
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, Invalid
-from finops.orgs.models import Identity, Membership, Person, Team, User
+from finops.orgs.models import Identity, Membership, Person, Team, User, VirtualKey
 from finops.orgs.services.checks import active, clean_name, clean_slug, free_slug, locked, save_new
+from finops.orgs.services.keys import revoke_key
 from finops.orgs.services.members import refuse_last_owner
 from finops.orgs.services.owners import note
 
@@ -119,8 +120,8 @@ def remove_identity(*, organization_id: int, identity_id: int, by: Actor, at: da
 
 @transaction.atomic
 def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetime) -> Person:
-    """Pseudonymise: name, slug, e-mail and identities are blanked, the login is detached. Charges are not touched:
-    they name an id, which now reads "Person 00ab". Cannot be undone; erasing twice changes nothing.
+    """Pseudonymise: name, slug, e-mail and identities are blanked, the login is detached, keys of theirs are revoked.
+    Charges are not touched: they name an id, which now reads "Person 00ab". Cannot be undone; twice is as good as once.
 
     Raises LastOwner when the person's login is the organization's only owner, and NotFound.
     """
@@ -141,6 +142,10 @@ def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetim
         identity.value = f"erased:{identity.id}"
         identity.archived_at = identity.archived_at or at
         identity.save(update_fields=["value", "archived_at"])
+    # A key of theirs is a credential of somebody who is gone, and its name may hold theirs.
+    VirtualKey.objects.filter(organization_id=organization_id, person=row).update(name=f"Key of person {tag}")
+    for key_id in VirtualKey.objects.filter(person=row, revoked_at__isnull=True).values_list("id", flat=True):
+        revoke_key(organization_id=organization_id, key_id=key_id, by=by, at=at)
     if user is not None and not Membership.objects.filter(user=user, archived_at__isnull=True).exists():
         _blank_login(user)
     note("person.erased", "person", row, by, at, {})

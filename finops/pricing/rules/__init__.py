@@ -5,6 +5,19 @@ from __future__ import annotations
 from finops.pricing.rules.exchange import Exchange
 from finops.pricing.rules.names import Names
 from finops.pricing.rules.pricer import Catalogue, Overrides, Pricer
+from finops.pricing.rules.quoting import Quote, quote
 from finops.pricing.rules.rating import Found, Line, explain, rate
 
-__all__ = ["Catalogue", "Exchange", "Found", "Line", "Names", "Overrides", "Pricer", "explain", "rate"]
+__all__ = [
+    "Catalogue",
+    "Exchange",
+    "Found",
+    "Line",
+    "Names",
+    "Overrides",
+    "Pricer",
+    "Quote",
+    "explain",
+    "quote",
+    "rate",
+]

@@ -125,7 +125,7 @@ def read(providers: Iterable[Any]) -> Content:
     return Content(facts, drafts, unread)
 
 
-class _Unread(Exception):  # noqa: N818 - control flow inside this module, never seen outside
+class _Unread(Exception):
     """The release says something about this model that we have no place for."""
 
 
@@ -165,9 +165,7 @@ def _drafts(provider: str, model: Any) -> Iterator[Draft]:
             for window, prices in _day(conditions, start):
                 fields = _fields(prices) | overrides
                 note = "" if overrides or not tier else "the standard price; this tier's own is stated from later"
-                draft = Draft(
-                    provider, model.id, tier, window, start, end, steps_json(fields), raw_json(fields), note
-                )
+                draft = Draft(provider, model.id, tier, window, start, end, steps_json(fields), raw_json(fields), note)
                 _extend(lines.setdefault(window, []), draft)
         for drafts in lines.values():
             yield from drafts

@@ -57,6 +57,8 @@ TIER_ALIASES: Final[Mapping[str, str]] = {"batches": "batch", "batch_api": "batc
 _COMPACT_DATE = re.compile(r"([-@])(20\d{2})(0[1-9]|1[0-2])([0-2]\d|3[01])(?=$|[-:@])")
 _DASHED_DATE = re.compile(r"([-@])(20\d{2})-(0[1-9]|1[0-2])-([0-2]\d|3[01])(?=$|[-:@])")
 _BEDROCK_ARN = re.compile(r"^arn:aws[\w-]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/(.+)$")
+# Anything else under an account is its own: tuned, reserved, or a profile that only its owner can say the model of.
+_BEDROCK_PRIVATE = re.compile(r"^arn:aws[\w-]*:bedrock:[^:]*:[^:]*:(?!foundation-model/|inference-profile/)")
 _RESOURCE_PATH = re.compile(r"^(?:.*/)?models/([^/]+)$")
 _BEDROCK_ROUTES: Final = ("converse/", "invoke/", "converse_like/")
 
@@ -68,7 +70,7 @@ def canonical_tier(raw: str) -> str:
 
 
 def compile_clause(clause: Mapping[str, Any]) -> Predicate:
-    """A clause of the catalogue (`equals`, `starts_with`, `ends_with`, `contains`, `regex`, `or`, `and`) as a predicate.
+    """A clause of the catalogue (`equals`, `starts_with`, `ends_with`, `contains`, `regex`, `or`, `and`) made ready.
 
     Predicates take lower-case text. Raises ValueError for a clause we do not know, rather than matching nothing.
     """
@@ -111,6 +113,7 @@ class Names:
     def __init__(self, providers: Sequence[ProviderEntry]) -> None:
         self._providers = {entry.provider: entry for entry in providers}
         self._models = {entry.provider: _Models(entry.models) for entry in providers}
+        self._ids = {entry.provider: {one.model.lower(): one.model for one in entry.models} for entry in providers}
         self._matchers = [(entry.provider, compile_clause(entry.match)) for entry in providers if entry.match]
         self._model_matchers = [
             (entry.provider, compile_clause(entry.model_match)) for entry in providers if entry.model_match
@@ -150,25 +153,27 @@ class Names:
             for owner in (provider, *entry.fallbacks):
                 if owner in self._models and (model := self._models[owner].find(text)):
                     return owner, model
-        return None
+        # A few models of the catalogue do not answer to their own id; the ledger says that id, so it must come back.
+        wanted = raw.strip().lower()
+        owners = (owner for owner in (provider, *entry.fallbacks) if wanted in self._ids.get(owner, {}))
+        return next(((owner, self._ids[owner][wanted]) for owner in owners), None)
 
     def _candidates(self, entry: ProviderEntry, raw: str) -> Iterator[str]:
         """The name as written, then as each written rule rewrites it; the first that the catalogue knows wins."""
         text = raw.strip().lower()
         seen: set[str] = set()
-        waiting = [text]
+        waiting = [] if _BEDROCK_PRIVATE.match(text) else [text]
         while waiting:
             text = waiting.pop(0)
             if not text or text in seen:
                 continue
             seen.add(text)
             yield text
-            for rewritten in (
+            waiting += (
                 _COMPACT_DATE.sub(r"\1\2-\3-\4", text),
                 _DASHED_DATE.sub(r"\1\2\3\4", text),
                 self._unwrapped(entry, text),
-            ):
-                waiting.append(rewritten)
+            )
 
     def _unwrapped(self, entry: ProviderEntry, text: str) -> str:
         for pattern in (_BEDROCK_ARN, _RESOURCE_PATH):

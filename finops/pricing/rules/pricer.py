@@ -45,6 +45,11 @@ class Catalogue:
         versions = self._versions.get((provider, model, tier), ())
         return tuple(sorted((one for one in versions if _holds(one, day)), key=_windows_first))
 
+    def has_model(self, model: str) -> bool:
+        """Some provider has a model of exactly this canonical name."""
+        wanted = model.strip().lower()
+        return any(name.lower() == wanted for _, name in self._models)
+
     def knows(self, provider: str, model: str) -> bool:
         return (provider, model) in self._models
 
@@ -122,7 +127,7 @@ class Pricer:
             return self._keep((target.provider, target.model, "own", own.id), (own_card(own),))
         if not target.owner:
             return self._keep((target.provider, target.model), (), "model_unknown")
-        # Another's variants are not this provider's: where Azure offers OpenAI's models, only the standard price is known.
+        # Another's variants are not this provider's: of OpenAI's models at Azure only the standard price is known.
         versions = (
             self._catalogue.on(target.owner, target.model, tier, day)
             if not tier or target.owner == target.provider
@@ -147,7 +152,9 @@ class Pricer:
         known = seller or names.provider(provider) or self._from_model(provider, model)
         said = known or provider.strip().lower()
         wanted = model.strip()
-        alias = apply_aliases(self._overrides.aliases, said, model) or apply_aliases(self._catalogue.aliases, said, model)
+        alias = apply_aliases(self._overrides.aliases, said, model) or apply_aliases(
+            self._catalogue.aliases, said, model
+        )
         if alias:
             said, wanted = alias[0] or said, alias[1]
             known = names.provider(said)

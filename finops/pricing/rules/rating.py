@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from operator import itemgetter, mul
-from typing import Final, NamedTuple
+from typing import Final
 
 from finops.core.money import PRICE_PLACES
 from finops.core.tokens import COUNT_METERS, INPUT_SLICE, METERS
@@ -120,7 +120,8 @@ def choose_card(cards: tuple[RateCard, ...], at: datetime) -> RateCard | None:
     return None
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Line:
     """One meter of a call: how many, at what rate, and what that came to in picodollars.
 
     Rates are per `per` units: a million for tokens, one for what is counted. The lines of a call add up to its
@@ -144,9 +145,7 @@ def explain(found: Found, counts: Sequence[int], at: datetime) -> list[Line]:
         return []
     step = choose_step(card.steps, counts)
     lines = []
-    for meter, count, listed, contracted in zip(
-        METERS, counts, step.list_rates, step.contracted_rates, strict=True
-    ):
+    for meter, count, listed, contracted in zip(METERS, counts, step.list_rates, step.contracted_rates, strict=True):
         if count:
             per = 1 if meter in COUNT_METERS else _MILLION
             lines.append(

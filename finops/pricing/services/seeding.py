@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from finops.audit.services import record
 from finops.core.actors import Actor
@@ -48,6 +48,9 @@ def seed_price_book(
         version = importlib.metadata.version(PACKAGE)
     content = catalogue.read(providers)
     digest = content.digest()
+    with connection.cursor() as cursor:
+        # One seeding at a time: the second finds what the first wrote.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('pricing.seed_price_book', 0))")
     last = PriceBook.objects.order_by("-id").first()
     if last is not None and last.digest == digest:
         return Seeded(last, changed=False)
@@ -133,8 +136,9 @@ def _write_prices(book: PriceBook, content: Content, at: datetime) -> dict[str, 
             new = [clipped for draft in wanted[line] if (clipped := _from_day(draft, today))]
             opened += _follow(standing[line], new, today=today, at=at, changed=changed, done=done)
     done["opened"] = len(opened)
-    # Before the new ones, or the database would see two prices for one day.
-    Price.objects.bulk_update(changed, ["effective_to", "withdrawn_at"], batch_size=_BATCH)
+    # In this order, or the database would see two prices for one day.
+    Price.objects.bulk_update([one for one in changed if one.withdrawn_at], ["withdrawn_at"], batch_size=_BATCH)
+    Price.objects.bulk_update([one for one in changed if not one.withdrawn_at], ["effective_to"], batch_size=_BATCH)
     Price.objects.bulk_create([_price(book, draft) for draft in opened], batch_size=_BATCH)
     return dict(done)
 

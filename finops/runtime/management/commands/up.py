@@ -26,7 +26,7 @@ from finops.runtime.demo_login import DEMO_LOGINS
 from finops.runtime.errors import CannotRun
 from finops.runtime.postgres import Place as PostgresPlace
 from finops.runtime.postgres import Postgres
-from finops.runtime.supervisor import Interrupts, Program, Stopped, Supervisor, only_one
+from finops.runtime.supervisor import Interrupts, Program, Stopped, Supervisor, clear_leftovers, only_one
 from finops.runtime.valkey import Place as ValkeyPlace
 from finops.runtime.valkey import Valkey
 
@@ -57,6 +57,8 @@ class Command(BaseCommand):
         with Interrupts() as interrupts:
             try:
                 with only_one(places.run_dir(), address):
+                    # First, for it may hold our own port.
+                    clear_leftovers(places.run_dir(), screen)
                     ports.require_free(
                         options["host"],
                         options["port"],
@@ -210,7 +212,7 @@ def _shown(host: str) -> str:
 def _welcome(address: str, options: dict[str, Any], seconds: float) -> list[str]:
     lines = [f"Open     {address}"]
     if options["demo"]:
-        lines += ["", "Log in as (everything in it is invented)"]
+        lines += ["", "Log in  (everything inside is invented)"]
         lines += [f"  {email:<24}{password:<24}{who}" for email, password, who in DEMO_LOGINS]
         lines.append("")
     if _reachable(options["host"]) not in _LOOPBACK and not os.environ.get("CAPSTAN_HOSTS"):

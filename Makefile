@@ -1,0 +1,44 @@
+# The commands of this house. `make` alone lists them.
+.PHONY: help demo test soak lint bench lock clean
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+# The port of `make demo`, and what `make bench` runs.
+PORT ?= 8000
+BENCH ?= ingest queries
+PY := .venv/bin/python
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/run.stamp ## Run Capstan with an invented company on http://localhost:8000 (PORT=… for another)
+	@exec $(PY) manage.py up --demo --port $(PORT)
+
+test: .venv/dev.stamp ## Every check and test, cheapest first (under 15 minutes on two cores)
+	@exec $(PY) -m tests.everything
+
+soak: .venv/dev.stamp ## The long fault and scale tests
+	@exec $(PY) -m pytest -m soak --timeout 3600
+
+lint: .venv/dev.stamp ## Format, style, layers and types, without tests
+	@exec $(PY) -m tests.everything --lint
+
+bench: .venv/dev.stamp ## The benchmarks (BENCH="ingest queries")
+	@for name in $(BENCH); do $(PY) manage.py bench $$name --json || exit 1; done
+
+lock: .venv/dev.stamp ## Resolve requirements/*.lock anew from pyproject.toml, with hashes and without index addresses
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m uv pip compile pyproject.toml $(LOCK) --output-file requirements/run.lock
+	@$(PY) -m uv pip compile pyproject.toml --group dev $(LOCK) --output-file requirements/dev.lock
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+clean: ## Remove what was made here; the data folder stays
+	@rm -rf .venv staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# One environment serves both: dev.lock holds all of run.lock, in the same versions.
+.venv/run.stamp: requirements/run.lock requirements/install.sh
+	@sh requirements/install.sh run
+
+.venv/dev.stamp: requirements/dev.lock requirements/install.sh
+	@sh requirements/install.sh dev

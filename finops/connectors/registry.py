@@ -1,0 +1,32 @@
+"""Which parser reads what: by name, as quarantine keeps it, so that a record is read again as it was read first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from finops.connectors.capstan import parse as capstan
+from finops.connectors.cloudevents import parse as cloudevents
+from finops.connectors.files import parse as files
+from finops.connectors.types import Received
+from finops.core.errors import FinopsError
+
+Parser = Callable[[bytes], Received]
+PARSERS: Final[Mapping[str, Parser]] = {
+    capstan.PARSER: capstan.parse,
+    cloudevents.PARSER: cloudevents.parse,
+    files.PARSER: files.parse,
+}
+
+
+class ParserUnknown(FinopsError):
+    code = "connectors.parser_unknown"
+    status = 422
+
+
+def reparse(parser: str, raw: bytes) -> Received:
+    """Read a record again with the parser of that name. Raises ParserUnknown."""
+    found = PARSERS.get(parser)
+    if found is None:
+        raise ParserUnknown(f"There is no parser {parser!r}; there are {', '.join(sorted(PARSERS))}.")
+    return found(raw)

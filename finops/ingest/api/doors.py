@@ -1,0 +1,111 @@
+"""The doors usage comes in by over HTTP. A record's own id makes a repeat harmless, so no Idempotency-Key is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from finops.api.errors import Malformed
+from finops.api.views import Resource, now
+from finops.connectors import bodies as records
+from finops.connectors.bodies import JSON_TYPES, LINES_TYPES, Records
+from finops.connectors.capstan import parse as capstan
+from finops.connectors.cloudevents import parse as cloudevents
+from finops.core.errors import NotFound
+from finops.ingest import bodies, services
+from finops.ingest.api import answers, schemas
+from finops.ingest.types import Received
+from finops.orgs.authentication import caller
+from finops.orgs.rules import Permission
+from finops.sources import selectors as sources
+from finops.sources.models import Source
+from finops.sources.services import ensure_source, refuse_archived
+
+_USAGE_TYPES: Final = JSON_TYPES | LINES_TYPES
+_EVENT_TYPES: Final = JSON_TYPES | {cloudevents.SINGLE_TYPE, cloudevents.BATCH_TYPE}
+
+
+class Usage(Resource):
+    """Usage in our own format."""
+
+    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+
+    @extend_schema(
+        request=schemas.USAGE_BODY,
+        responses={200: OpenApiResponse(schemas.USAGE_ANSWER, description="What became of it.")},
+        parameters=[schemas.SOURCE],
+    )
+    def post(self, request: Request) -> Response:
+        """One record, an array of up to 10,000, or as many lines of NDJSON; gzip is read.
+
+        One record is answered with 200, 409 (its id was charged with other content) or 422 (not understood, and kept
+        in quarantine); a batch always with 200 and an outcome for each. Sending again adds nothing.
+        """
+        kind = bodies.media_type(request._request, _USAGE_TYPES)
+        found = records.cut(bodies.read(request._request), kind)
+        return _booked(request, found, parser=capstan.PARSER, parse=capstan.parse, default="api", quiet=False)
+
+
+class Events(Resource):
+    """Usage as CloudEvents 1.0."""
+
+    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+
+    @extend_schema(
+        request=schemas.EVENTS_BODY,
+        responses={
+            200: OpenApiResponse(schemas.MANY_ANSWER, description="What became of each event of a batch."),
+            204: OpenApiResponse(description="The one event is booked, or was before."),
+        },
+        parameters=[schemas.SOURCE],
+    )
+    def post(self, request: Request) -> Response:
+        """One event, a batch, or an event whose attributes are `ce-…` headers, as OpenMeter takes them.
+
+        One event is answered with 204, 409 or 422; a batch with 200 and an outcome for each.
+        """
+        kind = bodies.media_type(request._request, _EVENT_TYPES)
+        body = bodies.read(request._request)
+        if kind in JSON_TYPES and cloudevents.is_binary(request.headers):
+            found = Records([cloudevents.from_headers(request.headers, body)], single=True)
+        else:
+            found = records.cut_json(body)
+        if kind == cloudevents.BATCH_TYPE and found.single:
+            raise Malformed("A batch is a JSON array of events.")
+        if kind == cloudevents.SINGLE_TYPE and not found.single:
+            raise Malformed(f"This media type holds one event; send an array as {cloudevents.BATCH_TYPE}.")
+        return _booked(
+            request, found, parser=cloudevents.PARSER, parse=cloudevents.parse, default="cloudevents", quiet=True
+        )
+
+
+def _booked(
+    request: Request, found: Records, *, parser: str, parse: Callable[[bytes], Received], default: str, quiet: bool
+) -> Response:
+    source = _source(request, default)
+    received = records.parse_all(found, parse)
+    outcomes = services.take(
+        organization_id=source.organization_id, source_id=source.id, parser=parser, received=received, at=now()
+    )
+    if found.single:
+        return answers.one(request, received[0], outcomes[0], quiet=quiet)
+    return answers.many(received, outcomes)
+
+
+def _source(request: Request, default: str) -> Source:
+    """The source of `?source=`, or the door's own, made on first use. Raises NotFound, SourceArchived."""
+    asked = caller(request)
+    slug = request.query_params.get("source", "")
+    if not slug:
+        return ensure_source(
+            organization_id=asked.organization_id, slug=default, kind=default, by=asked.actor, at=now()
+        )
+    if not slug.isprintable() or len(slug) > 80:
+        raise NotFound("There is no such source.", field="source")
+    source = sources.source(asked.organization_id, slug)
+    refuse_archived(source)
+    return source

@@ -1,0 +1,1 @@
+"""The demo company: invented people, invented calls, real prices, and the same corridor as everybody's usage."""

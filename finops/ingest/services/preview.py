@@ -1,0 +1,45 @@
+"""What a draft rule would do to history, told before it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finops.attribution import selectors as attribution
+from finops.attribution.rules import PreviewRow, preview
+from finops.attribution.types import Owner, Preview, RuleDraft
+from finops.core.money import to_pico
+from finops.core.periods import DayRange
+from finops.ingest.services.rework import event_of, owner_ids
+from finops.ledger.selectors.current import Background, grouped
+
+
+def preview_rule(
+    *,
+    organization_id: int,
+    draft: RuleDraft,
+    period: DayRange,
+    rule_id: int | None = None,
+    position: int | None = None,
+) -> Preview:
+    """What would change hands among a period's charges if the draft were saved: as a new rule, or as the next version
+    of `rule_id`. `position` counts from 1. Writes nothing. Raises BadCondition and NotFound.
+    """
+    before = attribution.load_snapshot(organization_id)
+    after = attribution.snapshot_with(organization_id, draft, rule_id=rule_id, position=position)
+    by_session = any(condition.field == "session" for condition in draft.conditions)
+    return preview(before, after, _history(organization_id, period, by_session))
+
+
+def _history(organization_id: int, period: DayRange, by_session: bool) -> Iterator[PreviewRow]:
+    for rows in grouped(organization_id, period, by_session=by_session):
+        background = Background(organization_id, rows)
+        for row in rows:
+            owner = Owner(*owner_ids(row), task_type=background.word(row, "task_type"), steps=())
+            yield PreviewRow(
+                event_of(row, background),
+                row.dimensions["source"],
+                owner,
+                row.reporting_currency,
+                to_pico(row.reporting_cost),
+                row.calls,
+            )

@@ -1,0 +1,223 @@
+"""The corridor fed from the ledger: re-rating and re-attribution of history, by pages, each its own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from finops.connectors.types import Dimensions, GivenCost, UsageEvent
+from finops.core.actors import Actor
+from finops.core.errors import Invalid
+from finops.core.money import to_pico
+from finops.core.periods import DayRange
+from finops.ingest.rules import request_key
+from finops.ingest.services.corridor import Corridor, rate_text
+from finops.ingest.types import Problem
+from finops.jobs import services as jobs
+from finops.jobs.models import Job
+from finops.ledger.selectors.current import Background, standing
+from finops.ledger.services import Batch, Correction, correct, correction_key
+from finops.ledger.types import UNPRICED, ChargeRow, Ownership, Posting, Priced, Shape
+
+RERATE: Final = "rerate"
+REATTRIBUTE: Final = "reattribute"
+# A request for more than this is a mistake in the year.
+MOST_DAYS: Final = 3_660
+
+
+def open_rework(
+    *,
+    organization_id: int,
+    kind: str,
+    period: DayRange,
+    filters: dict[str, list[int]] | None = None,
+    by: Actor,
+    at: datetime,
+) -> Job:
+    """Queue re-rating or re-attribution of a period's charges. Raises Invalid when the period makes no sense."""
+    if not 0 < period.days <= MOST_DAYS:
+        raise Invalid(f"a period of {period.days} days cannot be worked over", field="period")
+    parameters = {"start": period.start.isoformat(), "end": period.end.isoformat(), "filters": filters or {}}
+    return jobs.open_job(organization_id=organization_id, kind=kind, parameters=parameters, by=by, at=at)
+
+
+def run_rework(*, job: Job, now: Callable[[], datetime]) -> None:
+    """Work a claimed job to its end, or until it is stopped. Each page is a transaction with its progress in it, so a
+    killed worker's job goes on where it stood.
+    """
+    parameters, cursor = job.parameters, job.cursor
+    period = DayRange(date.fromisoformat(parameters["start"]), date.fromisoformat(parameters["end"]))
+    filters = {name: frozenset(ids) for name, ids in parameters.get("filters", {}).items()}
+    after = (datetime.fromisoformat(cursor["at"]), UUID(cursor["id"])) if cursor else None
+    tally = Tally(**cursor.get("tally", {}))
+    for rows in standing(job.organization_id, period, filters=filters, after=after):
+        corrections = _corrections(job.organization_id, job.kind, rows)
+        batch = Batch(organization_id=job.organization_id, postings=[one.posting for one in corrections])
+        at = now()
+        with transaction.atomic():
+            correct(organization_id=job.organization_id, batch=batch, corrections=corrections, at=at)
+            tally.add(rows, corrections)
+            place = {"at": rows[-1].occurred_at.isoformat(), "id": str(rows[-1].id), "tally": tally.as_json()}
+            go_on = jobs.progress(job=job, done=tally.seen, cursor=place, at=at)
+        if not go_on:
+            return
+    jobs.finish(job=job, result=tally.as_json(), at=now())
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a rework has done so far. Amounts are picodollars of the reporting currency."""
+
+    seen: int = 0
+    changed: int = 0
+    before_pico: int = 0
+    after_pico: int = 0
+
+    def add(self, rows: list[ChargeRow], corrections: list[Correction]) -> None:
+        self.seen += len(rows)
+        self.changed += len(corrections)
+        by_id = {row.id: row for row in rows}
+        for one in corrections:
+            self.before_pico += to_pico(by_id[one.charge_id].reporting_cost)
+            self.after_pico += one.posting.priced.reporting_pico
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "seen": self.seen,
+            "changed": self.changed,
+            "before_pico": self.before_pico,
+            "after_pico": self.after_pico,
+        }
+
+
+def _corrections(organization_id: int, kind: str, rows: list[ChargeRow]) -> list[Correction]:
+    corridor = Corridor(organization_id)
+    background = Background(organization_id, rows)
+    found = []
+    for row in rows:
+        event = event_of(row, background)
+        posting = _reworked(corridor, kind, row, event, background)
+        if posting is not None:
+            key = request_key(background.word(row, "provider"), row.provider_request_id)
+            found.append(Correction(row.id, row.occurred_at, key, posting))
+    return found
+
+
+def _reworked(
+    corridor: Corridor, kind: str, row: ChargeRow, event: UsageEvent, background: Background
+) -> Posting | None:
+    """The charge this one becomes, or None when it stays as it is."""
+    source_id = row.dimensions["source"]
+    stood = priced_of(row, background)
+    if kind == RERATE:
+        shape, found = corridor.shape(event, source_id)
+        priced = corridor.price(event, found)
+        ownership = ownership_of(row, background)
+        if isinstance(priced, Problem) or (priced == stood and _same_model(row, shape, background)):
+            return None
+    else:
+        shape, priced = shape_of(row, background), stood
+        ownership = corridor.ownership(event, source_id)
+        if _same_owner(row, ownership, background):
+            return None
+    return Posting(
+        key_source_id=0,
+        key=correction_key(row.id),
+        request_key="",
+        content_hash=b"",
+        external_id=row.external_id,
+        occurred_at=row.occurred_at,
+        session=row.session,
+        provider_request_id=row.provider_request_id,
+        calls=row.calls,
+        counts=row.counts,
+        shape=shape,
+        ownership=ownership,
+        tagging=corridor.tagging(event.tags),
+        priced=priced,
+        reason=kind,
+        revision=0,
+    )
+
+
+def event_of(row: ChargeRow, background: Background) -> UsageEvent:
+    """The event a charge was made from, as far as it decides price and owner."""
+    origin = background.origin(row)
+    told = origin.get("dimensions", {})
+    cost = None if row.billed_cost is None else GivenCost(to_pico(row.billed_cost), row.currency)
+    return UsageEvent(
+        external_id=row.external_id,
+        occurred_at=row.occurred_at,
+        provider=origin.get("provider", ""),
+        model=row.model_raw,
+        counts=row.counts,
+        service_tier=background.word(row, "service_tier"),
+        region=background.word(row, "region"),
+        host=background.word(row, "host"),
+        provider_account=background.word(row, "provider_account"),
+        provider_request_id=row.provider_request_id,
+        session=row.session,
+        task_type=origin.get("task_type", ""),
+        category=background.word(row, "category"),
+        evidence=background.word(row, "evidence"),
+        dimensions=Dimensions(**told),
+        key_prefix=origin.get("key", ""),
+        identities=tuple((kind, value) for kind, value in origin.get("identities", [])),
+        tags=tuple(sorted(row.tags.items())),
+        cost=cost,
+    )
+
+
+def shape_of(row: ChargeRow, background: Background) -> Shape:
+    words = ("provider", "model", "service_tier", "region", "host", "provider_account", "category", "evidence")
+    return Shape(
+        source_id=row.dimensions["source"],
+        model_raw=row.model_raw,
+        **{word: background.word(row, word) for word in words},
+    )
+
+
+def priced_of(row: ChargeRow, background: Background) -> Priced:
+    return Priced(
+        background.word(row, "state") != UNPRICED,
+        row.price_id,
+        row.contract_id,
+        row.currency,
+        to_pico(row.list_cost),
+        to_pico(row.contracted_cost),
+        to_pico(row.effective_cost),
+        None if row.billed_cost is None else to_pico(row.billed_cost),
+        row.reporting_currency,
+        to_pico(row.reporting_cost),
+        rate_text(row.fx_rate),
+        row.fx_date,
+    )
+
+
+def ownership_of(row: ChargeRow, background: Background) -> Ownership:
+    ids = owner_ids(row)
+    return Ownership(
+        ids=ids,
+        task_type=background.word(row, "task_type"),
+        attributed=bool(ids[0] or ids[1] or ids[2]),
+        origin=background.origin(row),
+        trace=background.trace(row),
+    )
+
+
+def owner_ids(row: ChargeRow) -> tuple[int, ...]:
+    return tuple(row.dimensions[name] for name in ("team", "person", "project", "agent", "customer", "key"))
+
+
+def _same_model(row: ChargeRow, shape: Shape, background: Background) -> bool:
+    return (shape.provider, shape.model) == (background.word(row, "provider"), background.word(row, "model"))
+
+
+def _same_owner(row: ChargeRow, ownership: Ownership, background: Background) -> bool:
+    return (ownership.ids, ownership.task_type) == (owner_ids(row), background.word(row, "task_type"))
+

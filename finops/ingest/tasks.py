@@ -1,0 +1,49 @@
+"""When: jobs are worked by Celery; one that nobody was told of, or whose worker died, is found by the schedule."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from finops.core.errors import FinopsError
+from finops.ingest.services.allocate import ALLOCATE, run_allocation
+from finops.ingest.services.rework import REATTRIBUTE, RERATE, run_rework
+from finops.jobs import selectors as jobs_selectors
+from finops.jobs import services as jobs
+
+WORKED_HERE = (RERATE, REATTRIBUTE, ALLOCATE)
+
+
+def _now() -> datetime:
+    return timezone.now()
+
+
+@shared_task(name="ingest.run_job", queue="control", acks_late=True)
+def run_job(*, job_id: int, **_: Any) -> None:
+    """Work one job, if nobody else does."""
+    job = jobs.claim(job_id=job_id, at=_now())
+    if job is None:
+        return
+    if job.kind not in WORKED_HERE:
+        jobs.fail(job=job, error=f"Nobody here works {job.kind} jobs.", at=_now())
+        return
+    try:
+        if job.kind == ALLOCATE:
+            run_allocation(job=job, now=_now)
+        else:
+            run_rework(job=job, now=_now)
+    except jobs.JobLost:
+        return
+    except FinopsError as error:
+        jobs.fail(job=job, error=error.message, at=_now())
+
+
+@shared_task(name="ingest.resume_jobs", queue="control")
+def resume_jobs(**_: Any) -> None:
+    """Take up jobs that wait or whose worker fell silent."""
+    for job_id in jobs_selectors.claimable(_now(), kinds=WORKED_HERE):
+        run_job.delay(job_id=job_id)
+

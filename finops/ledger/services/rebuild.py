@@ -1,0 +1,109 @@
+"""Makes every rollup of an organization anew from its charges: after a bulk load, or to prove that they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from finops.core.periods import EPOCH, day_number, day_start
+from finops.ledger.rules import CUBES, HOURLY, HOURLY_DAYS, settled_day
+from finops.ledger.services import rows
+from finops.ledger.services.fold import ROLLUP_LOCK, cube_insert, make_blocks, mark_settled
+from finops.ledger.services.reverse import MEASURES_OF_CHARGE
+
+Say = Callable[[str, int, int], None]
+
+_ROLLED: Final = ", ".join(rows.ROLLED_DIMENSIONS)
+_MEASURES: Final = ", ".join(rows.MEASURES)
+_OF_CHARGE: Final = ", ".join(MEASURES_OF_CHARGE)
+_SESSION_KEY: Final = "organization_id, session, currency, person_id, agent_id, project_id"
+_CLEARED: Final = ("rollup_delta", "session_delta", "daily", "hourly", "session", "cube")
+# Cleared, the wide cube, the narrow ones, hours, sessions, and the tables' statistics.
+STEPS: Final = 5 + len(CUBES)
+
+_DAILY: Final = f"""
+INSERT INTO ledger_daily (organization_id, day, {_ROLLED}, currency, {_MEASURES})
+SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, {_ROLLED}, currency, {_OF_CHARGE}
+FROM ledger_charge WHERE organization_id = %s GROUP BY organization_id, day, {_ROLLED}, currency
+ORDER BY organization_id, day
+"""
+_SESSIONS: Final = f"""
+INSERT INTO ledger_session ({_SESSION_KEY}, first_at, last_at, {_MEASURES})
+SELECT {_SESSION_KEY}, min(occurred_at), max(occurred_at), {_OF_CHARGE} FROM ledger_charge
+WHERE organization_id = %s AND session <> '' GROUP BY {_SESSION_KEY} ORDER BY {_SESSION_KEY}
+"""
+# One pass over the newest charges for all hourly dimensions: each grouping set leaves the others' columns null.
+_HOURLY: Final = f"""
+INSERT INTO ledger_hourly (organization_id, dimension, hour, value, currency, calls, effective_cost, reporting_cost)
+SELECT organization_id,
+    CASE {" ".join(f"WHEN grouping({name}_id) = 0 THEN {number}" for number, name in HOURLY.items())} END AS dimension,
+    date_trunc('hour', occurred_at, 'UTC') AS hour,
+    coalesce({", ".join(f"{name}_id" for name in HOURLY.values())}) AS value,
+    currency, sum(calls), sum(effective_cost), sum(reporting_cost)
+FROM ledger_charge WHERE organization_id = %s AND occurred_at >= %s
+GROUP BY organization_id, hour, currency, GROUPING SETS ({", ".join(f"({name}_id)" for name in HOURLY.values())})
+ORDER BY dimension, hour, value, currency
+"""
+
+
+def rebuild(*, organization_id: int, say: Say = lambda step, done, total: None) -> None:
+    """Make every rollup of an organization anew from its charges, in one transaction. `say` hears each step.
+
+    Posting goes on meanwhile: the whole is read from one snapshot, in which a charge and its delta are both visible or
+    neither, so what commits later stays a delta and is folded after. Raises RuntimeError inside a transaction.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("rebuilding needs a snapshot of its own: call it outside a transaction")
+    with connection.cursor() as cursor:
+        # Taken before the snapshot, or a fold that ends while we wait would be invisible to it.
+        cursor.execute("SELECT pg_advisory_lock(%s)", [ROLLUP_LOCK])
+        try:
+            with transaction.atomic():
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                # Sorting ten million rows in the memory of a page's question would be all disk.
+                cursor.execute("SET LOCAL work_mem = '256MB'")
+                _rebuild(cursor, organization_id, say)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [ROLLUP_LOCK])
+        say("statistics", STEPS - 1, STEPS)
+        # Without it the planner would go by what the tables held before.
+        cursor.execute("VACUUM (ANALYZE) ledger_daily, ledger_hourly, ledger_session, ledger_cube")
+        say("done", STEPS, STEPS)
+
+
+def _rebuild(cursor: CursorWrapper, organization_id: int, say: Say) -> None:
+    say("clearing", 0, STEPS)
+    for table in _CLEARED:
+        cursor.execute(f"DELETE FROM ledger_{table} WHERE organization_id = %s", [organization_id])
+    say("the wide daily cube", 1, STEPS)
+    cursor.execute(_DAILY, [organization_id])
+    cursor.execute("ANALYZE ledger_daily")
+    newest, settled = _newest(cursor, organization_id)
+    own = f"FROM ledger_daily WHERE organization_id = {organization_id}"
+    source = f"(SELECT *, day - DATE '1970-01-01' AS block {own}) AS d"
+    for done, (number, dimensions) in enumerate(CUBES.items(), start=2):
+        say(f"spend by {' and '.join(dimensions) or 'day'}", done, STEPS)
+        cursor.execute(cube_insert(number, source=source, level="0", block="block"))
+        make_blocks(cursor, organization_id, number, was=0, settled=settled)
+    mark_settled(cursor, organization_id, settled)
+    say("spend by hour", STEPS - 3, STEPS)
+    cursor.execute(_HOURLY, [organization_id, day_start(newest - timedelta(days=HOURLY_DAYS))])
+    say("sessions", STEPS - 2, STEPS)
+    cursor.execute(_SESSIONS, [organization_id])
+
+
+def _newest(cursor: CursorWrapper, organization_id: int) -> tuple[date, int]:
+    """The newest day with spend, and the settled day that follows: never before the one in force, which readers may go
+    by already.
+    """
+    cursor.execute(
+        "SELECT max(day), (SELECT until FROM ledger_settled WHERE organization_id = %s) FROM ledger_daily"
+        " WHERE organization_id = %s",
+        [organization_id, organization_id],
+    )
+    newest, until = (value or EPOCH for value in cursor.fetchone() or (None, None))
+    return newest, max(settled_day(day_number(newest)), day_number(until), 0)

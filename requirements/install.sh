@@ -1,0 +1,49 @@
+#!/bin/sh
+# Makes .venv where there is none and installs requirements/$1.lock into it: wheels with known hashes only, so nothing
+# is compiled and nothing else than what was locked comes in. Says what it does, and on trouble the way out, in a line.
+set -eu
+lock="requirements/$1.lock"
+log=".venv/install.log"
+
+trouble() {
+    echo "Capstan: $1" >&2
+    exit 1
+}
+
+new_enough() {
+    "$1" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2])' >/dev/null 2>&1
+}
+
+if ! new_enough .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    python=""
+    for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
+        if new_enough "$name"; then
+            python="$name"
+            break
+        fi
+    done
+    [ -n "$python" ] || trouble "Python 3.11 or newer is needed and none was found; install one, or name it: make PYTHON=/path/to/python3"
+    "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
+        trouble "$python has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv), or name another: make PYTHON=…"
+    echo "  Making .venv with $("$python" --version)"
+    rm -rf .venv
+    "$python" -m venv .venv || trouble "$python could not make .venv here; is the folder writable and the disk not full?"
+fi
+
+echo "  Installing $lock (once; from the package index or pip's cache)"
+began=$(date +%s)
+if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet --progress-bar off \
+    --require-hashes --only-binary :all: --requirement "$lock" >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    if grep -q "No matching distribution found\|Could not find a version" "$log"; then
+        trouble "a package above has no wheel for this Python and platform; use CPython 3.11 to 3.13 on Linux (x86-64, arm64) or macOS, and see $log"
+    fi
+    if grep -qi "connection\|resolve\|timed out\|proxy\|ssl" "$log"; then
+        trouble "the package index could not be reached; check the network or pip's settings, then run make again"
+    fi
+    trouble "pip could not install $lock; its whole output is in $log"
+fi
+touch ".venv/$1.stamp"
+# The developer's lock holds the other.
+[ "$1" = run ] || touch .venv/run.stamp
+echo "  Installed in $(($(date +%s) - began)) s"

@@ -1,0 +1,189 @@
+"""What stands in the path parameters of every address while isolation is tested: objects of globex.
+
+A new parameter name fails `test_isolation` until it has a filler here: a function that makes an object of globex, with
+MARKER in every text a person could read, and returns what goes into the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from uuid import uuid4
+
+from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
+from finops.ingest.models import QuarantinedRecord
+from finops.jobs import services as jobs
+from finops.jobs.models import Job
+from finops.orgs import services
+from finops.orgs.models import Agent, Customer, Identity, Organization, Person, Project, Team, VirtualKey
+from finops.pricing import services as pricing
+from finops.pricing.models import Contract, ModelAlias
+from finops.sources import services as sources
+from finops.sources.models import Source
+from tests.factories import attribution
+from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
+from tests.factories.pricing import steps
+
+MARKER: Final = "Zzyzx-Secret"
+WHO: Final[dict[str, Any]] = {"by": HOUSE, "at": NOON}
+
+
+@dataclass(frozen=True)
+class World:
+    """Acme, where Alice is the owner, and globex, every name of which holds MARKER."""
+
+    cast: Cast
+
+    @property
+    def globex(self) -> Organization:
+        return self.cast.globex
+
+    @cached_property
+    def team(self) -> Team:
+        return services.add_team(
+            organization_id=self.globex.id, name=f"{MARKER} team", slug="their-team", cost_centre=MARKER, **WHO
+        )
+
+    @cached_property
+    def person(self) -> Person:
+        return services.add_person(
+            organization_id=self.globex.id,
+            name=f"{MARKER} person",
+            slug="their-person",
+            email=f"{MARKER}@globex.example",
+            team_id=self.team.id,
+            identities=[("github", f"{MARKER}-codes")],
+            **WHO,
+        )
+
+    @cached_property
+    def identity(self) -> Identity:
+        return Identity.objects.filter(person=self.person).earliest("id")
+
+    @cached_property
+    def project(self) -> Project:
+        return services.add_project(
+            organization_id=self.globex.id, name=f"{MARKER} project", slug="their-project", **WHO
+        )
+
+    @cached_property
+    def agent(self) -> Agent:
+        return services.add_agent(organization_id=self.globex.id, name=f"{MARKER} agent", slug="their-agent", **WHO)
+
+    @cached_property
+    def customer(self) -> Customer:
+        return services.add_customer(
+            organization_id=self.globex.id, name=f"{MARKER} customer", slug="their-customer", **WHO
+        )
+
+    @cached_property
+    def key(self) -> VirtualKey:
+        return services.issue_key(organization_id=self.globex.id, name=f"{MARKER} key", **WHO).key
+
+    @cached_property
+    def source(self) -> Source:
+        return sources.add_source(organization_id=self.globex.id, slug="their-source", name=f"{MARKER} source", **WHO)
+
+    @cached_property
+    def job(self) -> Job:
+        return jobs.open_job(organization_id=self.globex.id, kind="rerate", parameters={"note": MARKER}, **WHO)
+
+    @cached_property
+    def quarantined(self) -> QuarantinedRecord:
+        return QuarantinedRecord.objects.create(
+            organization_id=self.globex.id,
+            source=self.source,
+            digest=b"0" * 16,
+            external_id=MARKER,
+            code="connectors.malformed",
+            raw=MARKER.encode(),
+            parser="capstan",
+            received_at=NOON,
+        )
+
+    @cached_property
+    def rule(self) -> AttributionRule:
+        says = attribution.draft(("model", "starts_with", (MARKER,)), team=self.team.id)
+        return attribution.rule(self.globex.id, says, name=f"{MARKER} rule")
+
+    @cached_property
+    def shared_cost(self) -> SharedCostRule:
+        return attribution.shared_rule(self.globex.id, attribution.shared_draft(), name=f"{MARKER} shared")
+
+    @cached_property
+    def tag(self) -> PromotedTag:
+        return attribution.promoted(self.globex.id, MARKER)
+
+    @cached_property
+    def contract(self) -> Contract:
+        about = pricing.Agreed(
+            provider=MARKER, model=f"{MARKER} model", effective_from=NOON.date(), note=f"{MARKER} contract"
+        )
+        return pricing.add_custom_model(
+            organization_id=self.globex.id, about=about, steps=[steps(output_text="1")], **WHO
+        )
+
+    @cached_property
+    def alias(self) -> ModelAlias:
+        return pricing.set_alias(
+            organization_id=self.globex.id,
+            pattern=f"{MARKER} alias",
+            target_provider=self.contract.provider,
+            target_model=self.contract.model,
+            **WHO,
+        )
+
+
+# Path parameter (and the field of a body of the same name) to what goes there.
+FILLERS: Final[dict[str, Callable[[World], object]]] = {
+    "team": lambda world: world.team.slug,
+    "parent": lambda world: world.team.slug,
+    "person": lambda world: world.person.slug,
+    "owner": lambda world: world.person.slug,
+    "identity_id": lambda world: world.identity.id,
+    "project": lambda world: world.project.slug,
+    "agent": lambda world: world.agent.slug,
+    "customer": lambda world: world.customer.slug,
+    "source": lambda world: world.source.slug,
+    "key_id": lambda world: world.key.id,
+    "job_id": lambda world: world.job.id,
+    "record_id": lambda world: world.quarantined.id,
+    "user_id": lambda world: world.cast.charlie.user_id,
+    "rule_id": lambda world: world.rule.id,
+    "shared_cost_id": lambda world: world.shared_cost.id,
+    "tag_id": lambda world: world.tag.id,
+    "contract_id": lambda world: world.contract.id,
+    "alias_id": lambda world: world.alias.id,
+    # The price book is everybody's; no such price.
+    "price_id": lambda world: 2**31 - 1,
+    # Nobody's: until the ledger's factory makes one of globex here.
+    "charge_id": lambda world: uuid4(),
+}
+
+# Ids of globex that a question may be asked with, `?team=12`.
+QUERIES: Final[dict[str, Callable[[World], int]]] = {
+    "team": lambda world: world.team.id,
+    "person": lambda world: world.person.id,
+    "project": lambda world: world.project.id,
+    "agent": lambda world: world.agent.id,
+    "customer": lambda world: world.customer.id,
+    "key": lambda world: world.key.id,
+    "source": lambda world: world.source.id,
+    "subject_id": lambda world: world.person.id,
+}
+
+
+def the_world() -> World:
+    """Both organizations, with one of everything in globex."""
+    cast = the_cast()
+    cast.globex.name = f"{MARKER} globex"
+    cast.globex.save(update_fields=["name"])
+    login = cast.charlie_login
+    login.name = f"{MARKER} Charlie"
+    login.save(update_fields=["name"])
+    world = World(cast)
+    for fill in FILLERS.values():
+        fill(world)
+    return world
