@@ -200,7 +200,7 @@ def _worker(path: str, organization_id: int, source_id: int, barrier: Any, resul
 
 def _batches(path: str) -> Iterator[bytes]:
     lines: list[bytes] = []
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         for line in file:
             lines.append(line)
             if len(lines) == BATCH:
@@ -280,7 +280,7 @@ def _copy_worker(folder: str, worker: int, barrier: Any, results: Queue[int]) ->
         barrier.wait(READY_TIMEOUT_S)
         for table, target in (("charge_key", "raw_key"), ("charge", "raw_charge")):
             with (
-                open(f"{folder}/{table}-{worker}.copy", "rb") as file,
+                Path(folder, f"{table}-{worker}.copy").open("rb") as file,
                 connection.cursor().copy(f"COPY {target} ({_columns(table)}) FROM STDIN") as copy,
             ):
                 while chunk := file.read(1 << 20):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
+from pathlib import Path
 from queue import Empty
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from psycopg.conninfo import make_conninfo
 
 SCRATCH = "capstan_bench"
 T = TypeVar("T")
@@ -47,23 +49,25 @@ def use_database(name: str) -> None:
 
 def connect() -> psycopg.Connection[tuple[Any, ...]]:
     """A connection to the database in use, outside Django."""
+    return psycopg.connect(_address())
+
+
+def _address(dbname: str = "") -> str:
     entry = connections["default"].settings_dict
     parts = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
-    return psycopg.connect(**{name: str(entry[key]) for name, key in parts.items() if entry.get(key)})
+    known = {name: str(entry[key]) for name, key in parts.items() if entry.get(key)}
+    return make_conninfo("", **known | ({"dbname": dbname} if dbname else {}))
 
 
 @contextmanager
 def _server() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    entry = dict(connections["default"].settings_dict)
-    parts = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
-    known = {name: str(entry[key]) for name, key in parts.items() if entry.get(key)}
     connections.close_all()
-    with psycopg.connect(**known, dbname="postgres", autocommit=True) as connection:
+    with psycopg.connect(_address("postgres"), autocommit=True) as connection:
         yield connection
 
 
 def gather(processes: Sequence[BaseProcess], results: Queue[T]) -> list[T]:
-    """One answer from each process. Raises RuntimeError when one ends without answering, instead of waiting for ever."""
+    """One answer from each process. Raises RuntimeError when one ends without answering, not waiting for ever."""
     answers: list[T] = []
     while len(answers) < len(processes):
         try:
@@ -89,5 +93,5 @@ def machine() -> dict[str, Any]:
 
 def resident_mib() -> float:
     """This process's resident memory now, in MiB."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -56,7 +56,7 @@ def page(key: str, permission: Permission, *, write: Permission | None = None) -
         @wraps(view)
         @login_required
         def answer(request: HttpRequest, organization: str, **kwargs: Any) -> HttpResponse:
-            user = cast(User, request.user)
+            user = cast("User", request.user)
             here: Here | None = None
             try:
                 caller = orgs.caller_for(user, organization)

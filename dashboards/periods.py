@@ -78,7 +78,9 @@ def parse(token: str, *, today: date) -> NamedPeriod:
     tomorrow = today + timedelta(days=1)
     if token == "mtd":
         month = today.replace(day=1)
-        return _moving(token, "This month so far", DayRange(month, tomorrow), _to_date(month, _back(month, 1), tomorrow), month)
+        return _moving(
+            token, "This month so far", DayRange(month, tomorrow), _to_date(month, _back(month, 1), tomorrow), month
+        )
     if token == "ytd":
         year = date(today.year, 1, 1)
         before = DayRange(date(today.year - 1, 1, 1), min(_year_ago(today) + timedelta(days=1), year))
@@ -120,8 +122,13 @@ def _calendar(token: str, today: date) -> NamedPeriod:
     if is_open:
         previous = _to_date(start, before, today + timedelta(days=1))
     return NamedPeriod(
-        _calendar_token(start, step), _calendar_label(start, step), days, previous,
-        _calendar_token(before, step), _calendar_token(days.end, step), open=is_open,
+        _calendar_token(start, step),
+        _calendar_label(start, step),
+        days,
+        previous,
+        _calendar_token(before, step),
+        _calendar_token(days.end, step),
+        open=is_open,
     )
 
 

@@ -15,6 +15,7 @@ from finops.ledger.types import SpendQuestion, SpendRow
 from finops.orgs import selectors as orgs
 from finops.orgs.rules import Caller
 
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One group of an answer, over all its currencies. `cost` is in the reporting currency and adds up; `billed` is

@@ -25,7 +25,9 @@ GROUPS_MOST: Final = 2
 IDS_MOST: Final = 100
 ID_LARGEST: Final = 2**31 - 1
 # What the address may hold beside dimensions; anything else is an error a person should hear about.
-_WORDS: Final = frozenset({"period", "from", "to", "group", "compare", "grain", "cursor", "session", "pick", "for", "q"})
+_WORDS: Final = frozenset(
+    {"period", "from", "to", "group", "compare", "grain", "cursor", "session", "pick", "for", "q"}
+)
 GRAIN_NAMES: Final = {Grain.DAY: "Daily", Grain.WEEK: "Weekly", Grain.MONTH: "Monthly"}
 
 

@@ -46,17 +46,38 @@ def spend_csv(here: Here, scope: Scope) -> StreamingHttpResponse:
     def table() -> Iterator[list[Any]]:
         heads = [text for name in scope.group for text in (name, f"{name}_id")]
         yield [
-            "from", "to", *heads, "calls", "input_tokens", "cached_tokens", "output_tokens", "billing_currency",
-            "list_cost", "contracted_cost", "effective_cost", "reporting_currency", "reporting_cost",
+            "from",
+            "to",
+            *heads,
+            "calls",
+            "input_tokens",
+            "cached_tokens",
+            "output_tokens",
+            "billing_currency",
+            "list_cost",
+            "contracted_cost",
+            "effective_cost",
+            "reporting_currency",
+            "reporting_cost",
         ]
         for row in rows:
             values: list[Any] = []
             for index, value in enumerate(row.values):
                 values += [guarded(called[index][value]), value]
             yield [
-                first.isoformat(), last.isoformat(), *values, row.calls, row.input_tokens, row.cached_tokens,
-                row.output_tokens, row.currency, f"{row.list_cost:f}", f"{row.contracted_cost:f}",
-                f"{row.effective_cost:f}", here.currency, f"{row.reporting_cost:f}",
+                first.isoformat(),
+                last.isoformat(),
+                *values,
+                row.calls,
+                row.input_tokens,
+                row.cached_tokens,
+                row.output_tokens,
+                row.currency,
+                f"{row.list_cost:f}",
+                f"{row.contracted_cost:f}",
+                f"{row.effective_cost:f}",
+                here.currency,
+                f"{row.reporting_cost:f}",
             ]
 
     name = "-".join(["spend", here.organization.slug, first.isoformat(), last.isoformat(), *scope.group])

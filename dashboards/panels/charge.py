@@ -21,8 +21,23 @@ from finops.pricing import selectors as pricing
 from finops.pricing.rules import Line, explain
 
 SHOWN: Final = (
-    "team", "person", "project", "agent", "customer", "key", "source", "provider", "model", "service_tier", "region",
-    "host", "provider_account", "task_type", "category", "evidence", "state",
+    "team",
+    "person",
+    "project",
+    "agent",
+    "customer",
+    "key",
+    "source",
+    "provider",
+    "model",
+    "service_tier",
+    "region",
+    "host",
+    "provider_account",
+    "task_type",
+    "category",
+    "evidence",
+    "state",
 )
 _BY: Final = {
     "explicit": "The source named it",
@@ -185,9 +200,7 @@ def _chain(here: Here, row: ChargeRow) -> tuple[tuple[str, str, str], ...]:
         (
             words.get(kind, kind),
             str(other),
-            reverse(
-                "dashboards:charge", kwargs={"organization": here.caller.organization_slug, "charge_id": other}
-            ),
+            reverse("dashboards:charge", kwargs={"organization": here.caller.organization_slug, "charge_id": other}),
         )
         for kind, other in sorted(links.items())
     )

@@ -67,7 +67,8 @@ def groups(
     top = reading.lines(reading.ask(scope.question(caller, group_by=dimensions, limit=limit)))[:limit]
     before = _before(here, scope, dimensions, top) if whole_before is not None else None
     called = [
-        reading.names(scope, here.caller, name, {line.values[index] for line in top}) for index, name in enumerate(dimensions)
+        reading.names(scope, here.caller, name, {line.values[index] for line in top})
+        for index, name in enumerate(dimensions)
     ]
     rest = _difference(whole, top)
     has_rest = bool(rest.calls or rest.cost)

@@ -66,9 +66,7 @@ def _stack(
     if not ids:
         return []
     cut = reading.ask(
-        scope.question(
-            caller, group_by=(dimension,), days=days, grain=scope.grain, only={dimension: frozenset(ids)}
-        )
+        scope.question(caller, group_by=(dimension,), days=days, grain=scope.grain, only={dimension: frozenset(ids)})
     )
     amounts = {(line.values[0], line.bucket): line.cost for line in reading.lines(cut)}
     called = reading.names(scope, here.caller, dimension, ids)
@@ -130,4 +128,6 @@ def _caption(stack: list[Series], starts: list[date], scope: Scope, currency: st
         return f"{money(whole, currency)} in {scope.period.dates}. {highest}"
     first = stack[0]
     part = sum(first.values, Decimal(0))
-    return f"{first.name} spent {money(part, currency)}, {percent(share(part, whole))} of {scope.period.dates}. {highest}"
+    return (
+        f"{first.name} spent {money(part, currency)}, {percent(share(part, whole))} of {scope.period.dates}. {highest}"
+    )

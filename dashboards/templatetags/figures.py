@@ -71,6 +71,12 @@ def money_fine(value: Decimal | None, currency: str = "USD") -> str:
 
 
 @register.filter
+def money_each(value: Decimal | None, currency: str = "USD") -> str:
+    """Four places: what one call costs on average."""
+    return MISSING if value is None else signed(value, currency, 4, tiny=True)
+
+
+@register.filter
 def money_short(value: Decimal | None, currency: str = "USD") -> str:
     """For tiles and axes: `$1.24M`. The exact amount belongs beside it, in a title and one click away."""
     if value is None:
@@ -120,7 +126,7 @@ def percent(value: Decimal | None) -> str:
     if value is None:
         return MISSING
     if value and abs(value) < Decimal("0.0005"):
-        return f"< 0.1\u202f%" if value > 0 else f"> {MINUS}0.1\u202f%"
+        return "< 0.1\u202f%" if value > 0 else f"> {MINUS}0.1\u202f%"
     return f"{number(value * 100, 1)}\u202f%"
 
 
@@ -161,7 +167,9 @@ def moment(value: datetime | None) -> str | SafeString:
     if value is None:
         return MISSING
     utc = value.astimezone(UTC)
-    return format_html('<time datetime="{}">{}</time>', f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc.day} {utc:%b %Y %H:%M:%S} UTC")
+    return format_html(
+        '<time datetime="{}">{}</time>', f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc.day} {utc:%b %Y %H:%M:%S} UTC"
+    )
 
 
 @register.filter

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django import template
-from django.forms import BoundField
+from django.forms import BoundField, CheckboxInput
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -16,10 +16,25 @@ from dashboards.templatetags import figures
 register = template.Library()
 
 _STATE_TONES: Final = {
-    "done": "good", "active": "good", "settled": "good", "attributed": "good", "priced": "good",
-    "running": "info", "queued": "info", "estimated": "info", "planned": "info",
-    "stopped": "warn", "unattributed": "warn", "unpriced": "warn", "expiring": "warn", "partial": "warn", "open": "warn",
-    "failed": "bad", "revoked": "bad", "expired": "bad", "conflict": "bad",
+    "done": "good",
+    "active": "good",
+    "settled": "good",
+    "attributed": "good",
+    "priced": "good",
+    "running": "info",
+    "queued": "info",
+    "estimated": "info",
+    "planned": "info",
+    "stopped": "warn",
+    "unattributed": "warn",
+    "unpriced": "warn",
+    "expiring": "warn",
+    "partial": "warn",
+    "open": "warn",
+    "failed": "bad",
+    "revoked": "bad",
+    "expired": "bad",
+    "conflict": "bad",
 }
 
 
@@ -61,7 +76,8 @@ def table(content: SafeString, caption: str, wide: bool = False) -> str:
 @register.simple_tag
 def skeleton(lines: int = 4) -> SafeString:
     return format_html(
-        '<div class="skeleton" aria-hidden="true">{}</div>', mark_safe("<span></span>" * lines)  # noqa: S308
+        '<div class="skeleton" aria-hidden="true">{}</div>',
+        mark_safe("<span></span>" * lines),  # noqa: S308
     )
 
 
@@ -94,7 +110,10 @@ def delta(now: Decimal, before: Decimal | None, currency: str = "") -> SafeStrin
     arrow = {"more": "\u2191", "less": "\u2193", "": ""}[tone]
     return format_html(
         '<span class="delta {}" title="{}"><span class="arrow" aria-hidden="true">{}</span> {}</span>',
-        tone, title, arrow, text,
+        tone,
+        title,
+        arrow,
+        text,
     )
 
 
@@ -128,7 +147,7 @@ def tile(label: str, value: str, **options: Any) -> dict[str, Any]:
 @register.inclusion_tag("components/field.html")
 def field(bound: BoundField) -> dict[str, Any]:
     """A form field with label, hint and errors tied to it."""
-    return {"field": bound, "check": getattr(bound.field.widget, "input_type", "") == "checkbox"}
+    return {"field": bound, "check": isinstance(bound.field.widget, CheckboxInput)}
 
 
 @register.inclusion_tag("components/chart.html")

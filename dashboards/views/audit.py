@@ -17,8 +17,23 @@ from finops.orgs import selectors as orgs
 from finops.orgs.rules import Permission
 
 SUBJECTS = (
-    "organization", "team", "person", "project", "agent", "customer", "key", "member", "source", "quarantine", "job",
-    "attribution_rule", "shared_cost", "promoted_tag", "contract", "model_alias", "exchange_rate",
+    "organization",
+    "team",
+    "person",
+    "project",
+    "agent",
+    "customer",
+    "key",
+    "member",
+    "source",
+    "quarantine",
+    "job",
+    "attribution_rule",
+    "shared_cost",
+    "promoted_tag",
+    "contract",
+    "model_alias",
+    "exchange_rate",
 )
 
 
@@ -27,9 +42,7 @@ SUBJECTS = (
 def audit(request: HttpRequest, here: Here) -> HttpResponse:
     kind = request.GET.get("about", "")
     kind = kind if kind in SUBJECTS else ""
-    found = paging.page(
-        orgs.audit_events(here.id, subject_kind=kind), Request(request), order=("-at", "-id")
-    )
+    found = paging.page(orgs.audit_events(here.id, subject_kind=kind), Request(request), order=("-at", "-id"))
     names = orgs.audit_names(here.id, found.rows)
     base = address(here, "audit")
     query = {"about": kind} if kind else {}

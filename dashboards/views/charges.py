@@ -32,9 +32,7 @@ def charges(request: HttpRequest, here: Here) -> HttpResponse:
     filters = scope.charge_filters(here.caller)
     found = ChargePage((), "")
     if all(filters.values()):
-        found = ledger.charges(
-            here.id, scope.period.days, filters=filters, cursor=cursor, limit=ROWS, session=session
-        )
+        found = ledger.charges(here.id, scope.period.days, filters=filters, cursor=cursor, limit=ROWS, session=session)
     base = linker(here, "charges")(scope) + (f"&{urlencode({'session': session})}" if session else "")
     context = {
         "scope": scope,

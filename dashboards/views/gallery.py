@@ -17,13 +17,55 @@ from dashboards.charts.spec import ChartSpec, Series
 
 _DAYS: Final = tuple(date(2026, 10, 1) + timedelta(days=index) for index in range(14))
 _ICONS: Final = (
-    "overview", "spend", "charges", "unpriced", "rules", "sources", "prices", "people", "keys", "jobs", "audit", "settings",
-    "menu", "close", "chevron", "left", "right", "up", "down", "sun", "moon", "system", "plus", "download", "search",
-    "info", "warning", "check", "lock", "inbox", "filter", "calendar", "keyboard", "logout", "docs",
+    "overview",
+    "spend",
+    "charges",
+    "unpriced",
+    "rules",
+    "sources",
+    "prices",
+    "people",
+    "keys",
+    "jobs",
+    "audit",
+    "settings",
+    "menu",
+    "close",
+    "chevron",
+    "left",
+    "right",
+    "up",
+    "down",
+    "sun",
+    "moon",
+    "system",
+    "plus",
+    "download",
+    "search",
+    "info",
+    "warning",
+    "check",
+    "lock",
+    "inbox",
+    "filter",
+    "calendar",
+    "keyboard",
+    "logout",
+    "docs",
 )
 _STATES: Final = (
-    "attributed", "unattributed", "unpriced", "estimated", "settled", "partial", "queued", "running", "stopped", "done",
-    "failed", "revoked",
+    "attributed",
+    "unattributed",
+    "unpriced",
+    "estimated",
+    "settled",
+    "partial",
+    "queued",
+    "running",
+    "stopped",
+    "done",
+    "failed",
+    "revoked",
 )
 
 
@@ -38,7 +80,9 @@ def gallery(request: HttpRequest) -> HttpResponse:
         buckets=_DAYS,
         bucket_names=tuple(f"{day.day} {day:%b %Y}" for day in _DAYS),
         series=tuple(
-            Series(name, (place + 1) % 9, tuple(Decimal(20 + (place * 7 + index * 5) % 40 + index) for index in range(14)))
+            Series(
+                name, (place + 1) % 9, tuple(Decimal(20 + (place * 7 + index * 5) % 40 + index) for index in range(14))
+            )
             for place, name in enumerate(names)
         ),
         incomplete=True,
@@ -52,8 +96,12 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "states": _STATES,
         "amounts": [Decimal("1234567.891"), Decimal("-42.5"), Decimal("0.000123"), Decimal(0), None],
         "pairs": [
-            (Decimal(1200), Decimal(1000)), (Decimal(800), Decimal(1000)), (Decimal(10), Decimal(0)),
-            (Decimal("1.5"), Decimal("0.4")), (Decimal(5), Decimal(5)), (Decimal(99000), Decimal(1000)),
+            (Decimal(1200), Decimal(1000)),
+            (Decimal(800), Decimal(1000)),
+            (Decimal(10), Decimal(0)),
+            (Decimal("1.5"), Decimal("0.4")),
+            (Decimal(5), Decimal(5)),
+            (Decimal(99000), Decimal(1000)),
         ],
     }
     return render(request, "pages/gallery.html", context)

@@ -21,7 +21,7 @@ THEMES = ("light", "dark", "system")
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """The only organization, or the choice among several."""
-    found = orgs.organizations_of(cast(User, request.user))
+    found = orgs.organizations_of(cast("User", request.user))
     if len(found) == 1:
         return redirect("dashboards:overview", organization=found[0].slug)
     return render(request, "pages/home.html", {"organizations": found})
@@ -31,7 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 def preferences(request: HttpRequest) -> HttpResponse:
     """Colours and single-letter keys, kept with the login: they touch nobody's data, so no audit row."""
-    user = cast(User, request.user)
+    user = cast("User", request.user)
     if request.method != "POST":
         return render(request, "pages/preferences.html", {"themes": THEMES})
     theme = request.POST.get("theme", "")

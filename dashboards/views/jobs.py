@@ -73,7 +73,9 @@ def _shown(job: Job) -> dict[str, Any]:
     return {
         "job": job,
         "name": KINDS.get(job.kind, job.kind),
-        "what": " to ".join(job.parameters[name] for name in ("start", "end") if isinstance(job.parameters.get(name), str)),
+        "what": " to ".join(
+            job.parameters[name] for name in ("start", "end") if isinstance(job.parameters.get(name), str)
+        ),
         "moving": job.state in MOVING,
         "resumable": job.state in (Job.State.STOPPED, Job.State.FAILED),
         "before": from_pico(before) if isinstance(before, int) else None,

@@ -32,7 +32,9 @@ class KeyForm(ActionForm):
         widget=forms.CheckboxSelectMultiple,
         label="It may",
     )
-    task_type = forms.CharField(max_length=60, required=False, help_text="What its calls are for, where they do not say.")
+    task_type = forms.CharField(
+        max_length=60, required=False, help_text="What its calls are for, where they do not say."
+    )
     expires_at = InstantField(label="Expires", help_text="At the start of this day, UTC. Empty: never.")
 
     def __init__(self, *args: object, organization_id: int) -> None:
@@ -63,9 +65,7 @@ def issue(request: HttpRequest, here: Here) -> HttpResponse:
         said = dict(form.cleaned_data)
         owners = {f"{kind}_id": said.pop(kind) for kind in ("team", "person", "project", "agent", "customer")}
         try:
-            issued = services.issue_key(
-                organization_id=here.id, **said, **owners, by=here.caller.actor, at=here.now
-            )
+            issued = services.issue_key(organization_id=here.id, **said, **owners, by=here.caller.actor, at=here.now)
         except Forbidden:
             raise
         except FinopsError as error:

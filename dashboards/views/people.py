@@ -311,5 +311,6 @@ def _tree(here: Here) -> list[Branch]:
     rows = orgs.people(here.id).select_related(None).prefetch_related(None).order_by("team_id")
     members = dict(rows.values_list("team_id").annotate(many=Count("id")))
     return [
-        Branch(node.team, node.depth, node.cost_centre, members.get(node.team.id, 0)) for node in orgs.team_tree(here.id)
+        Branch(node.team, node.depth, node.cost_centre, members.get(node.team.id, 0))
+        for node in orgs.team_tree(here.id)
     ]

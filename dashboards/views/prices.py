@@ -27,7 +27,13 @@ from finops.pricing.types import StepRates
 
 MAIN_METERS = ("input_uncached", "cache_read", "output_text")
 FORM_METERS = (
-    "input_uncached", "cache_read", "cache_write_5m", "cache_write_1h", "output_text", "output_reasoning", "requests",
+    "input_uncached",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output_text",
+    "output_reasoning",
+    "requests",
 )
 ALIAS_KINDS = ModelAlias.Kind.choices
 RATES_SHOWN = 40
@@ -93,7 +99,9 @@ class AliasForm(ActionForm):
     kind = forms.ChoiceField(choices=ALIAS_KINDS, label="Which part of it")
     provider = forms.CharField(max_length=60, required=False, help_text="As the source names it; empty: any.")
     target_model = forms.CharField(max_length=200, label="Is the model")
-    target_provider = forms.CharField(max_length=60, required=False, label="Of the provider", help_text="Empty: the same.")
+    target_provider = forms.CharField(
+        max_length=60, required=False, label="Of the provider", help_text="Empty: the same."
+    )
     note = forms.CharField(required=False, max_length=500)
 
 
@@ -282,5 +290,3 @@ def _state(contract: Contract, here: Here) -> str:
     if contract.effective_to is not None and contract.effective_to <= today:
         return "ended"
     return "active" if contract.effective_from <= today else "planned"
-
-

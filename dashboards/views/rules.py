@@ -81,9 +81,7 @@ class RuleForm(ActionForm):
                 for row in range(CONDITION_ROWS)
                 if said[f"field{row}"].strip()
             ),
-            assignment=Assignment(
-                {kind: said[kind] for kind in DIMENSIONS if said[kind]}, said["task_type"].strip()
-            ),
+            assignment=Assignment({kind: said[kind] for kind in DIMENSIONS if said[kind]}, said["task_type"].strip()),
             override=said["override"],
             active_from=said["active_from"],
             active_to=said["active_to"],
@@ -156,7 +154,9 @@ def edit(request: HttpRequest, here: Here, rule_id: int | None = None) -> HttpRe
         try:
             if request.POST.get("act") == "save":
                 _save(here, row, form, request.POST.get("number", ""))
-                messages.success(request, "The rule is saved. It decides for calls from now on; see below for the past.")
+                messages.success(
+                    request, "The rule is saved. It decides for calls from now on; see below for the past."
+                )
                 return redirect(address(here, "rules"))
             preview = preview_rule(organization_id=here.id, draft=form.draft(), period=month.days, rule_id=rule_id)
             told = _told(here, month, preview)
@@ -209,11 +209,7 @@ def retire(request: HttpRequest, here: Here, rule_id: int) -> HttpResponse:
 def reattribute(request: HttpRequest, here: Here) -> HttpResponse:
     """Opens the job that attributes a month again by the rules as they stand."""
     period = periods.parse(request.POST.get("month", ""), today=here.now.date())
-    send(
-        open_rework(
-            organization_id=here.id, kind=REATTRIBUTE, period=period.days, by=here.caller.actor, at=here.now
-        )
-    )
+    send(open_rework(organization_id=here.id, kind=REATTRIBUTE, period=period.days, by=here.caller.actor, at=here.now))
     messages.success(request, f"{period.label} is being attributed again. This page shows how far it is.")
     return redirect(address(here, "jobs"))
 
@@ -225,9 +221,7 @@ def _last_month(here: Here) -> str:
 def _save(here: Here, row: AttributionRule | None, form: RuleForm, number: str) -> None:
     by, at = here.caller.actor, here.now
     if row is None:
-        services.create_rule(
-            organization_id=here.id, name=form.cleaned_data["name"], draft=form.draft(), by=by, at=at
-        )
+        services.create_rule(organization_id=here.id, name=form.cleaned_data["name"], draft=form.draft(), by=by, at=at)
         return
     services.change_rule(
         organization_id=here.id,
@@ -290,7 +284,11 @@ def _told(here: Here, period: NamedPeriod, preview: Preview) -> Told:
         lines=tuple(
             MoveLine(
                 tuple(
-                    (change.dimension.replace("_", " "), word(change.dimension, change.before), word(change.dimension, change.after))
+                    (
+                        change.dimension.replace("_", " "),
+                        word(change.dimension, change.before),
+                        word(change.dimension, change.after),
+                    )
                     for change in moved.changes
                 ),
                 moved.charges,

@@ -38,7 +38,9 @@ class OrganizationForm(ActionForm):
     timezone = forms.CharField(max_length=60, label="Time zone")
     fiscal_calendar = forms.ChoiceField(choices=Organization.Calendar.choices)
     fiscal_start_month = forms.TypedChoiceField(
-        coerce=int, choices=[(month, f"{date(2000, month, 1):%B}") for month in range(1, 13)], label="Fiscal year starts in"
+        coerce=int,
+        choices=[(month, f"{date(2000, month, 1):%B}") for month in range(1, 13)],
+        label="Fiscal year starts in",
     )
 
 

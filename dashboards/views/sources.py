@@ -29,7 +29,9 @@ REPLAYED_AT_ONCE = 2_000
 
 
 class SourceForm(ActionForm):
-    slug = forms.SlugField(max_length=80, label="Short name", help_text="Part of every charge's identity; it never changes.")
+    slug = forms.SlugField(
+        max_length=80, label="Short name", help_text="Part of every charge's identity; it never changes."
+    )
     name = forms.CharField(max_length=200, required=False)
     kind = forms.ChoiceField(choices=[(kind, kind) for kind in services.KINDS])
     level = forms.ChoiceField(choices=Source.Level.choices)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from dashboards import reading, scope as scopes
+from dashboards import reading
+from dashboards import scope as scopes
 from dashboards.access import Here, page, show
 from dashboards.charts.as_svg import spark
 from dashboards.exports.spend_csv import spend_csv

@@ -122,5 +122,3 @@ def _providers(here: Here, scope: Scope, models: frozenset[int]) -> dict[int, tu
     for row in rows:
         found[row.values[1]] = tuple(sorted({*found.get(row.values[1], ()), called[row.values[0]]}))
     return found
-
-

@@ -49,5 +49,5 @@ def calls_of(event: UsageEvent) -> int:
 
 
 def request_key(provider: str, provider_request_id: str) -> str:
-    """The key under which a provider's own request is charged once, whichever source saw it first; '' if it has none."""
+    """The key under which a provider's own request is charged once, whichever source saw it first; '' for none."""
     return f"req:{provider}:{provider_request_id}" if provider_request_id else ""

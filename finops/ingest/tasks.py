@@ -46,4 +46,3 @@ def resume_jobs(**_: Any) -> None:
     """Take up jobs that wait or whose worker fell silent."""
     for job_id in jobs_selectors.claimable(_now(), kinds=WORKED_HERE):
         run_job.delay(job_id=job_id)
-

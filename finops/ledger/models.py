@@ -22,9 +22,7 @@ class Term(models.Model):
     value = models.TextField()
 
     class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["organization_id", "kind", "value"], name="term_once")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization_id", "kind", "value"], name="term_once")]
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value}"

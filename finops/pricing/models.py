@@ -31,10 +31,11 @@ def only_one_at_a_time(name: str, fields: list[str], condition: Q | None = None)
     words = (Cast(field, models.TextField()) for field in fields)
     number = Func(
         *words,
-        template="hashtextextended(%(expressions)s, 0)::numeric",
-        # A separator that no name contains, or ('a', 'bc') and ('ab', 'c') would be the same words.
+        # A separator that no name contains, or ('a', 'bc') and ('ab', 'c') would be the same words. The arguments are in
+        # the alphabet's order, as a migration writes them, or Django takes the two for different constraints.
         arg_joiner=" || E'\\x1f' || ",
         output_field=models.DecimalField(),
+        template="hashtextextended(%(expressions)s, 0)::numeric",
     )
     return ExclusionConstraint(
         name=name,

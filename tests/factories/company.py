@@ -47,7 +47,11 @@ def counts(**meters: int) -> Counts:
 
 def event(number: int, occurred_at: datetime, **fields: object) -> UsageEvent:
     """One call of 1,000 tokens in and 200 out, unless told otherwise."""
-    given = {"provider": "openai", "model": "gpt-4o", "counts": counts(input_uncached=1000, output_text=200, requests=1)}
+    given = {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "counts": counts(input_uncached=1000, output_text=200, requests=1),
+    }
     return UsageEvent(external_id=f"call-{number}", occurred_at=occurred_at, **{**given, **fields})  # type: ignore[arg-type]
 
 
@@ -78,7 +82,7 @@ def empty_company(at: datetime) -> Company:
 def busy_company(at: datetime, *, days: int = 60, calls_a_day: int = 40) -> Company:
     """Weekdays busier than weekends, growth, one runaway night, an unpriced model, and calls nobody owns."""
     company = empty_company(at)
-    dice = random.Random(7)  # noqa: S311  a story, not a secret
+    dice = random.Random(7)
     today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     events: list[UsageEvent] = []
     for back in range(days, -1, -1):

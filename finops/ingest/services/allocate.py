@@ -146,7 +146,7 @@ def _month_sums(
             f" AND occurred_at < %s AND evidence_id <> %s{conditions} GROUP BY {keys} ORDER BY {keys}",
             [organization_id, day_start(month), day_start(next_month(month)), allocated, *params],
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 class _Writer:
@@ -249,4 +249,3 @@ class _Writer:
             rate_text(rate),
             None if same else day,
         )
-

@@ -34,7 +34,8 @@ def _history(organization_id: int, period: DayRange, by_session: bool) -> Iterat
     for rows in grouped(organization_id, period, by_session=by_session):
         background = Background(organization_id, rows)
         for row in rows:
-            owner = Owner(*owner_ids(row), task_type=background.word(row, "task_type"), steps=())
+            team, person, project, agent, customer, key = owner_ids(row)
+            owner = Owner(team, person, project, agent, customer, key, background.word(row, "task_type"), ())
             yield PreviewRow(
                 event_of(row, background),
                 row.dimensions["source"],

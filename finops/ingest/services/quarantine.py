@@ -80,9 +80,7 @@ def _settle(record: QuarantinedRecord, outcome: Outcome, at: datetime) -> None:
 @transaction.atomic
 def discard(*, organization_id: int, record_id: int, by: Actor, at: datetime) -> QuarantinedRecord:
     """Give a held record up. It stays readable. Raises NotFound, AlreadySettled."""
-    record = (
-        QuarantinedRecord.objects.select_for_update().filter(organization_id=organization_id, id=record_id).first()
-    )
+    record = QuarantinedRecord.objects.select_for_update().filter(organization_id=organization_id, id=record_id).first()
     if record is None:
         raise NotFound("There is no such record.")
     if record.state != QuarantinedRecord.State.HELD:

@@ -220,4 +220,3 @@ def _same_model(row: ChargeRow, shape: Shape, background: Background) -> bool:
 
 def _same_owner(row: ChargeRow, ownership: Ownership, background: Background) -> bool:
     return (ownership.ids, ownership.task_type) == (owner_ids(row), background.word(row, "task_type"))
-

@@ -89,9 +89,7 @@ def _take_batch(source: Source, parser: str, received: Sequence[Received], at: d
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def hold(
-    *, source: Source, parser: str, records: Sequence[tuple[Received, Problem]], at: datetime
-) -> None:
+def hold(*, source: Source, parser: str, records: Sequence[tuple[Received, Problem]], at: datetime) -> None:
     """Keep records that cannot be booked, whole, with their reason. The same record again adds nothing."""
     if not records:
         return

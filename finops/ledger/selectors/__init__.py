@@ -1,4 +1,4 @@
-"""What is true of charges and spend. Organization first, total order, never stale: cubes and unfolded deltas together."""
+"""What is true of charges and spend. Organization first, total order, never stale: cubes and deltas together."""
 
 from __future__ import annotations
 

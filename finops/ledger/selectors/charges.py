@@ -50,16 +50,17 @@ def charges(
     """
     limit = max(1, min(limit, MOST_ROWS))
     filters = filters or {}
-    clauses, params = ["c.organization_id = %s"], [organization_id]
+    clauses: list[str] = ["c.organization_id = %s"]
+    params: list[Any] = [organization_id]
     for name, allowed in sorted(filters.items()):
         clauses.append(f"c.{name}_id = ANY(%s)")
-        params.append(sorted(allowed))  # type: ignore[arg-type]
+        params.append(sorted(allowed))
     if session:
         clauses.append("c.session = %s")
-        params.append(session)  # type: ignore[arg-type]
+        params.append(session)
     if cursor:
         clauses.append("(c.occurred_at, c.id) < (%s, %s)")
-        params.extend(_read_cursor(cursor))  # type: ignore[arg-type]
+        params.extend(_read_cursor(cursor))
     found: list[ChargeRow] = []
     with connection.cursor() as database:
         for days in _stretches(organization_id, period, filters, session):
@@ -89,7 +90,7 @@ def _stretches(
                 [organization_id, session] * 2,
             )
             first, last = cursor.fetchone() or (None, None)
-        if first is None:
+        if first is None or last is None:
             return []
         start = max(period.start, first.astimezone(UTC).date())
         end = min(period.end, last.astimezone(UTC).date() + timedelta(days=1))
@@ -174,7 +175,7 @@ def read_charge(row: tuple[Any, ...]) -> ChargeRow:
     first = 5
     meters = first + len(DIMENSIONS)
     money = meters + len(METERS)
-    return ChargeRow(
+    values: tuple[Any, ...] = (
         *row[:first],
         dict(zip(DIMENSIONS, row[first:meters], strict=True)),
         row[meters:money],
@@ -182,6 +183,7 @@ def read_charge(row: tuple[Any, ...]) -> ChargeRow:
         row[money + 16] or {},
         *row[money + 17 :],
     )
+    return ChargeRow(*values)
 
 
 def _write_cursor(row: ChargeRow) -> str:

@@ -31,14 +31,16 @@ def standing(
     """Pages of standing charges in order of (occurred_at, id), from `after` on. Allocations are left out: they follow
     from charges and are made anew from them.
     """
-    clauses, params = [], []
+    clauses: list[str] = []
+    params: list[Any] = []
     for name, allowed in sorted((filters or {}).items()):
         clauses.append(f" AND c.{name}_id = ANY(%s)")
         params.append(sorted(allowed))
     start, end = period.instants()
     position = after
     while True:
-        more, more_params = (" AND (c.occurred_at, c.id) > (%s, %s)", list(position)) if position else ("", [])
+        more = " AND (c.occurred_at, c.id) > (%s, %s)" if position else ""
+        more_params: list[Any] = list(position) if position else []
         with connection.cursor() as cursor:
             cursor.execute(
                 f"{CHARGE_SELECT} WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s"

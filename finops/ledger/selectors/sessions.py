@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -35,7 +36,8 @@ _KEY = "session, currency, person_id, agent_id, project_id"
 
 def sessions(organization_id: int, period: DayRange, *, session: str = "", limit: int = 50) -> list[SessionRow]:
     """Sessions whose last call fell in the period, dearest first; or the rows of one session."""
-    where, params = "organization_id = %s AND last_at >= %s AND last_at < %s", [organization_id, *period.instants()]
+    where = "organization_id = %s AND last_at >= %s AND last_at < %s"
+    params: list[Any] = [organization_id, *period.instants()]
     if session:
         where += " AND session = %s"
         params.append(session)

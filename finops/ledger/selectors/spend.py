@@ -122,9 +122,7 @@ def _answer(plan: _Plan, picked: list[Group] | None = None) -> list[SpendRow]:
     order = ", ".join(["bucket", "reporting_cost DESC", *names, "currency"])
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({statement}) AS s ORDER BY {order}", params)
-        return [
-            _spend_row(row, width) for row in cursor.fetchall()
-        ]
+        return [_spend_row(row, width) for row in cursor.fetchall()]
 
 
 def _spend_row(row: tuple[Any, ...], width: int) -> SpendRow:

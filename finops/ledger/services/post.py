@@ -29,8 +29,8 @@ SELECT %s, source_id, external_id, content_hash, charge_id, occurred_at FROM led
 ORDER BY source_id, external_id
 ON CONFLICT DO NOTHING
 """
-# LIMIT keeps the planner at one index probe per claim: it knows nothing of the claim table's size, and a hash join would
-# read every key there is.
+# LIMIT keeps the planner at one index probe per claim: it knows nothing of the claim table's size, and a hash join
+# would read every key there is.
 _LOST: Final = """
 SELECT c.n, c.source_id = 0 AND c.external_id LIKE 'req:%%' AS is_request, k.content_hash, k.charge_id, k.occurred_at,
     k.revision
@@ -148,7 +148,8 @@ def _settle_losses(
     if release:
         # A request key claimed by a posting whose own key was lost would point at a charge that is never made.
         cursor.execute(
-            "DELETE FROM ledger_charge_key WHERE organization_id = %s AND source_id = 0 AND charge_id = ANY(%s::uuid[])",
+            "DELETE FROM ledger_charge_key WHERE organization_id = %s AND source_id = 0"
+            " AND charge_id = ANY(%s::uuid[])",
             [organization_id, release],
         )
     for n, outcome in enumerate(outcomes):
@@ -206,20 +207,14 @@ def _note_sighting(
     )
 
 
-def _with_revisions(
-    postings: Sequence[Posting], outcomes: list[Posted], keys: dict[int, _Lost]
-) -> list[Posting]:
+def _with_revisions(postings: Sequence[Posting], outcomes: list[Posted], keys: dict[int, _Lost]) -> list[Posting]:
     return [
-        posting._replace(revision=keys[n].revision + 1, reason="revision")
-        if outcomes[n] is Posted.REVISED
-        else posting
+        posting._replace(revision=keys[n].revision + 1, reason="revision") if outcomes[n] is Posted.REVISED else posting
         for n, posting in enumerate(postings)
     ]
 
 
-def _copy_charges(
-    cursor: CursorWrapper, batch: Batch, ids: list[str], postings: list[Posting], at: datetime
-) -> None:
+def _copy_charges(cursor: CursorWrapper, batch: Batch, ids: list[str], postings: list[Posting], at: datetime) -> None:
     if not postings:
         return
     segments = batch.segments

@@ -197,9 +197,7 @@ def claims(ids: Sequence[str], postings: Sequence[Posting]) -> tuple[bytes, int]
     lines = []
     for n, (charge_id, posting) in enumerate(zip(ids, postings, strict=True)):
         tail = f"{charge_id}\t{posting.occurred_at.isoformat()}\n"
-        lines.append(
-            f"{n}\t{posting.key_source_id}\t{escape(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}"
-        )
+        lines.append(f"{n}\t{posting.key_source_id}\t{escape(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}")
         if posting.request_key:
             lines.append(f"{n}\t0\t{escape(posting.request_key)}\t\\\\x\t{tail}")
     return "".join(lines).encode(), len(lines)

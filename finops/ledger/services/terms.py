@@ -56,7 +56,7 @@ def _make_words(organization_id: int, words: list[Word]) -> list[tuple[str, str,
             " JOIN ledger_term t ON t.organization_id = %s AND t.kind = w.kind AND t.value = w.value",
             [kinds, values, organization_id],
         )
-        return cursor.fetchall()
+        return [(kind, value, term_id) for kind, value, term_id in cursor.fetchall()]
 
 
 def intern_bodies(organization_id: int, kind: str, bodies: Iterable[Any]) -> dict[bytes, int]:
