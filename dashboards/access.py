@@ -60,7 +60,7 @@ def page(key: str, permission: Permission, *, write: Permission | None = None) -
             here: Here | None = None
             try:
                 caller = orgs.caller_for(user, organization)
-                here = Here(caller, orgs.organization(caller.organization_id), user, timezone.now())
+                here = Here(caller, orgs.organization(caller.organization_id), user, timezone.now())  # noqa: TID251  a door
                 caller.require(permission if request.method in {"GET", "HEAD"} else write or permission)
                 response = view(request, here, **kwargs)
             except FinopsError as error:

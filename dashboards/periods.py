@@ -72,28 +72,28 @@ class NamedPeriod:
         return span(self.previous)
 
 
-def parse(token: str, *, today: date) -> NamedPeriod:
-    """The period of a token. Raises PeriodUnclear with what would have been understood."""
-    token = token.strip() or DEFAULT
+def parse(named: str, *, today: date) -> NamedPeriod:
+    """The period of a token of the address. Raises PeriodUnclear with what would have been understood."""
+    word = named.strip() or DEFAULT
     tomorrow = today + timedelta(days=1)
-    if token == "mtd":
+    if word == "mtd":
         month = today.replace(day=1)
         return _moving(
-            token, "This month so far", DayRange(month, tomorrow), _to_date(month, _back(month, 1), tomorrow), month
+            word, "This month so far", DayRange(month, tomorrow), _to_date(month, _back(month, 1), tomorrow), month
         )
-    if token == "ytd":
+    if word == "ytd":
         year = date(today.year, 1, 1)
         before = DayRange(date(today.year - 1, 1, 1), min(_year_ago(today) + timedelta(days=1), year))
         return NamedPeriod(
-            token, "This year so far", DayRange(year, tomorrow), before, str(today.year - 1), "", open=True
+            word, "This year so far", DayRange(year, tomorrow), before, str(today.year - 1), "", open=True
         )
-    if match := _LAST.fullmatch(token):
+    if match := _LAST.fullmatch(word):
         count = int(match[1])
         days = DayRange(tomorrow - timedelta(days=count), tomorrow)
-        return NamedPeriod(token, f"Last {count} days", days, days.previous(), _token(days.previous()), "", open=True)
-    if match := _CUSTOM.fullmatch(token):
-        return _custom(token, match[1], match[2], today)
-    return _calendar(token, today)
+        return NamedPeriod(word, f"Last {count} days", days, days.previous(), _token(days.previous()), "", open=True)
+    if match := _CUSTOM.fullmatch(word):
+        return _custom(word, match[1], match[2], today)
+    return _calendar(word, today)
 
 
 def _calendar(token: str, today: date) -> NamedPeriod:

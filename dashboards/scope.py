@@ -168,12 +168,12 @@ def parse(query: QueryDict, *, today: date, dimensions: Dimensions) -> Scope:
 
 def _period_token(query: QueryDict) -> str:
     """Two dates of the form win over the list when the person chose "these dates"."""
-    token, first, last = query.get("period", ""), query.get("from", ""), query.get("to", "")
-    if token == "custom" or (not token and first and last):
+    word, first, last = query.get("period", ""), query.get("from", ""), query.get("to", "")
+    if word == "custom" or (not word and first and last):
         if not (first and last):
             raise ScopeUnclear("Give both dates, the first day and the last.", field="from" if not first else "to")
         return f"{first}..{last}"
-    return token
+    return word
 
 
 def _ids(name: str, raw: list[str]) -> frozenset[int]:

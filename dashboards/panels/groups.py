@@ -62,7 +62,7 @@ def groups(
     narrow: Link,
     charges: Link | None,
 ) -> GroupTable:
-    """The `limit` largest groups and the rest. Two questions, one more with comparison, and one per dimension's names."""
+    """The `limit` largest groups and the rest. Two or three questions, and the names of each dimension."""
     caller = here.caller
     top = reading.lines(reading.ask(scope.question(caller, group_by=dimensions, limit=limit)))[:limit]
     before = _before(here, scope, dimensions, top) if whole_before is not None else None

@@ -123,7 +123,8 @@ def _caption(stack: list[Series], starts: list[date], scope: Scope, currency: st
     if not whole:
         return f"No priced spend in {scope.period.dates}."
     peak = max(range(len(sums)), key=lambda index: (sums[index], -index))
-    highest = f"The highest {scope.grain.value} was {bucket_name(starts[peak], scope.grain)} with {money(sums[peak], currency)}."
+    tallest = f"{bucket_name(starts[peak], scope.grain)} with {money(sums[peak], currency)}"
+    highest = f"The highest {scope.grain.value} was {tallest}."
     if not dimension:
         return f"{money(whole, currency)} in {scope.period.dates}. {highest}"
     first = stack[0]

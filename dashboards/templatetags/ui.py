@@ -45,7 +45,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_block_tag
 def panel(content: SafeString, title: str = "", **options: Any) -> str:
-    """A sheet with a title. Options: id, note, state (`loading` …), href and link (a way onwards), flush, level, label."""
+    """A sheet with a title. Options: id, note, label, flush, state (`loading`), href and link (a way onwards)."""
     return render_to_string("components/panel.html", {"content": content, "title": title, **options})
 
 

@@ -220,7 +220,8 @@ def close(request: HttpRequest, here: Here, contract_id: int) -> HttpResponse:
             organization_id=here.id, contract_id=contract_id, effective_to=said["effective_to"],
             by=here.caller.actor, at=here.now,
         ),
-        title="End a contract", submit="End it", back=("Prices", address(here, "prices")), done="The contract has an end.",
+        title="End a contract", submit="End it", back=("Prices", address(here, "prices")),
+        done="The contract has an end.",
         lead=f"{row}. Charges already rated keep their price until the period is rated again.", danger=True,
     )  # fmt: skip
 

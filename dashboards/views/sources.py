@@ -79,7 +79,8 @@ def add(request: HttpRequest, here: Here) -> HttpResponse:
     return form_page(
         request, here, "sources", SourceForm(posted(request)),
         lambda said: services.add_source(organization_id=here.id, **said, by=here.caller.actor, at=here.now),
-        title="Add a source", submit="Add the source", back=("Sources", address(here, "sources")), done="The source is added.",
+        title="Add a source", submit="Add the source", back=("Sources", address(here, "sources")),
+        done="The source is added.",
     )  # fmt: skip
 
 

@@ -31,8 +31,8 @@ def only_one_at_a_time(name: str, fields: list[str], condition: Q | None = None)
     words = (Cast(field, models.TextField()) for field in fields)
     number = Func(
         *words,
-        # A separator that no name contains, or ('a', 'bc') and ('ab', 'c') would be the same words. The arguments are in
-        # the alphabet's order, as a migration writes them, or Django takes the two for different constraints.
+        # A separator that no name contains, or ('a', 'bc') and ('ab', 'c') would be the same words. The arguments are
+        # in the alphabet's order, as a migration writes them, or Django takes the two for different constraints.
         arg_joiner=" || E'\\x1f' || ",
         output_field=models.DecimalField(),
         template="hashtextextended(%(expressions)s, 0)::numeric",

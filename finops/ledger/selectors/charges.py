@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -180,10 +181,16 @@ def read_charge(row: tuple[Any, ...]) -> ChargeRow:
         dict(zip(DIMENSIONS, row[first:meters], strict=True)),
         row[meters:money],
         *row[money : money + 16],
-        row[money + 16] or {},
+        read_tags(row[money + 16]),
         *row[money + 17 :],
     )
     return ChargeRow(*values)
+
+
+def read_tags(stored: str | None) -> dict[str, str]:
+    """Django's cursors give jsonb as text."""
+    tags: dict[str, str] = json.loads(stored or "{}")
+    return tags
 
 
 def _write_cursor(row: ChargeRow) -> str:

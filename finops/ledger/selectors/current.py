@@ -13,7 +13,7 @@ from django.db import connection
 from finops.core.periods import DayRange
 from finops.core.tokens import METERS
 from finops.ledger.models import Interned, Term
-from finops.ledger.selectors.charges import CHARGE_SELECT, read_charge
+from finops.ledger.selectors.charges import CHARGE_SELECT, read_charge, read_tags
 from finops.ledger.types import DIMENSIONS, WORDS, ChargeRow, JsonList, JsonObject
 
 _PAGE = 2_000
@@ -115,7 +115,7 @@ def _group(row: tuple[Any, ...]) -> ChargeRow:
         fx_date=None,
         provider_request_id="",
         model_raw=model_raw or "",
-        tags=tags or {},
+        tags=read_tags(tags),
         origin_id=origin_id,
         calls=charges,
     )

@@ -27,6 +27,7 @@ from finops.sources.models import Source
 from finops.sources.services import ensure_source
 
 _EVERY_S: Final = 5.0
+_SHAPE: Final = '--map: say {"target": "column", …} or {"columns": {…}, "set": {…}, "timezone": "…"}.'
 _EXAMPLE: Final = "occurred_at=TIMESTAMP,usage.input_uncached=ContextTokens,usage.output_text=GeneratedTokens"
 
 
@@ -163,13 +164,16 @@ def _columns(said: str) -> tuple[dict[str, str], dict[str, str], str]:
         raise CommandError(f"--map is no JSON: {error}") from None
     whole = read if "columns" in read else {"columns": read}
     columns, given, zone = whole.get("columns"), whole.get("set", {}), whole.get("timezone", "")
-    if not (_is_texts(columns) and _is_texts(given) and isinstance(zone, str)):
-        raise CommandError('--map: say {"target": "column", …} or {"columns": {…}, "set": {…}, "timezone": "…"}.')
-    return dict(columns), dict(given), zone
+    if not isinstance(zone, str):
+        raise CommandError(_SHAPE)
+    return _texts(columns), _texts(given), zone
 
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(inner, str) for inner in value.values())
+def _texts(value: Any) -> dict[str, str]:
+    """Raises CommandError unless it is an object of text."""
+    if not isinstance(value, dict) or not all(isinstance(inner, str) for inner in value.values()):
+        raise CommandError(_SHAPE)
+    return dict(value)
 
 
 @contextmanager
