@@ -17,6 +17,7 @@ from django.utils.cache import patch_vary_headers
 from dashboards import nav
 from finops.api.requests import request_id
 from finops.core.errors import FinopsError
+from finops.core.fiscal import FiscalCalendar
 from finops.orgs import selectors as orgs
 from finops.orgs.models import Organization, User
 from finops.orgs.rules import Caller, Permission
@@ -36,6 +37,10 @@ class Here:
     @property
     def currency(self) -> str:
         return self.organization.reporting_currency
+
+    @property
+    def calendar(self) -> FiscalCalendar:
+        return FiscalCalendar(self.organization.fiscal_calendar, self.organization.fiscal_start_month)
 
     @property
     def id(self) -> int:
@@ -85,7 +90,7 @@ def show(
 
 
 def wants_part(request: HttpRequest) -> bool:
-    htmx = getattr(request, "htmx", None)
+    htmx: Any = getattr(request, "htmx", None)
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 

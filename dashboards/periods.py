@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from finops.core.errors import FinopsError
+from finops.core.fiscal import PERIODS, FiscalCalendar
 from finops.core.periods import DayRange, next_month
 
 EARLIEST: Final = date(2015, 1, 1)
@@ -27,10 +28,11 @@ MOVING: Final = (
     ("ytd", "This year so far"),
 )
 _LAST: Final = re.compile(r"last-(7|14|30|60|90|180|365)d")
-_MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
-_QUARTER: Final = re.compile(r"(\d{4})-[Qq]([1-4])")
-_YEAR: Final = re.compile(r"\d{4}")
-_CUSTOM: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})")
+_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
+_QUARTER: Final = re.compile(r"([0-9]{4})-[Qq]([1-4])")
+_YEAR: Final = re.compile(r"[0-9]{4}")
+_FISCAL: Final = re.compile(r"FY([0-9]{4})(?:-(?:P([0-9]{2})|Q([1-4])))?")
+_CUSTOM: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.\.([0-9]{4}-[0-9]{2}-[0-9]{2})")
 
 
 class PeriodUnclear(FinopsError):
@@ -72,7 +74,7 @@ class NamedPeriod:
         return span(self.previous)
 
 
-def parse(named: str, *, today: date) -> NamedPeriod:
+def parse(named: str, *, today: date, calendar: FiscalCalendar | None = None) -> NamedPeriod:
     """The period of a token of the address. Raises PeriodUnclear with what would have been understood."""
     word = named.strip() or DEFAULT
     tomorrow = today + timedelta(days=1)
@@ -93,6 +95,8 @@ def parse(named: str, *, today: date) -> NamedPeriod:
         return NamedPeriod(word, f"Last {count} days", days, days.previous(), _token(days.previous()), "", open=True)
     if match := _CUSTOM.fullmatch(word):
         return _custom(word, match[1], match[2], today)
+    if match := _FISCAL.fullmatch(word):
+        return _fiscal(match, today, calendar or FiscalCalendar())
     return _calendar(word, today)
 
 
@@ -148,6 +152,49 @@ def _custom(token: str, first: str, last: str, today: date) -> NamedPeriod:
     return NamedPeriod(
         token, span(days), days, days.previous(), _token(days.previous()), _token(after), open=today in days
     )
+
+
+def _fiscal(match: re.Match[str], today: date, calendar: FiscalCalendar) -> NamedPeriod:
+    """A fiscal year, one of its quarters or one of its twelve periods, by the organization's own calendar."""
+    year, period, quarter = int(match[1]), int(match[2] or 0), int(match[3] or 0)
+    if not EARLIEST.year <= year < LATEST.year or period > PERIODS or match[2] == "00":
+        raise PeriodUnclear(f"There is no fiscal period {match[0]!r}.", field="period")
+    if period:
+        many, number, letter = PERIODS, period, "P"
+    else:
+        many, number, letter = (4, quarter, "Q") if quarter else (1, 1, "")
+
+    def days_of(index: int) -> DayRange:
+        at, place = divmod(index, many)
+        if letter == "P":
+            return calendar.periods(at)[place].days
+        return calendar.quarter(at, place + 1) if letter else calendar.year(at)
+
+    def word(index: int) -> str:
+        at, place = divmod(index, many)
+        suffix = f"-P{place + 1:02d}" if letter == "P" else f"-Q{place + 1}" if letter else ""
+        return f"FY{at}{suffix}"
+
+    here = year * many + number - 1
+    days, before = days_of(here), days_of(here - 1)
+    is_open = today in days
+    previous = _to_date(days.start, before.start, today + timedelta(days=1)) if is_open else before
+    return NamedPeriod(
+        match[0], match[0].replace("-", " "), days, previous, word(here - 1), word(here + 1), open=is_open
+    )
+
+
+def fiscal_back(today: date, calendar: FiscalCalendar, count: int) -> list[tuple[str, str]]:
+    """Tokens and names of the fiscal year, quarter and periods up to today, for a picker; none for a plain calendar."""
+    if calendar == FiscalCalendar():
+        return []
+    now = calendar.period_of(today)
+    found = [(f"FY{now.year}", f"FY{now.year}"), (f"FY{now.year}-Q{now.quarter}", f"FY{now.year} Q{now.quarter}")]
+    index = now.year * PERIODS + now.number - 1
+    for back in range(count):
+        year, place = divmod(index - back, PERIODS)
+        found.append((f"FY{year}-P{place + 1:02d}", f"FY{year} P{place + 1:02d}"))
+    return found
 
 
 def months_back(today: date, count: int) -> list[tuple[str, str]]:

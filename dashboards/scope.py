@@ -17,6 +17,7 @@ from django.http import QueryDict
 from dashboards import periods
 from dashboards.periods import NamedPeriod
 from finops.core.errors import FinopsError
+from finops.core.fiscal import FiscalCalendar
 from finops.core.periods import DayRange
 from finops.ledger.types import DIMENSIONS, TAG_SLOTS, Grain, SpendQuestion
 from finops.orgs.rules import PEOPLE_DIMENSIONS, Caller, charge_filters, spend_filters
@@ -141,12 +142,12 @@ class Scope:
         return {self.dimensions.column(name): ids for name, ids in allowed.items()}
 
 
-def parse(query: QueryDict, *, today: date, dimensions: Dimensions) -> Scope:
+def parse(query: QueryDict, *, today: date, dimensions: Dimensions, calendar: FiscalCalendar | None = None) -> Scope:
     """Reads a scope.
 
     Raises ScopeUnclear or PeriodUnclear, both answered with 400.
     """
-    period = periods.parse(_period_token(query), today=today)
+    period = periods.parse(_period_token(query), today=today, calendar=calendar)
     filters: dict[str, frozenset[int]] = {}
     for name in query:
         if name in dimensions:

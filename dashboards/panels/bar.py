@@ -31,6 +31,7 @@ class Bar:
     later: str
     moving: tuple[tuple[str, str], ...]
     months: tuple[tuple[str, str], ...]
+    fiscal: tuple[tuple[str, str], ...]
     listed: bool
     groups: tuple[tuple[str, str], ...]
     grains: tuple[tuple[str, str], ...]
@@ -50,8 +51,9 @@ def bar(here: Here, scope: Scope, key: str, *, with_group: bool = False, with_co
         return f"{action}?{other.query()}"
 
     months = tuple(periods.months_back(here.now.date(), MONTHS_OFFERED))
+    fiscal = tuple(periods.fiscal_back(here.now.date(), here.calendar, MONTHS_OFFERED))
     offered = scope.dimensions.offered(here.caller)
-    known = {token for token, _ in (*periods.MOVING, *months)}
+    known = {token for token, _ in (*periods.MOVING, *months, *fiscal)}
     pick = reverse("dashboards:pick", kwargs={"organization": here.caller.organization_slug})
     return Bar(
         scope=scope,
@@ -60,6 +62,7 @@ def bar(here: Here, scope: Scope, key: str, *, with_group: bool = False, with_co
         later=_at_period(action, scope, scope.period.later),
         moving=periods.MOVING,
         months=months,
+        fiscal=fiscal,
         listed=scope.period.token in known,
         groups=tuple(offered.items()),
         grains=tuple((grain.value, name) for grain, name in GRAIN_NAMES.items()),

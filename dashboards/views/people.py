@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.db import transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -224,11 +225,13 @@ def edit_team(request: HttpRequest, here: Here, team: str) -> HttpResponse:
     initial = {"name": row.name, "cost_centre": row.cost_centre, "parent": row.parent.slug if row.parent else ""}
 
     def save(said: dict[str, Any]) -> None:
-        who = {"organization_id": here.id, "by": here.caller.actor, "at": here.now}
-        if said["parent"] != row.parent_id:
-            services.move_team(team_id=row.id, parent_id=said["parent"], **who)
+        who: dict[str, Any] = {"organization_id": here.id, "by": here.caller.actor, "at": here.now}
         changes = {"name": said["name"], "cost_centre": said["cost_centre"]}
-        services.change_owner(kind="team", owner_id=row.id, changes=changes, **who)
+        # One form, two services: both or neither.
+        with transaction.atomic():
+            if said["parent"] != row.parent_id:
+                services.move_team(team_id=row.id, parent_id=said["parent"], **who)
+            services.change_owner(kind="team", owner_id=row.id, changes=changes, **who)
 
     return form_page(
         request, here, "people", TeamForm(posted(request), organization_id=here.id, initial=initial), save,

@@ -29,7 +29,9 @@ OPEN = "still open: the last bar will grow"
 
 
 def scope_of(request: HttpRequest, here: Here) -> Scope:
-    return scopes.parse(request.GET, today=here.now.date(), dimensions=reading.dimensions(here.caller))
+    return scopes.parse(
+        request.GET, today=here.now.date(), dimensions=reading.dimensions(here.caller), calendar=here.calendar
+    )
 
 
 def linker(here: Here, key: str) -> Callable[[Scope], str]:

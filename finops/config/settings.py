@@ -116,8 +116,9 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.text("CAPSTAN_STATIC") or BASE_DIR / "staticfiles").resolve()
-# Hashed, immutable names where the files were collected; straight from the source tree under tests and DEBUG.
-_COLLECTED = STATIC_ROOT.is_dir() and not DEBUG and "pytest" not in sys.modules
+# Hashed, immutable names where the files were collected (or are being); straight from the source tree otherwise.
+_COLLECTING = sys.argv[1:2] == ["collectstatic"]
+_COLLECTED = not DEBUG and "pytest" not in sys.modules and (_COLLECTING or (STATIC_ROOT / "staticfiles.json").is_file())
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -1,13 +1,9 @@
-"""What follows from values alone: which cube answers a question, which blocks of days make up a period, and which
-groups can be among the largest when only the top of each block was read.
-"""
+"""What follows from values alone: which cube answers a question, and which blocks of days make up a period."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Final, NamedTuple
 
 from finops.core.periods import EPOCH, DayRange, day_number
@@ -104,41 +100,3 @@ def run_days(run: Run) -> DayRange:
     """The days a run covers."""
     size = 1 << (LEVEL_SHIFT * run.level)
     return DayRange(EPOCH + timedelta(days=run.first * size), EPOCH + timedelta(days=(run.last + 1) * size))
-
-
-Group = tuple[int, ...]
-
-
-class Top(NamedTuple):
-    """The dearest rows of one block and currency, as (cost, group). When `more` rows were left out, none costs more than `most` or less than `least`;
-    `most` is never negative and `least` never positive, so they also bound a group that has no row here.
-    """
-
-    rows: Sequence[tuple[Decimal, Group]]
-    more: bool
-    most: Decimal
-    least: Decimal
-
-
-def contenders(tops: Sequence[Top], limit: int, copies: int) -> set[Group] | None:
-    """Groups that can be among the `limit` largest sums over all blocks; None when the tops do not tell.
-
-    A group has at most `copies` rows in each (more than one when another dimension allows several values). What was not
-    seen of a group lies between `least` and `most`, so each sum is bounded from both sides: whoever's upper bound
-    reaches the `limit`-th best lower bound is in, and when a group nobody saw could reach it, the tops were too short.
-    """
-    unseen_most = copies * sum((top.most for top in tops if top.more), Decimal(0))
-    unseen_least = copies * sum((top.least for top in tops if top.more), Decimal(0))
-    upper: dict[Group, Decimal] = {}
-    lower: dict[Group, Decimal] = {}
-    for top in tops:
-        most, least = (top.most, top.least) if top.more else (Decimal(0), Decimal(0))
-        for cost, group in top.rows:
-            upper[group] = upper.get(group, unseen_most) + cost - most
-            lower[group] = lower.get(group, unseen_least) + cost - least
-    if len(lower) < limit:
-        return None if any(top.more for top in tops) else set(lower)
-    floor = heapq.nlargest(limit, lower.values())[-1]
-    if any(top.more for top in tops) and unseen_most >= floor:
-        return None
-    return {group for group, bound in upper.items() if bound >= floor}

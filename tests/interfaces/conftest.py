@@ -49,9 +49,10 @@ class Api:
 
 
 @pytest.fixture(autouse=True)
-def unhurried() -> None:
-    """Attempts and requests counted in one story do not slow the next."""
+def unhurried(settings: Any) -> None:
+    """Attempts and requests counted in one story do not slow the next, and passwords are hashed in no time."""
     cache.clear()
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
 
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
+from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
+from finops.ingest.services import take
+from finops.ingest.types import Received
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
 from finops.orgs import services
@@ -136,6 +143,32 @@ class World:
         )
 
 
+    @cached_property
+    def charge_id(self) -> UUID:
+        """A charge of today, as words go: whatever a source says may name its organization."""
+        at = timezone.now()
+        said = UsageEvent(
+            external_id=f"{MARKER}-1",
+            occurred_at=at - timedelta(minutes=5),
+            provider="openai",
+            model=f"{MARKER}-model",
+            counts=(1000, *NO_COUNTS[1:]),
+            host=f"{MARKER}.internal",
+            region=MARKER,
+            provider_account=MARKER,
+            session=MARKER,
+            task_type=MARKER,
+            dimensions=Dimensions(team=self.team.slug, person=self.person.slug, project=self.project.slug),
+            tags=((MARKER, MARKER),),
+        )
+        received = [Received(b"{}", said)]
+        take(organization_id=self.globex.id, source_id=self.source.id, parser="capstan", received=received, at=at)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM ledger_charge WHERE organization_id = %s", [self.globex.id])
+            [found] = cursor.fetchone()
+        return UUID(str(found))
+
+
 # Path parameter (and the field of a body of the same name) to what goes there.
 FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "team": lambda world: world.team.slug,
@@ -158,9 +191,13 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.
     "price_id": lambda world: 2**31 - 1,
-    # Nobody's: until the ledger's factory makes one of globex here.
-    "charge_id": lambda world: uuid4(),
+    "charge_id": lambda world: world.charge_id,
+    # A page of projects, agents and customers alike: the kind is a word, the reference an object.
+    "reference": lambda world: world.project.slug,
 }
+
+# Path parameters that are words of ours, not objects of anybody.
+WORDS: Final = {"kind": "project"}
 
 # Ids of globex that a question may be asked with, `?team=12`.
 QUERIES: Final[dict[str, Callable[[World], int]]] = {

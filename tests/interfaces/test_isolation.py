@@ -23,7 +23,7 @@ from django.urls.resolvers import RoutePattern
 from finops.api import docs
 from finops.orgs import services
 from finops.orgs.rules import KEY_PERMISSIONS
-from tests.interfaces.fillers import FILLERS, MARKER, QUERIES, WHO, World, the_world
+from tests.interfaces.fillers import FILLERS, MARKER, QUERIES, WHO, WORDS, World, the_world
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # allauth's own: a login's password and second factor. They take no id of ours and show nothing of an organization.
@@ -53,13 +53,13 @@ class Route:
     def filled(self, world: World, organization: str) -> str:
         def value(match: re.Match[str]) -> str:
             name = match.group(1)
-            return organization if name == "organization" else str(FILLERS[name](world))
+            return {"organization": organization, **WORDS}.get(name) or str(FILLERS[name](world))
 
         return "/" + _PARAMETER.sub(value, self.path)
 
     @property
     def names_an_object(self) -> bool:
-        return any(name != "organization" for name in self.parameters)
+        return bool(set(self.parameters) - {"organization", *WORDS})
 
 
 def routes() -> list[Route]:
@@ -79,7 +79,7 @@ def _walk(patterns: list[Any], before: str) -> Iterator[str]:
 
 
 def test_every_parameter_has_a_filler() -> None:
-    missing = {name for route in routes() for name in route.parameters} - set(FILLERS) - {"organization"}
+    missing = {name for route in routes() for name in route.parameters} - set(FILLERS) - {"organization", *WORDS}
     assert not missing, f"say in tests/interfaces/fillers.py what of globex stands in {sorted(missing)}"
 
 

@@ -67,7 +67,8 @@ def send(key: Api) -> Send:
     def post(path: str, body: Any, content_type: str = "application/json", **headers: str) -> HttpResponse:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = key.headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        answer: HttpResponse = key.client.post(f"/api/v1/{path}", data=data, content_type=content_type, headers=given)
+        client: Any = key.client
+        answer: HttpResponse = client.post(f"/api/v1/{path}", data=data, content_type=content_type, headers=given)
         return answer
 
     return post
@@ -191,7 +192,7 @@ def test_emoji_everywhere(send: Send) -> None:
     odd = "🚀\u202e\t\n\\N'\"%s{}\x7f"
     names = ["id", "model", "provider", "service_tier", "region", "host", "provider_account", "provider_request_id",
              "session", "task_type", "team", "person", "project", "agent", "customer", "key"]  # fmt: skip
-    record = call(**dict.fromkeys(names, odd), tags={odd: odd}, identities={"email": odd})
+    record = call() | dict.fromkeys(names, odd) | {"tags": {odd: odd}, "identities": {"email": odd}}
     assert said(send("usage", [record]))["outcomes"][0]["status"] == "charged"
     assert said(send("usage", [record]))["outcomes"][0]["status"] == "duplicate"
 
@@ -241,7 +242,8 @@ class Endless(io.RawIOBase):
 
 def test_a_body_of_100_mb_is_refused_without_reading_it(key: Api) -> None:
     body = Endless(100 * MEGABYTE)
-    answer = key.client.generic(
+    client: Any = key.client
+    answer = client.generic(
         "POST", "/api/v1/usage", b"", "application/json", headers=key.headers,
         **{"wsgi.input": body, "CONTENT_LENGTH": str(100 * MEGABYTE)},
     )  # fmt: skip
@@ -251,7 +253,8 @@ def test_a_body_of_100_mb_is_refused_without_reading_it(key: Api) -> None:
 
 def test_a_body_that_breaks_off_is_not_taken_for_whole(key: Api, cast: Cast) -> None:
     whole = json.dumps(call()).encode()
-    answer = key.client.generic(
+    client: Any = key.client
+    answer = client.generic(
         "POST", "/api/v1/usage", b"", "application/json", headers=key.headers,
         **{"wsgi.input": io.BytesIO(whole), "CONTENT_LENGTH": str(len(whole) + 1)},
     )  # fmt: skip
@@ -260,7 +263,8 @@ def test_a_body_that_breaks_off_is_not_taken_for_whole(key: Api, cast: Cast) -> 
 
 
 def test_a_body_without_a_length_is_told_to_have_one(key: Api) -> None:
-    answer = key.client.generic(
+    client: Any = key.client
+    answer = client.generic(
         "POST", "/api/v1/usage", b"", "application/json", headers=key.headers | {"Transfer-Encoding": "chunked"}
     )
     is_problem(answer, 411, "api.length_required")
@@ -408,7 +412,7 @@ def test_a_record_is_booked_by_replay_once_its_reason_is_gone(send: Send, dana: 
 
 
 def give_a_rate(cast: Cast) -> None:
-    given = GivenRate("CHF", "USD", date(2026, 10, 20), Decimal("1.1"))
+    given = GivenRate(date(2026, 10, 20), "CHF", "USD", Decimal("1.1"))
     add_exchange_rates(organization_id=cast.acme.id, rates=[given], by=HOUSE, at=NOON)
 
 

@@ -53,12 +53,11 @@ def computed(service: str) -> Totals:
     provider, model = SERVICES[service]
     price_in = per_million(provider, model, Usage(input_tokens=1_000_000, output_tokens=0))
     price_out = per_million(provider, model, Usage(input_tokens=0, output_tokens=1_000_000))
-    found = duckdb.sql(
+    found = duckdb.execute(
         "SELECT count(*), sum(ContextTokens)::HUGEINT, sum(GeneratedTokens)::HUGEINT"
         f" FROM read_csv('{file_of(service)}', header=true)"
-    ).fetchone()
-    assert found is not None
-    calls, tokens_in, tokens_out = (int(value) for value in found)
+    ).fetchall()
+    calls, tokens_in, tokens_out = (int(value) for value in found[0])
     cost = (Decimal(tokens_in) * price_in + Decimal(tokens_out) * price_out) / 1_000_000
     return Totals(calls, tokens_in, tokens_out, cost)
 

@@ -42,9 +42,7 @@ class Booking:
         )
         self._world = World(company(), keys, span(until), charges)
         self._streams = Streams(self._world)
-        self._sources = dict(
-            Source.objects.filter(organization_id=organization_id).values_list("slug", "id")
-        )
+        self._sources = dict(Source.objects.filter(organization_id=organization_id).values_list("slug", "id"))
         self.outcomes: Counter[Status] = Counter()
 
     @property

@@ -1,4 +1,4 @@
-"""Who the demo company is: departments, teams, people, projects, agents, customers. Plain values, the same every time."""
+"""Who the demo company is: departments, teams, people, projects, agents, customers. Values, the same every time."""
 
 from __future__ import annotations
 
@@ -171,9 +171,9 @@ _AGENTS: Final = {
 }
 _CUSTOMERS: Final = (
     "Halden Shipping, Brightwater Bank, Osterberg Foods, Lumen Textiles, Kestrel Airways, Tallis Insurance, "
-    "Verdant Energy, Quarry Hill Mining, Pinewood Clinics, Marlow Retail, Sable Motors, Corvid Media, Ninefold Robotics, "
-    "Eastgate Rail, Fennel Grocers, Aldous Pharma, Bluefin Logistics, Copperline Telecom, Driftwood Hotels, "
-    "Ember Games, Foxglove Cosmetics, Granite Mutual, Harrow Academy, Isoline Maps"
+    "Verdant Energy, Quarry Hill Mining, Pinewood Clinics, Marlow Retail, Sable Motors, Corvid Media, "
+    "Ninefold Robotics, Eastgate Rail, Fennel Grocers, Aldous Pharma, Bluefin Logistics, Copperline Telecom, "
+    "Driftwood Hotels, Ember Games, Foxglove Cosmetics, Granite Mutual, Harrow Academy, Isoline Maps"
 )
 # City, its time zone, and how many in a hundred work there.
 OFFICES: Final = {

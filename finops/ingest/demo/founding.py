@@ -87,10 +87,7 @@ class _Ids:
 
 def _identities(person: plan.PersonPlan) -> list[tuple[str, str]]:
     """What tools call a person: coders by their GitHub login, the others by the provider's user id or a key's alias."""
-    if person.codes:
-        found = [("github", f"acme-{person.slug}")]
-    else:
-        found = [("provider_user", f"user-{person.slug}")]
+    found = [("github", f"acme-{person.slug}") if person.codes else ("provider_user", f"user-{person.slug}")]
     if person.team in RESEARCHING:
         found.append(("key_alias", f"lab-{person.slug}"))
     return found

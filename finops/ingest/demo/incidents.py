@@ -95,7 +95,9 @@ def _new_model(world: World, day: date, number: int) -> Iterator[UsageEvent]:
                 occurred_at=at,
                 provider="anthropic",
                 model=NEW_MODEL,
-                counts=counts(fresh=900 * calls, read=70_000 * calls, write=4_000 * calls, out=900 * calls, calls=calls),
+                counts=counts(
+                    fresh=900 * calls, read=70_000 * calls, write=4_000 * calls, out=900 * calls, calls=calls
+                ),
                 provider_account="acme-engineering",
                 session=f"cc-{person.slug}-{day:%m%d}-preview",
                 task_type="code",
@@ -164,7 +166,10 @@ def _damaged(ago: int, day: date, at: datetime) -> list[tuple[str, dict[str, Any
     }
     months = {"category": "Purchase", "evidence": "billed", "usage": {}, "model": ""}
     wrong: dict[int, list[tuple[str, dict[str, Any]]]] = {
-        2: [(GATEWAY, {"occurred_at": "2999-01-01T00:00:00Z"}), (GATEWAY, {"occurred_at": at.replace(year=1).isoformat()})],
+        2: [
+            (GATEWAY, {"occurred_at": "2999-01-01T00:00:00Z"}),
+            (GATEWAY, {"occurred_at": at.replace(year=1).isoformat()}),
+        ],
         3: [(LITELLM, {"usage": {"input_uncached": -18, "output_text": 610}})],
         6: [(INVOICES, months | {"provider": "alpine-compute", "cost": {"amount": "310.00", "currency": "CHF"}})],
         9: [(GATEWAY, {"usage": {"convention": "inclusive", "input_tokens": 900, "cache_read_tokens": 1_400}})],

@@ -51,7 +51,7 @@ def span(until: datetime) -> Span:
 
 
 class Migration(NamedTuple):
-    """An older model gives way to a newer one: half of the calls have moved on day `middle`, most within `pace` of it."""
+    """An older model gives way to a newer one: on day `middle` half of the calls have moved, in `pace` days most."""
 
     old: str
     new: str
@@ -74,7 +74,8 @@ class Pace(NamedTuple):
         dice = Random(f"{day} of the demo")  # noqa: S311 - the same days every time
         week = self.weekend if day.weekday() >= SATURDAY else 0.88 if day.weekday() == FRIDAY else 1.0
         summer = 0.86 if (day.month, day.day) < (9, 4) and day.month >= 7 else 1.0
-        return (1 + self.growth) ** (number / 7) * week * summer * dice.uniform(0.93, 1.07)
+        growth: float = (1 + self.growth) ** (number / 7)
+        return growth * week * summer * dice.uniform(0.93, 1.07)
 
 
 def counts_by_day(days: list[date], pace: Pace, total: float) -> list[float]:

@@ -18,7 +18,8 @@ from finops.ingest.demo.world import World
 
 OPUS: Final = Migration("claude-opus-5", "claude-opus-5-5", 47, 4.5)
 SONNET: Final = Migration("claude-sonnet-5", "claude-sonnet-5-5", 62, 6.0)
-TERRA: Final = Migration("gpt-5.6-terra", "gpt-6.1-terra", 66, 3.0)
+SUPPORT: Final = Migration("gpt-5.2", "gpt-5.4-mini", 66, 3.0)
+CODEX: Final = "gpt-5.3-codex"
 LLAMA: Final = "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8"
 OWN_PROVIDER: Final = "acme"
 OWN_MODEL: Final = "acme-summariser-30b"
@@ -42,7 +43,14 @@ Fields = dict[str, Any]
 
 
 def counts(
-    *, fresh: float = 0, read: float = 0, write: float = 0, out: float = 0, think: float = 0, calls: int = 1, web: int = 0
+    *,
+    fresh: float = 0,
+    read: float = 0,
+    write: float = 0,
+    out: float = 0,
+    think: float = 0,
+    calls: int = 1,
+    web: int = 0,
 ) -> Counts:
     """Counts in the order of METERS. `fresh` is input that was not cached."""
     row = [0] * len(METERS)
@@ -83,17 +91,21 @@ def coding(world: World, day: date, number: int, dice: Random) -> Fields:
 
 def agent_coding(world: World, day: date, number: int, dice: Random) -> Fields:
     agent = world.code_agents.draw(dice)
-    model = SONNET.pick(number, dice) if dice.random() < 0.45 else OPUS.pick(number, dice)
+    luck = dice.random()
+    model = CODEX if luck < 0.3 else SONNET.pick(number, dice) if luck < 0.55 else OPUS.pick(number, dice)
     calls = 10 + int(dice.lognormvariate(3.65, 0.45))
     context = min(dice.lognormvariate(11.55, 0.4), 400_000) * _reach(model)
+    # One provider sells the writing of its cache, the other caches what it likes.
+    kept, new = 0.93 * context * calls, 0.07 * context * calls
+    fresh, write = (new, 0.0) if model == CODEX else (0.0, new)
     return {
         "occurred_at": moment("berlin", day, EVENING, dice),
-        "provider": "anthropic",
-        "model": f"anthropic/{model}",
+        "provider": "openai" if model == CODEX else "anthropic",
+        "model": model if model == CODEX else f"anthropic/{model}",
         "counts": counts(
-            fresh=900 * calls,
-            read=0.93 * context * calls,
-            write=0.07 * context * calls,
+            fresh=fresh + 900 * calls,
+            read=kept,
+            write=write,
             out=dice.uniform(500, 1100) * calls,
             think=dice.uniform(100, 500) * calls,
             calls=calls,
@@ -135,11 +147,11 @@ def _reach(model: str) -> float:
 def support(world: World, day: date, number: int, dice: Random) -> Fields:
     agent = world.support_agents.draw(dice)
     office = "new-york" if dice.random() < 0.45 else "london"
-    calls = 8 + int(dice.random() * 16)
+    calls = 30 + int(dice.random() * 60)
     return {
         "occurred_at": moment(office, day, WAKING, dice),
         "provider": "openai",
-        "model": TERRA.pick(number, dice),
+        "model": SUPPORT.pick(number, dice),
         "counts": counts(
             fresh=dice.uniform(4_500, 7_500) * calls,
             read=dice.uniform(1_500, 3_500) * calls,
@@ -157,7 +169,7 @@ def support(world: World, day: date, number: int, dice: Random) -> Fields:
 
 def answers(world: World, day: date, number: int, dice: Random) -> Fields:
     office = ("berlin", "new-york", "san-francisco", "bangalore")[int(dice.random() * 4)]
-    calls = 70 + int(dice.random() * 190)
+    calls = 100 + int(dice.random() * 300)
     return {
         "occurred_at": moment(office, day, WAKING, dice),
         "provider": "google",
@@ -180,13 +192,13 @@ def assist(world: World, day: date, number: int, dice: Random) -> Fields:
     """The one product that is sold: each record names the customer it was for."""
     customer = world.customers.draw(dice)
     staging = dice.random() < 0.05
-    sol = dice.random() < 0.25
-    calls = 4 + int(dice.random() * 12) if sol else 10 + int(dice.lognormvariate(3.6, 0.5))
-    size = dice.uniform(0.6, 1.5) if sol else dice.uniform(0.8, 2.2)
+    openai = dice.random() < 0.4
+    calls = 10 + int(dice.lognormvariate(3.7, 0.5))
+    size = dice.uniform(0.8, 2.2)
     return {
         "occurred_at": moment("new-york" if len(customer) % 3 else "london", day, WAKING, dice),
-        "provider": "openai" if sol else "anthropic",
-        "model": "gpt-6-sol" if sol else SONNET.pick(number, dice),
+        "provider": "openai" if openai else "anthropic",
+        "model": "gpt-5.3" if openai else SONNET.pick(number, dice),
         "counts": counts(
             fresh=7_000 * size * calls,
             read=4_000 * size * calls,
@@ -229,9 +241,7 @@ def batches(world: World, day: date, number: int, dice: Random) -> Fields:
         "occurred_at": moment("", day, NIGHT, dice),
         "provider": "openai" if luna else "anthropic",
         "model": "gpt-6-luna" if luna else SONNET.pick(number, dice),
-        "counts": counts(
-            fresh=dice.uniform(2_800, 5_600) * calls, out=dice.uniform(180, 420) * calls, calls=calls
-        ),
+        "counts": counts(fresh=dice.uniform(2_800, 5_600) * calls, out=dice.uniform(180, 420) * calls, calls=calls),
         "service_tier": "batch",
         "provider_account": "acme-data",
         "session": f"batch-{agent.slug}-{day:%m%d}",
@@ -304,7 +314,8 @@ def open_models(world: World, day: date, number: int, dice: Random) -> Fields:
 
 def office(world: World, day: date, number: int, dice: Random) -> Fields:
     """Sales, marketing, people: known by the provider's user id, and no more; and the programs that help them."""
-    calls = 4 + int(dice.random() * 12)
+    calls = 10 + int(dice.random() * 30)
+    who: Fields
     if dice.random() < 0.3:
         agent = world.office_agents.draw(dice)
         where, who = "london", {"key_prefix": world.keys[agent.slug], "session": f"desk-{agent.slug}-{day:%m%d}"}
@@ -315,9 +326,12 @@ def office(world: World, day: date, number: int, dice: Random) -> Fields:
     return who | {
         "occurred_at": moment(where, day, OFFICE, dice),
         "provider": "openai",
-        "model": "gpt-6-sol",
+        "model": "gpt-5.2",
         "counts": counts(
-            fresh=dice.uniform(3_000, 14_000) * calls, out=dice.uniform(900, 1_900) * calls, think=700 * calls, calls=calls
+            fresh=dice.uniform(3_000, 14_000) * calls,
+            out=dice.uniform(900, 1_900) * calls,
+            think=700 * calls,
+            calls=calls,
         ),
         "provider_account": "acme-office",
         "task_type": "write",
@@ -333,7 +347,9 @@ def contracts(world: World, day: date, number: int, dice: Random) -> Fields:
         "occurred_at": moment("london", day, OFFICE, dice),
         "provider": EURO_PROVIDER,
         "model": EURO_MODEL,
-        "counts": counts(fresh=dice.uniform(30_000, 70_000) * calls, out=dice.uniform(1_500, 3_500) * calls, calls=calls),
+        "counts": counts(
+            fresh=dice.uniform(30_000, 70_000) * calls, out=dice.uniform(1_500, 3_500) * calls, calls=calls
+        ),
         "region": "eu-west-3",
         "provider_account": "acme-europe",
         "session": f"deal-{day:%m%d}-{dice.randrange(5)}",

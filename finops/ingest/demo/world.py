@@ -32,7 +32,16 @@ SERVICE_KEYS = {
 # Teams whose repositories say nothing of a project: rules of the organization know them by name.
 RULED = {"search": "acme/search-", "chat": "acme/chat-", "payments": "acme/payments-"}
 RESEARCHING = ("language-models", "evaluation", "retrieval", "analytics", "data-platform")
-_AT_DESKS = ("enterprise-sales", "revenue-operations", "content", "growth", "brand", "accounting", "people", "logistics")
+_AT_DESKS = (
+    "enterprise-sales",
+    "revenue-operations",
+    "content",
+    "growth",
+    "brand",
+    "accounting",
+    "people",
+    "logistics",
+)
 
 
 class Bag(Generic[T]):

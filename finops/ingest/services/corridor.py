@@ -126,9 +126,10 @@ class Corridor:
                     f"no rate from {rated.currency} to {self.exchange.reporting_currency} within ten days of {day}",
                 )
             fx = _ONE
-        if max(abs(rated.list_pico), abs(rated.effective_pico)) > MAX_PICO:
-            return Problem("ingest.cost_out_of_range", "usage", "no single charge is this large")
         same = rated.currency == self.exchange.reporting_currency
+        reporting_pico = rated.effective_pico if same else convert_pico(rated.effective_pico, fx)
+        if max(map(abs, (rated.list_pico, rated.contracted_pico, rated.effective_pico, reporting_pico))) > MAX_PICO:
+            return Problem("ingest.cost_out_of_range", "usage", "no single charge is this large")
         return Priced(
             rated.priced,
             rated.price_id,
@@ -139,7 +140,7 @@ class Corridor:
             rated.effective_pico,
             billed,
             self.exchange.reporting_currency,
-            rated.effective_pico if same else convert_pico(rated.effective_pico, fx),
+            reporting_pico,
             rate_text(fx),
             None if same else day,
         )

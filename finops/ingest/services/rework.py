@@ -103,8 +103,9 @@ def _corrections(organization_id: int, kind: str, rows: list[ChargeRow]) -> list
         event = event_of(row, background)
         posting = _reworked(corridor, kind, row, event, background)
         if posting is not None:
-            key = request_key(background.word(row, "provider"), row.provider_request_id)
-            found.append(Correction(row.id, row.occurred_at, key, posting))
+            was = request_key(background.word(row, "provider"), row.provider_request_id)
+            becomes = request_key(posting.shape.provider, row.provider_request_id)
+            found.append(Correction(row.id, row.occurred_at, was, posting, becomes))
     return found
 
 

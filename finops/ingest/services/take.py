@@ -93,12 +93,15 @@ def hold(*, source: Source, parser: str, records: Sequence[tuple[Received, Probl
     """Keep records that cannot be booked, whole, with their reason. The same record again adds nothing."""
     if not records:
         return
+    # In the order of the index, so that two batches that hold the same records wait instead of deadlocking.
+    digests = {record.raw: hashlib.blake2b(record.raw, digest_size=16).digest() for record, _ in records}
+    records = sorted(records, key=lambda pair: digests[pair[0].raw])
     QuarantinedRecord.objects.bulk_create(
         [
             QuarantinedRecord(
                 organization_id=source.organization_id,
                 source=source,
-                digest=hashlib.blake2b(record.raw, digest_size=16).digest(),
+                digest=digests[record.raw],
                 external_id=(record.event.external_id if record.event else record.external_id)[:300],
                 code=problem.code[:80],
                 field=problem.field[:200],

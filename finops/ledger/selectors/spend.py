@@ -1,8 +1,8 @@
 """Spend, from rollups: the narrow cube that holds the question's dimensions, or the wide one when none does.
 
-The largest groups of many thousand are found without reading them all: each block's rows are indexed by cost, the top
-of each block bounds every group's sum (`rules.contenders`), and only groups that can be among the largest are summed.
-When the bounds do not tell, all is read: slower, never wrong.
+The largest groups of many thousand are found without reading them all. Each block's rows are indexed by cost, so the
+top of every block is read, and what was not read of a group is bounded by where each block's reading stopped. Groups
+that can be among the largest are then summed exactly. When the bounds do not tell, all is read: slower, never wrong.
 """
 
 from __future__ import annotations
@@ -17,28 +17,37 @@ from django.db import connection
 
 from finops.core.errors import FinopsError
 from finops.core.periods import EPOCH, day_number
-from finops.ledger.rules import CUBES, Group, Top, contenders, cube_for, runs
+from finops.ledger.rules import CUBES, cube_for, runs
+from finops.ledger.services.fold import DAILY_EXTRAS
 from finops.ledger.services.rows import MEASURES
 from finops.ledger.types import DIMENSIONS, Grain, SpendQuestion, SpendRow
 
+Group = tuple[int, ...]
+
+_COUNTS: Final = ", ".join(MEASURES[:4])
 _MEASURES: Final = ", ".join(MEASURES)
 _SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
-_NOT_NOTHING: Final = " OR ".join(f"sum({measure}) <> 0" for measure in MEASURES)
+# The wide cube keeps three costs as what they come to above the fourth.
+_WIDE_MEASURES: Final = f"{_COUNTS}, effective_cost, list_extra, contracted_extra, reporting_extra"
+_WIDE_SUMS: Final = ", ".join(
+    f"sum({measure}) AS {measure}"
+    if measure in MEASURES[:4] or measure == "effective_cost"
+    else f"sum(effective_cost) + coalesce(sum({measure.removesuffix('_cost')}_extra), 0) AS {measure}"
+    for measure in MEASURES
+)
+_NOT_NOTHING: Final = " OR ".join(f"{measure} <> 0" for measure in MEASURES)
 _BUCKET: Final = {
-    Grain.TOTAL: "NULL::date",
     Grain.DAY: "day",
     Grain.WEEK: "date_trunc('week', day)::date",
     Grain.MONTH: "date_trunc('month', day)::date",
 }
 MOST_GROUPED: Final = 2
-# How deep the tops are read: a first try, and one more before reading all. The depth is of a day; a block four times as
-# long is read twice as deep, which for heavy-tailed spend gives the tightest bounds for the rows read.
-_TRIES: Final = (1, 8)
-_DEPTH_LEAST: Final = 40
-# More contenders than this, per group asked for, cost more to look up than reading all.
-_CONTENDERS_MOST: Final = 8
-_WIDE: Final = {name: f"{name}_id" for name in DIMENSIONS}
+_COLUMNS: Final = {name: f"{name}_id" for name in DIMENSIONS}
 _HOURS: Final = "organization_id = %s AND hour >= %s AND hour < %s"
+# The largest groups are looked for in this many rows of the tops per group asked for, and once more in six times as
+# many; and looked up when so few can be among them that it costs less than more reading.
+_TRIES: Final = ((30, 3), (180, 12))
+_GROUPS_LEAST: Final = 40
 
 
 class UnknownDimension(FinopsError):
@@ -53,11 +62,17 @@ class TooManyDimensions(FinopsError):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where a question is answered: from cube `number` (None: the wide one), which blocks of it by level."""
+    """Where a question is answered: from cube `number` (None: the wide one), which (level, block) pairs of it."""
 
     question: SpendQuestion
     number: int | None
-    blocks: Mapping[int, list[int]]
+    levels: list[int]
+    blocks: list[int]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The question's dimensions as columns of the cube."""
+        return _COLUMNS if self.number is None else dict(zip(CUBES[self.number], "ab", strict=False))
 
 
 def spend(question: SpendQuestion) -> list[SpendRow]:
@@ -71,7 +86,7 @@ def spend(question: SpendQuestion) -> list[SpendRow]:
     largest = _largest(_plan(replace(question, grain=Grain.TOTAL)), question.limit)
     if question.grain is Grain.TOTAL or not largest:
         return largest
-    return _answer(_plan(replace(question, limit=None)), picked=sorted({row.values for row in largest}))
+    return _answer(_plan(replace(question, limit=None)), sorted({row.values for row in largest}))
 
 
 def _check(question: SpendQuestion) -> None:
@@ -85,12 +100,14 @@ def _check(question: SpendQuestion) -> None:
 def _plan(question: SpendQuestion) -> _Plan:
     """Blocks for a total; plain days for a trend, which needs each."""
     number = cube_for({*question.group_by, *question.filters})
-    blocks: dict[int, list[int]] = {}
+    levels: list[int] = []
+    blocks: list[int] = []
     if number is not None:
         settled = _settled(question.organization_id) if question.grain is Grain.TOTAL else EPOCH
         for run in runs(question.period, settled):
-            blocks.setdefault(run.level, []).extend(range(run.first, run.last + 1))
-    return _Plan(question, number, blocks)
+            blocks += range(run.first, run.last + 1)
+            levels += [run.level] * (run.last + 1 - run.first)
+    return _Plan(question, number, levels, blocks)
 
 
 def _settled(organization_id: int) -> date:
@@ -106,23 +123,25 @@ def _answer(plan: _Plan, picked: list[Group] | None = None) -> list[SpendRow]:
     question = plan.question
     rows, params = _rows(plan, picked)
     names = [f"v{index}" for index in range(len(question.group_by))]
-    keys = ", ".join([*names, "bucket", "currency"])
+    bucket = _BUCKET.get(question.grain)
+    keys = ", ".join([*names, *(["bucket"] if bucket else []), "currency"])
+    sums = _WIDE_SUMS if plan.number is None else _SUMS
     statement = (
-        f"SELECT {', '.join([*names, f'{_BUCKET[question.grain]} AS bucket', 'currency'])}, {_SUMS}"
-        f" FROM ({rows}) AS r GROUP BY {keys} HAVING {_NOT_NOTHING}"
+        f"SELECT {', '.join([*names, f'{bucket} AS bucket' if bucket else 'NULL::date AS bucket', 'currency'])},"
+        f" {sums} FROM ({rows}) AS r GROUP BY {keys}"
     )
+    values = ", ".join(names)
     if question.limit is not None:
-        values = ", ".join(names)
         statement = (
-            f"WITH g AS ({statement}) SELECT g.* FROM g JOIN (SELECT {values} FROM g GROUP BY {values}"
+            f"WITH g AS (SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING})"
+            f" SELECT g.* FROM g JOIN (SELECT {values} FROM g GROUP BY {values}"
             f" ORDER BY sum(reporting_cost) DESC, {values} LIMIT %s) AS largest USING ({values})"
         )
         params.append(question.limit)
-    width = len(names)
     order = ", ".join(["bucket", "reporting_cost DESC", *names, "currency"])
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM ({statement}) AS s ORDER BY {order}", params)
-        return [_spend_row(row, width) for row in cursor.fetchall()]
+        cursor.execute(f"SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING} ORDER BY {order}", params)
+        return [_spend_row(row, len(names)) for row in cursor.fetchall()]
 
 
 def _spend_row(row: tuple[Any, ...], width: int) -> SpendRow:
@@ -132,71 +151,180 @@ def _spend_row(row: tuple[Any, ...], width: int) -> SpendRow:
 
 def _rows(plan: _Plan, picked: list[Group] | None) -> tuple[str, list[Any]]:
     """The rows that make the answer, as a subquery (v0, v1, day, currency, measures) and its parameters."""
-    question, number = plan.question, plan.number
+    question, organization = plan.question, plan.question.organization_id
+    if plan.number is None:
+        measures, delta = _WIDE_MEASURES, f"{_COUNTS}, effective_cost, {DAILY_EXTRAS}"
+        where, params = _where("organization_id = %s AND day >= %s AND day < %s", plan, picked)
+        cube = f"SELECT {_values(question, _COLUMNS)}day, currency, {measures} FROM ledger_daily WHERE {where}"
+        params = [organization, question.period.start, question.period.end, *params]
+    else:
+        delta = _MEASURES
+        cube, params = _looked_up(plan, picked) if picked is not None else _scanned(plan)
+    hours, hours_params = _where(_HOURS, replace(plan, number=None), picked)
+    unfolded = (
+        f"SELECT {_values(question, _COLUMNS)}(hour AT TIME ZONE 'UTC')::date AS day, currency, {delta}"
+        f" FROM ledger_rollup_delta WHERE {hours}"
+    )
+    return f"{cube} UNION ALL {unfolded}", [*params, organization, *question.period.instants(), *hours_params]
+
+
+def _scanned(plan: _Plan) -> tuple[str, list[Any]]:
+    """All rows of the plan's blocks, a branch for each level."""
     branches: list[str] = []
     params: list[Any] = []
-
-    def add(table: str, columns: Mapping[str, str], day: str, where: str, where_params: list[Any]) -> None:
-        clauses, values_params = _conditions(question, columns, picked)
-        selected = ", ".join([*_values(question, columns), f"{day} AS day", "currency", _MEASURES])
-        branches.append(f"SELECT {selected} FROM {table} WHERE {' AND '.join([where, *clauses])}")
-        params.extend([*where_params, *values_params])
-
-    organization, period = question.organization_id, question.period
-    if number is None:
-        days = "organization_id = %s AND day >= %s AND day < %s"
-        add("ledger_daily", _WIDE, "day", days, [organization, period.start, period.end])
-    else:
-        narrow = dict(zip(CUBES[number], "ab", strict=False))
-        for level, blocks in plan.blocks.items():
-            day = "DATE '1970-01-01' + block" if level == 0 else "NULL::date"
-            key = f"organization_id = %s AND cube = {number} AND level = {level} AND block = ANY(%s)"
-            add(f"ledger_cube_{number}", narrow, day, key, [organization, blocks])
-    add("ledger_rollup_delta", _WIDE, "(hour AT TIME ZONE 'UTC')::date", _HOURS, [organization, *period.instants()])
+    for level in sorted(set(plan.levels)) or [0]:
+        key = f"organization_id = %s AND cube = {plan.number} AND level = {level} AND block = ANY(%s)"
+        where, where_params = _where(key, plan)
+        day = "DATE '1970-01-01' + block" if level == 0 else "NULL::date"
+        branches.append(
+            f"SELECT {_values(plan.question, plan.columns)}{day} AS day, currency, {_MEASURES}"
+            f" FROM ledger_cube_{plan.number} WHERE {where}"
+        )
+        blocks = [block for block, its in zip(plan.blocks, plan.levels, strict=True) if its == level]
+        params += [plan.question.organization_id, blocks, *where_params]
     return " UNION ALL ".join(branches), params
 
 
-def _values(question: SpendQuestion, columns: Mapping[str, str]) -> list[str]:
-    return [f"{columns[name]} AS v{index}" for index, name in enumerate(question.group_by)]
+def _looked_up(plan: _Plan, picked: list[Group]) -> tuple[str, list[Any]]:
+    """Rows of these groups alone, each found by its key; OFFSET 0 keeps it so, whatever the planner believes."""
+    question, columns = plan.question, plan.columns
+    names = [f"v{index}" for index in range(len(question.group_by))]
+    key = " AND ".join(
+        [
+            f"organization_id = %s AND cube = {plan.number} AND level = w.level AND block = w.block",
+            *(f"{columns[name]} = p.v{index}" for index, name in enumerate(question.group_by)),
+        ]
+    )
+    where, params = _where(key, plan)
+    lists = ", ".join("%s::int[]" for _ in names)
+    statement = (
+        f"SELECT {''.join(f'p.{name}, ' for name in names)}DATE '1970-01-01' + w.block AS day, r.*"
+        f" FROM unnest({lists}) AS p({', '.join(names)})"
+        " CROSS JOIN unnest(%s::int[], %s::int[]) AS w(level, block) CROSS JOIN LATERAL"
+        f" (SELECT currency, {_MEASURES} FROM ledger_cube_{plan.number} WHERE {where} OFFSET 0) AS r"
+    )
+    values = [[group[index] for group in picked] for index in range(len(names))]
+    return statement, [*values, plan.levels, plan.blocks, question.organization_id, *params]
 
 
-def _conditions(
-    question: SpendQuestion, columns: Mapping[str, str], picked: list[Group] | None = None
-) -> tuple[list[str], list[Any]]:
-    clauses: list[str] = []
-    params: list[Any] = []
+def _values(question: SpendQuestion, columns: Mapping[str, str]) -> str:
+    return "".join(f"{columns[name]} AS v{index}, " for index, name in enumerate(question.group_by))
+
+
+def _where(first: str, plan: _Plan, picked: list[Group] | None = None) -> tuple[str, list[Any]]:
+    """`first` and the question's filters, as a condition and the filters' parameters."""
+    question, columns = plan.question, plan.columns
+    clauses, params = [first], []
     for name, allowed in sorted(question.filters.items()):
         clauses.append(f"{columns[name]} = ANY(%s)")
         params.append(sorted(allowed))
     if picked is not None:
-        # One list per column lets the index be used; the pairs themselves are exact.
-        for index, name in enumerate(question.group_by):
-            clauses.append(f"{columns[name]} = ANY(%s)")
-            params.append(sorted({values[index] for values in picked}))
-        if len(question.group_by) > 1:
-            pair = ", ".join(columns[name] for name in question.group_by)
-            clauses.append(f"({pair}) IN (SELECT * FROM unnest(%s::int[], %s::int[]))")
-            params.extend([[values[0] for values in picked], [values[1] for values in picked]])
-    return clauses, params
+        lists = ", ".join("%s::int[]" for _ in question.group_by)
+        clauses.append(f"({', '.join(columns[name] for name in question.group_by)}) IN (SELECT * FROM unnest({lists}))")
+        params.extend([group[index] for group in picked] for index in range(len(question.group_by)))
+    return " AND ".join(clauses), params
 
 
 # --- The largest groups -----------------------------------------------------------------------------------------------
+# `top` is what was read: the dearest rows of each block and currency, and the unfolded deltas whole. Where a reading
+# stopped (`more`), no row left out costs more than `most` or less than `least`; neither is on the wrong side of nought,
+# so they bound a group without a row there as well. A group has at most `copies` rows in each. So whoever's upper bound
+# reaches the `limit`-th best lower bound may be among the largest, unless even a group nobody saw could be.
+_CONTENDERS: Final = """
+WITH currency AS (
+    SELECT DISTINCT currency FROM ledger_cube_0
+    WHERE organization_id = %(organization)s AND cube = 0 AND level = 0 AND block >= %(first)s AND block < %(end)s
+), top AS MATERIALIZED (
+    SELECT w.n, c.currency, w.depth, low.cost AS low, t.*
+    FROM unnest(%(levels)s::int[], %(blocks)s::int[], %(depths)s::int[]) WITH ORDINALITY AS w(level, block, depth, n)
+    CROSS JOIN currency AS c
+    CROSS JOIN LATERAL (SELECT min(reporting_cost) AS cost FROM ledger_cube_{number} WHERE {key}) AS low
+    CROSS JOIN LATERAL (
+        SELECT reporting_cost AS cost, {narrow} FROM ledger_cube_{number} WHERE {key}{narrow_filters}
+        ORDER BY reporting_cost DESC LIMIT w.depth
+    ) AS t
+    UNION ALL
+    SELECT 0, '', NULL, 0, sum(reporting_cost), {wide} FROM ledger_rollup_delta
+    WHERE organization_id = %(organization)s AND hour >= %(from)s AND hour < %(to)s{wide_filters} GROUP BY {places}
+), stop AS (
+    SELECT n, currency, coalesce(count(*) = max(depth), FALSE) AS more,
+        CASE WHEN count(*) = max(depth) THEN greatest(min(cost), 0) ELSE 0 END AS most,
+        CASE WHEN count(*) = max(depth) THEN least(min(low), 0) ELSE 0 END AS least
+    FROM top GROUP BY n, currency
+), unseen AS (
+    SELECT bool_or(more) AS more, sum(most) * %(copies)s AS most, sum(least) * %(copies)s AS least FROM stop
+), bound AS (
+    SELECT {values}, sum(cost - most) AS upper, sum(cost - least) AS lower
+    FROM top JOIN stop USING (n, currency) GROUP BY {values}
+), line AS (
+    SELECT u.more, u.most, u.least + (SELECT lower FROM bound ORDER BY lower DESC OFFSET %(limit)s - 1 LIMIT 1) AS least
+    FROM unseen AS u
+)
+SELECT {values} FROM bound CROSS JOIN line
+WHERE CASE WHEN line.more THEN line.most < line.least AND upper + line.most >= line.least
+    ELSE line.least IS NULL OR upper >= line.least END
+ORDER BY {values} LIMIT %(enough)s
+"""
+
+
 def _largest(plan: _Plan, limit: int) -> list[SpendRow]:
     """The rows of the `limit` groups with the largest reporting cost over the whole period."""
-    for effort in _TRIES if plan.number is not None and limit > 0 else ():
-        tops, copies = _tops(plan, effort * (limit + _DEPTH_LEAST))
-        if not any(top.more for top in tops):
-            break
-        found = contenders(tops, limit, copies)
-        if found is None or len(found) > _CONTENDERS_MOST * (limit + _DEPTH_LEAST):
+    wanted = limit + _GROUPS_LEAST
+    for rows, enough in _TRIES if plan.number is not None and limit > 0 else ():
+        found = _contenders(plan, limit, rows=rows * wanted, enough=enough * wanted + 1)
+        if not 0 < len(found) <= enough * wanted:
             continue
-        rows = _answer(replace(plan, question=replace(plan.question, limit=None)), picked=sorted(found))
-        kept = _first(rows, limit)
+        kept = _first(_answer(replace(plan, question=replace(plan.question, limit=None)), found), limit)
         # Groups that came to nothing are left out; then others, not looked up, may belong in their place.
-        if len({row.values for row in kept}) == limit:
+        if len({row.values for row in kept}) == min(limit, len(found)):
             return kept
         break
     return _answer(plan)
+
+
+def _contenders(plan: _Plan, limit: int, *, rows: int, enough: int) -> list[Group]:
+    """Groups that can be among the largest, at most `enough`; none when about `rows` rows of the tops do not tell.
+
+    A block four times as long is read twice as deep: for heavy-tailed spend the tightest bounds for the rows read.
+    """
+    question = plan.question
+    depth = max(limit, rows // max(1, sum(1 << level for level in plan.levels)))
+    copies = 1
+    filters = {"narrow_filters": "", "wide_filters": ""}
+    filter_params: dict[str, list[int]] = {}
+    for name, allowed in question.filters.items():
+        filters["narrow_filters"] += f" AND {plan.columns[name]} = ANY(%({name})s)"
+        filters["wide_filters"] += f" AND {_COLUMNS[name]} = ANY(%({name})s)"
+        filter_params[name] = sorted(allowed)
+        # Dimensions that are filtered but not grouped by give a group as many rows as values are allowed.
+        copies *= 1 if name in question.group_by else max(1, len(allowed))
+    start, end = question.period.instants()
+    statement = _CONTENDERS.format(
+        number=plan.number,
+        key="organization_id = %(organization)s AND (level, block, currency) = (w.level, w.block, c.currency)",
+        narrow=_values(question, plan.columns).removesuffix(", "),
+        wide=_values(question, _COLUMNS).removesuffix(", "),
+        places=", ".join(str(6 + index) for index in range(len(question.group_by))),
+        values=", ".join(f"v{index}" for index in range(len(question.group_by))),
+        **filters,
+    )
+    params: dict[str, Any] = {
+        "organization": question.organization_id,
+        "first": day_number(question.period.start),
+        "end": day_number(question.period.end),
+        "levels": plan.levels,
+        "blocks": plan.blocks,
+        "depths": [depth << level for level in plan.levels],
+        "from": start,
+        "to": end,
+        "copies": copies,
+        "limit": limit,
+        "enough": enough,
+        **filter_params,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return [tuple(row) for row in cursor.fetchall()]
 
 
 def _first(rows: list[SpendRow], limit: int) -> list[SpendRow]:
@@ -205,46 +333,3 @@ def _first(rows: list[SpendRow], limit: int) -> list[SpendRow]:
         sums[row.values] = sums.get(row.values, Decimal(0)) + row.reporting_cost
     kept = set(sorted(sums, key=lambda group: (-sums[group], group))[:limit])
     return [row for row in rows if row.values in kept]
-
-
-def _tops(plan: _Plan, depth: int) -> tuple[list[Top], int]:
-    """The dearest rows of each block and currency, `depth` of a day's, and the unfolded deltas whole; and how many rows
-    a group may have in one of them. One statement, so that all are of one moment.
-    """
-    question, number = plan.question, plan.number
-    organization, width = question.organization_id, len(question.group_by)
-    narrow = dict(zip(CUBES[number or 0], "ab", strict=False))
-    own, own_params = _conditions(question, narrow)
-    wide, wide_params = _conditions(question, _WIDE)
-    levels = [level for level, blocks in plan.blocks.items() for _ in blocks]
-    blocks = [block for blocks in plan.blocks.values() for block in blocks]
-    table = f"ledger_cube_{number}"
-    key = "organization_id = %s AND (level, block, currency) = (w.level, w.block, c.currency)"
-    statement = f"""
-SELECT w.n, c.currency, w.depth, least.cost, t.*
-FROM unnest(%s::int[], %s::int[], %s::int[]) WITH ORDINALITY AS w(level, block, depth, n)
-CROSS JOIN (SELECT DISTINCT currency FROM ledger_cube_0
-    WHERE organization_id = %s AND level = 0 AND block >= %s AND block < %s) AS c
-CROSS JOIN LATERAL (SELECT min(reporting_cost) AS cost FROM {table} WHERE {key}) AS least
-CROSS JOIN LATERAL (SELECT reporting_cost, {", ".join(_values(question, narrow))} FROM {table}
-    WHERE {" AND ".join([key, *own])} ORDER BY reporting_cost DESC LIMIT w.depth) AS t
-UNION ALL
-SELECT 0, '', NULL, 0, sum(reporting_cost), {", ".join(_values(question, _WIDE))} FROM ledger_rollup_delta
-    WHERE {" AND ".join([_HOURS, *wide])} GROUP BY {", ".join(str(6 + index) for index in range(width))}"""
-    days = day_number(question.period.start), day_number(question.period.end)
-    params: list[Any] = [levels, blocks, [depth << level for level in levels], organization, *days]
-    params += [organization, organization, *own_params, organization, *question.period.instants(), *wide_params]
-    found: dict[tuple[Any, ...], list[tuple[Decimal, Group]]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        for row in cursor.fetchall():
-            found.setdefault(row[:4], []).append((row[4], row[5:]))
-    copies = 1
-    for name, allowed in question.filters.items():
-        copies *= 1 if name in question.group_by else max(1, len(allowed))
-    return [_top(rows, most, least) for (_, _, most, least), rows in found.items()], copies
-
-
-def _top(rows: list[tuple[Decimal, Group]], most: int | None, least: Decimal) -> Top:
-    zero = Decimal(0)
-    return Top(rows, more=len(rows) == most, most=max(min(rows)[0], zero), least=min(least, zero))

@@ -48,11 +48,26 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
+_COUNTS: Final = rows.MEASURES[:4]
+# The wide cube keeps one cost whole and the others as what they come to above it (null for nothing); see the table.
+DAILY_COLUMNS: Final = (
+    f"organization_id, day, {_ROLLED}, currency, {', '.join(_COUNTS)}, effective_cost,"
+    " list_extra, contracted_extra, reporting_extra"
+)
+DAILY_EXTRAS: Final = ", ".join(
+    f"nullif({name}_cost - effective_cost, 0) AS {name}_extra" for name in ("list", "contracted", "reporting")
+)
+_DAILY_NAMES: Final = (*_COUNTS, "effective_cost", "list_extra", "contracted_extra", "reporting_extra")
+_DAILY_SUMS: Final = ", ".join(
+    f"nullif(sum({name}), 0)" if "extra" in name else f"sum({name})" for name in _DAILY_NAMES
+)
 _TO_DAILY: Final = f"""
-INSERT INTO ledger_daily (organization_id, day, {_ROLLED}, currency, {_MEASURES})
-SELECT organization_id, DATE '1970-01-01' + day_index, {_ROLLED}, currency, {_SUMS}
-FROM ledger_folding GROUP BY organization_id, day_index, {_ROLLED}, currency
-ORDER BY organization_id, day_index
+INSERT INTO ledger_daily ({DAILY_COLUMNS})
+SELECT organization_id, day, {_ROLLED}, currency, {", ".join(_COUNTS)}, effective_cost, {DAILY_EXTRAS}
+FROM (
+    SELECT organization_id, DATE '1970-01-01' + day_index AS day, {_ROLLED}, currency, {_NAMED_SUMS}
+    FROM ledger_folding GROUP BY organization_id, day, {_ROLLED}, currency
+) AS d ORDER BY organization_id, day
 """
 _TO_HOURLY: Final = """
 INSERT INTO ledger_hourly AS c (organization_id, dimension, hour, value, currency, calls, effective_cost,
@@ -210,17 +225,17 @@ def compact_day(*, organization_id: int, day: date) -> int:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ROLLUP_LOCK])
         cursor.execute("CREATE TEMPORARY TABLE IF NOT EXISTS ledger_compacting (LIKE ledger_daily)")
         cursor.execute("TRUNCATE ledger_compacting")
-        columns = f"organization_id, day, {_ROLLED}, currency, {_MEASURES}"
         cursor.execute(
             f"WITH gone AS (DELETE FROM ledger_daily WHERE organization_id = %s AND day = %s RETURNING *)"
-            f" INSERT INTO ledger_compacting ({columns}) SELECT {columns} FROM gone",
+            f" INSERT INTO ledger_compacting ({DAILY_COLUMNS}) SELECT {DAILY_COLUMNS} FROM gone",
             [organization_id, day],
         )
         before = int(cursor.rowcount)
         cursor.execute(
-            f"INSERT INTO ledger_daily ({columns}) SELECT organization_id, day, {_ROLLED}, currency, {_SUMS}"
-            f" FROM ledger_compacting GROUP BY organization_id, day, {_ROLLED}, currency"
-            f" HAVING {' OR '.join(f'sum({measure}) <> 0' for measure in rows.MEASURES)}"
+            f"INSERT INTO ledger_daily ({DAILY_COLUMNS})"
+            f" SELECT organization_id, day, {_ROLLED}, currency, {_DAILY_SUMS} FROM ledger_compacting"
+            f" GROUP BY organization_id, day, {_ROLLED}, currency"
+            f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in _DAILY_NAMES)}"
         )
         return before - int(cursor.rowcount)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -22,11 +23,12 @@ CREATE TEMPORARY TABLE IF NOT EXISTS ledger_claim (
     n int, source_id int, external_id text COLLATE "C", content_hash bytea, charge_id uuid, occurred_at timestamptz
 ) ON COMMIT DELETE ROWS
 """
-# Sorted, so that two batches with keys in common wait for each other instead of deadlocking.
+# Sorted, so that two batches with keys in common wait for each other instead of deadlocking; and the first of a batch
+# gets a key that stands in it twice.
 _CLAIM: Final = """
 INSERT INTO ledger_charge_key (organization_id, source_id, external_id, content_hash, charge_id, occurred_at)
 SELECT %s, source_id, external_id, content_hash, charge_id, occurred_at FROM ledger_claim
-ORDER BY source_id, external_id
+ORDER BY source_id, external_id, n
 ON CONFLICT DO NOTHING
 """
 # LIMIT keeps the planner at one index probe per claim: it knows nothing of the claim table's size, and a hash join
@@ -45,6 +47,16 @@ WHERE k.charge_id <> c.charge_id
 _LOST_READ: Final = _LOST.format(lock="")
 # Two revisions of one key at once must be made one after the other.
 _LOST_LOCKED: Final = _LOST.format(lock="FOR UPDATE")
+
+# A revision may name another request than the charge it replaces; the old one's key is free again.
+_FREE_REQUESTS: Final = """
+DELETE FROM ledger_charge_key AS k
+USING unnest(%s::uuid[], %s::timestamptz[]) AS m(was, occurred_at)
+JOIN ledger_charge AS c ON c.id = m.was AND c.occurred_at = m.occurred_at AND c.provider_request_id <> ''
+LEFT JOIN ledger_term AS t ON t.id = c.provider_id
+WHERE k.organization_id = %s AND k.source_id = 0 AND k.charge_id = m.was
+    AND k.external_id = 'req:' || coalesce(t.value, '') || ':' || c.provider_request_id
+"""
 
 # The revision of a key whose call is charged under another source's key.
 _SIGHTING: Final = -1
@@ -68,6 +80,12 @@ class Batch:
         partitions.ensure_months({month_start(posting.occurred_at.date()) for posting in postings})
         self.segments = rows.Segments(organization_id, postings)
 
+    def only(self, positions: Sequence[int]) -> Batch:
+        """The same batch with some of its postings."""
+        part = copy(self)
+        part.postings = [self.postings[n] for n in positions]
+        return part
+
 
 def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
     """Post a batch inside the caller's transaction; what became of each posting, in order.
@@ -83,6 +101,9 @@ def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
     with connection.cursor() as cursor:
         lost_keys, lost_requests = _claim(cursor, batch, ids, lock=revises)
         outcomes = _judge(batch.postings, lost_keys, lost_requests, revises=revises)
+        if lost_keys and lost_requests:
+            _pass_on_requests(cursor, batch, ids, outcomes, lost_requests)
+            outcomes = _judge(batch.postings, lost_keys, lost_requests, revises=revises)
         if lost_keys or lost_requests:
             _settle_losses(cursor, batch, ids, outcomes, lost_keys, lost_requests, at)
             batch_postings = _with_revisions(batch.postings, outcomes, lost_keys)
@@ -123,14 +144,42 @@ def _judge(
         if lost is not None:
             if lost.content_hash == posting.content_hash:
                 outcomes.append(Posted.DUPLICATE)
-            elif lost.revision == _SIGHTING:
-                # Never charged from here: another source's charge stands, whatever this one now says.
+            elif not revises or lost.revision == _SIGHTING:
+                # A sighting was never charged from here: the other source's charge stands, whatever this one now says.
+                outcomes.append(Posted.CONFLICT)
+            elif n in requests and requests[n].charge_id != lost.charge_id:
+                # It now says to be a call that is charged already.
                 outcomes.append(Posted.CONFLICT)
             else:
-                outcomes.append(Posted.REVISED if revises else Posted.CONFLICT)
+                outcomes.append(Posted.REVISED)
         else:
             outcomes.append(Posted.SIGHTED if n in requests else Posted.CHARGED)
     return outcomes
+
+
+def _pass_on_requests(
+    cursor: CursorWrapper, batch: Batch, ids: list[str], outcomes: list[Posted], requests: dict[int, _Lost]
+) -> None:
+    """A request key that this batch claimed for a posting which is not charged after all goes to the next that names it.
+
+    Takes from `requests` whoever got a key, and points those behind at them.
+    """
+    refused = {ids[n] for n, outcome in enumerate(outcomes) if outcome in (Posted.DUPLICATE, Posted.CONFLICT)}
+    heirs: dict[str, int] = {}
+    for n in sorted(requests):
+        key = batch.postings[n].request_key
+        if ids[n] in refused or requests[n].charge_id.hex not in refused:
+            continue
+        if key in heirs:
+            requests[n] = requests[n]._replace(charge_id=UUID(ids[heirs[key]]))
+            continue
+        heirs[key] = n
+        del requests[n]
+        cursor.execute(
+            "UPDATE ledger_charge_key SET charge_id = %s, occurred_at = %s"
+            " WHERE organization_id = %s AND source_id = 0 AND external_id = %s",
+            [ids[n], batch.postings[n].occurred_at, batch.organization_id, key],
+        )
 
 
 def _settle_losses(
@@ -172,9 +221,11 @@ def _settle_losses(
             )
     revised = [keys[n] for n, outcome in enumerate(outcomes) if outcome is Posted.REVISED]
     if revised:
+        was, when = [lost.charge_id for lost in revised], [lost.occurred_at for lost in revised]
+        cursor.execute(_FREE_REQUESTS, [was, when, organization_id])
         reverse_in_transaction(
             organization_id=organization_id,
-            charges=[(lost.charge_id, lost.occurred_at) for lost in revised],
+            charges=list(zip(was, when, strict=True)),
             at=at,
         )
 
@@ -209,7 +260,9 @@ def _note_sighting(
 
 def _with_revisions(postings: Sequence[Posting], outcomes: list[Posted], keys: dict[int, _Lost]) -> list[Posting]:
     return [
-        posting._replace(revision=keys[n].revision + 1, reason="revision") if outcomes[n] is Posted.REVISED else posting
+        posting._replace(revision=keys[n].revision + 1, reason=posting.reason or "revision")
+        if outcomes[n] is Posted.REVISED
+        else posting
         for n, posting in enumerate(postings)
     ]
 

@@ -141,8 +141,9 @@ CREATE TABLE ledger_rollup_delta (
     effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL
 );
 
--- The wide daily cube: every dimension, for the odd filter. Folds append to it; settling regroups a day. Columns of a
--- fixed width stand before the others, where a scan finds them without walking the row.
+-- The wide daily cube: every dimension, for the odd filter. Folds append to it; settling regroups a day. It is scanned,
+-- so columns of a fixed width stand first, where they are found without walking the row, and of the four costs one is
+-- whole: the others are what they come to above it, null where that is nothing, which is most often.
 CREATE TABLE ledger_daily (
     organization_id int NOT NULL,
     day date NOT NULL,
@@ -155,8 +156,8 @@ CREATE TABLE ledger_daily (
     tag6_id int NOT NULL, tag7_id int NOT NULL, tag8_id int NOT NULL, tag9_id int NOT NULL, tag10_id int NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
     currency text COLLATE "C" NOT NULL,
-    list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL
+    effective_cost numeric(24, 12) NOT NULL,
+    list_extra numeric(24, 12), contracted_extra numeric(24, 12), reporting_extra numeric(24, 12)
 );
 CREATE INDEX ledger_daily_day ON ledger_daily (organization_id, day);
 
@@ -177,7 +178,8 @@ CREATE TABLE ledger_cube (
     PRIMARY KEY (organization_id, cube, level, block, a, b, currency)
 ) PARTITION BY LIST (cube);
 -- The dearest of each block and currency first: how the largest of many thousand groups are found without reading the rest.
-CREATE INDEX ledger_cube_largest ON ledger_cube (organization_id, level, block, currency, reporting_cost DESC, a, b);
+CREATE INDEX ledger_cube_largest ON ledger_cube (organization_id, level, block, currency, reporting_cost DESC)
+    INCLUDE (a, b);
 
 -- The day before which an organization's days are settled: their blocks exist. It only ever grows.
 CREATE TABLE ledger_settled (

@@ -1,19 +1,17 @@
-"""Which cube, which blocks, and who can be among the largest: decided from values alone."""
+"""Which cube answers, and which blocks of days make a period: decided from values alone."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
-from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finops.core.periods import EPOCH, DayRange, day_number
 from finops.ledger import rules
-from finops.ledger.rules import Group, Top, contenders, cube_for, finished, run_days, runs, settled_day
+from finops.ledger.rules import cube_for, finished, run_days, runs, settled_day
 from finops.ledger.types import DIMENSIONS
 
-NEVER = EPOCH
 LONG_AGO_SETTLED = date(2030, 1, 1)
 days = st.dates(date(2024, 1, 1), date(2028, 1, 1))
 
@@ -77,74 +75,6 @@ def test_however_days_are_settled_each_block_is_made_once_when_it_is_whole(steps
         was = settled
     size = 4**level
     assert made == list(range(was // size))
-
-
-# --- The largest ------------------------------------------------------------------------------------------------------
-groups = st.tuples(st.integers(0, 12))
-amounts = st.integers(-30, 100).map(Decimal)
-blocks = st.lists(st.dictionaries(groups, amounts, max_size=12), min_size=1, max_size=5)
-
-
-def _top(block: dict[Group, Decimal], depth: int) -> Top:
-    rows = sorted(((cost, group) for group, cost in block.items()), reverse=True)
-    shown = rows[:depth]
-    return Top(
-        rows=shown,
-        more=len(rows) > depth,
-        most=max(shown[-1][0] if shown else Decimal(0), Decimal(0)),
-        least=min([cost for cost, _ in rows] + [Decimal(0)]),
-    )
-
-
-@given(blocks, st.integers(1, 6), st.integers(1, 12))
-def test_contenders_always_hold_the_largest(blocks: list[dict[Group, Decimal]], limit: int, depth: int) -> None:
-    sums: dict[Group, Decimal] = {}
-    for block in blocks:
-        for group, cost in block.items():
-            sums[group] = sums.get(group, Decimal(0)) + cost
-    largest = sorted(sums, key=lambda group: (-sums[group], group))[:limit]
-
-    found = contenders([_top(block, depth) for block in blocks], limit, copies=1)
-
-    if found is not None:
-        assert set(largest) <= found
-    if depth >= 12:
-        assert found is not None, "nothing was left out, so the tops tell everything"
-
-
-@given(blocks, blocks, st.integers(1, 4), st.integers(1, 6))
-def test_a_group_with_two_rows_in_a_block_is_bounded_as_two(
-    first: list[dict[Group, Decimal]], second: list[dict[Group, Decimal]], limit: int, depth: int
-) -> None:
-    sums: dict[Group, Decimal] = {}
-    tops: list[Top] = []
-    for one, other in zip(first, second, strict=False):
-        rows = sorted(((cost, group) for half in (one, other) for group, cost in half.items()), reverse=True)
-        for cost, group in rows:
-            sums[group] = sums.get(group, Decimal(0)) + cost
-        shown = rows[:depth]
-        floor = max(shown[-1][0] if shown else Decimal(0), Decimal(0))
-        least = min([cost for cost, _ in rows] + [Decimal(0)])
-        tops.append(Top(shown, len(rows) > depth, floor, least))
-
-    found = contenders(tops, limit, copies=2)
-
-    if found is not None:
-        assert set(sorted(sums, key=lambda group: (-sums[group], group))[:limit]) <= found
-
-
-def test_heavy_spenders_are_told_from_the_top_alone() -> None:
-    """Three spend by far the most on each of two days; the other thousand need not be read."""
-    day: dict[Group, Decimal] = {(one,): Decimal(1) for one in range(1000)}
-    day |= {(1001,): Decimal(500), (1002,): Decimal(400), (1003,): Decimal(300)}
-
-    assert contenders([_top(day, 10), _top(day, 10)], 3, copies=1) == {(1001,), (1002,), (1003,)}
-
-
-def test_when_all_spend_alike_the_top_does_not_tell() -> None:
-    day: dict[Group, Decimal] = {(one,): Decimal(5) for one in range(1000)}
-
-    assert contenders([_top(day, 10), _top(day, 10)], 3, copies=1) is None
 
 
 def test_the_epoch_is_day_nought() -> None:

@@ -137,7 +137,7 @@ def _mapping(said: str, constants: list[str], zone: str) -> FileMap | None:
     """The mapping of the command line; None where nothing is said of one. Raises CommandError and MapInvalid."""
     if not said and not constants:
         return None
-    columns, given, kept_zone = _columns(said)
+    columns, given, kept_zone = _columns(said) if said else ({}, {}, "")
     for pair in constants:
         target, equals, value = pair.partition("=")
         if not equals:

@@ -28,8 +28,8 @@ _MOST_CHARGES = 5_000_000
 
 class Command(BaseCommand):
     help = (
-        "Make the demo company: 300 invented people, 90 days of invented calls, real prices, all of it through the same "
-        "doors as real usage. Running it again adds nothing; an interrupted run is completed by the next."
+        "Make the demo company: 300 invented people, 90 days of invented calls, real prices, all of it by the way that "
+        "real usage takes. Running it again adds nothing; an interrupted run is completed by the next."
     )
     # It is run before anything else, by people who wait; `check` is a command of its own.
     requires_system_checks = []

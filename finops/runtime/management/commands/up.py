@@ -134,7 +134,6 @@ def _collect_static(supervisor: Supervisor, screen: Screen) -> None:
     sources = _static_sources()
     if stamp.is_file() and stamp.read_text(encoding="ascii") == sources:
         return
-    # The child's settings choose hashed names because the folder is there.
     root.mkdir(exist_ok=True)
     stamp.unlink(missing_ok=True)
     said: deque[str] = deque(maxlen=20)
