@@ -72,13 +72,12 @@ class PriceLine:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """How the amounts came about. `agrees` is False when today's price book would say something else than was posted:
-    then the lines are today's, and the posted amounts stand until someone rates the period again."""
+    """How the amounts came about, at the very prices the line was booked at. `agrees` is False should they not add up
+    to what was posted: a fault worth seeing, not hiding."""
 
     lines: tuple[PriceLine, ...]
     agrees: bool
     reason: str
-    threshold: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +144,11 @@ def _pricing(here: Here, row: ChargeRow, labels: Mapping[str, str]) -> Pricing:
         model=labels.get("model", ""),
     )
     if found is None:
-        return Pricing((), agrees=True, reason=REASONS.get(row.reason, row.reason), threshold=0)
+        return Pricing((), agrees=True, reason=REASONS.get(row.reason, row.reason))
     sign = -1 if row.reverses else 1
     lines = explain(found, [count * sign for count in row.counts], row.occurred_at)
     whole = sum((from_pico(line.effective_pico) for line in lines), Decimal(0)) * sign
-    return Pricing(
-        tuple(_line(line, sign) for line in lines), agrees=whole == row.effective_cost, reason="", threshold=0
-    )
+    return Pricing(tuple(_line(line, sign) for line in lines), agrees=whole == row.effective_cost, reason="")
 
 
 def _line(line: Line, sign: int) -> PriceLine:

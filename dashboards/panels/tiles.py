@@ -38,10 +38,11 @@ class Summary:
 
 
 def summary(here: Here, scope: Scope) -> Summary:
-    """Two questions, three with comparison."""
-    by_state = reading.lines(reading.ask(scope.question(here.caller, group_by=("state",))))
+    """One question, two with comparison. Every charge has one state, so the states add up to the whole."""
+    rows = reading.ask(scope.question(here.caller, group_by=("state",)))
+    by_state = reading.lines(rows)
     words = reading.names(scope, here.caller, "state", {line.values[0] for line in by_state})
-    now = reading.total(reading.ask(scope.question(here.caller)))
+    now = reading.total(rows)
     before = None
     if scope.compare:
         before = reading.total(reading.ask(scope.question(here.caller, days=scope.period.previous)))

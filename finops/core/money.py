@@ -108,8 +108,12 @@ def pico_text(pico: int) -> str:
 
 
 def convert_pico(pico: int, rate: Decimal) -> int:
-    """Picodollars times an exchange rate, rounded half-even to the ledger's places."""
-    return int((Decimal(pico) * rate).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+    """Picodollars times an exchange rate, rounded half-even to the ledger's places. Exact for any amount: a Decimal
+    product would be cut to the context's 28 digits first.
+    """
+    numerator, denominator = rate.as_integer_ratio()
+    whole, rest = divmod(pico * numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
 
 
 def allocate(total: int, weights: Mapping[K, int]) -> dict[K, int]:

@@ -142,7 +142,6 @@ class World:
             **WHO,
         )
 
-
     @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""

@@ -22,7 +22,7 @@ def one(request: Request, received: Received, outcome: Outcome, *, quiet: bool) 
     wrong = outcome.problem
     if outcome.status in {Status.CONFLICT, Status.QUARANTINED}:
         conflict = outcome.status is Status.CONFLICT
-        said = f"{wrong.message[:1].upper()}{wrong.message[1:].rstrip('.')}." if wrong else "It cannot be booked."
+        said = f"{wrong.message.rstrip('.')}." if wrong else "It cannot be booked."
         body = problem(
             status=409 if conflict else 422,
             code=wrong.code if wrong else "ingest.unreadable",

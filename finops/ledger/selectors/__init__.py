@@ -12,22 +12,30 @@ from finops.ledger.selectors.charges import (
     sightings,
 )
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
+from finops.ledger.selectors.names import NOBODY, Named, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import spend
+from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
 
 __all__ = [
+    "NOBODY",
+    "Named",
     "SessionRow",
+    "UnpricedGroup",
     "charge",
     "charge_steps",
     "charges",
     "corrections",
     "find_charges",
     "freshness",
+    "ids_of",
     "labels",
+    "named",
     "options",
     "origin_of",
     "sessions",
     "sightings",
     "spend",
     "term_ids",
+    "unpriced",
 ]

@@ -65,7 +65,7 @@ def grouped(
     A row stands for `calls` charges and their summed `reporting_cost`, at the first instant of the group; what differs
     within the group (ids, meters, other costs) is empty. A charge and its reversal cancel.
     """
-    session = "session" if by_session else "''"
+    session = "session" if by_session else "''::text"
     dimensions = ", ".join(f"{name}_id" for name in DIMENSIONS)
     keys = f"{dimensions}, model_raw_id, origin_id, tags, {session}, reporting_currency"
     start, end = period.instants()

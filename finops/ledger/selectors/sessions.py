@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection
 
@@ -31,16 +32,32 @@ class SessionRow:
     reporting_cost: Decimal
 
 
-_KEY = "session, currency, person_id, agent_id, project_id"
+FILTERS: Final = ("person", "agent", "project")
+_KEY: Final = "session, currency, person_id, agent_id, project_id"
 
 
-def sessions(organization_id: int, period: DayRange, *, session: str = "", limit: int = 50) -> list[SessionRow]:
-    """Sessions whose last call fell in the period, dearest first; or the rows of one session."""
+def sessions(
+    organization_id: int,
+    period: DayRange,
+    *,
+    session: str = "",
+    filters: Mapping[str, frozenset[int]] | None = None,
+    limit: int = 50,
+) -> list[SessionRow]:
+    """Sessions whose last call fell in the period, dearest first; or the rows of one session.
+
+    `filters` takes the dimensions of `FILTERS` alone: sessions are not kept by others.
+    """
     where = "organization_id = %s AND last_at >= %s AND last_at < %s"
     params: list[Any] = [organization_id, *period.instants()]
     if session:
         where += " AND session = %s"
         params.append(session)
+    for name, allowed in sorted((filters or {}).items()):
+        if name not in FILTERS:
+            raise ValueError(f"sessions are not kept by {name}")
+        where += f" AND {name}_id = ANY(%s)"
+        params.append(sorted(allowed))
     columns = (
         "calls, input_tokens, cached_tokens, output_tokens, list_cost, contracted_cost, effective_cost, reporting_cost"
     )

@@ -46,7 +46,7 @@ _COLUMNS: Final = {name: f"{name}_id" for name in DIMENSIONS}
 _HOURS: Final = "organization_id = %s AND hour >= %s AND hour < %s"
 # The largest groups are looked for in this many rows of the tops per group asked for, and once more in six times as
 # many; and looked up when so few can be among them that it costs less than more reading.
-_TRIES: Final = ((30, 3), (180, 12))
+_TRIES: Final = ((30, 4), (180, 12))
 _GROUPS_LEAST: Final = 40
 
 

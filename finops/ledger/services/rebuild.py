@@ -37,9 +37,11 @@ FROM (
 # The wide cube as a source of the narrow ones: day numbers, and every cost whole again.
 _WIDE: Final = f"""
 (
-    SELECT *, day - DATE '1970-01-01' AS block, {", ".join(
+    SELECT *, day - DATE '1970-01-01' AS block, {
+    ", ".join(
         f"effective_cost + coalesce({name}_extra, 0) AS {name}_cost" for name in ("list", "contracted", "reporting")
-    )} FROM ledger_daily WHERE organization_id = {{organization_id}}
+    )
+} FROM ledger_daily WHERE organization_id = {{organization_id}}
 ) AS d
 """
 _SESSIONS: Final = f"""

@@ -125,6 +125,7 @@ CREATE TABLE ledger_sighting (
 CREATE INDEX ledger_sighting_charge ON ledger_sighting (organization_id, charge_id);
 
 -- What one batch adds to the rollups, not yet merged into the cubes. No index: it is read whole, and it is short.
+-- Sums have more digits than a charge: many charges of the largest size must still add up, or nobody's would fold.
 CREATE TABLE ledger_rollup_delta (
     organization_id int NOT NULL,
     hour timestamptz NOT NULL,
@@ -137,8 +138,8 @@ CREATE TABLE ledger_rollup_delta (
     tag6_id int NOT NULL, tag7_id int NOT NULL, tag8_id int NOT NULL, tag9_id int NOT NULL, tag10_id int NOT NULL,
     currency text COLLATE "C" NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
-    list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL
+    list_cost numeric(38, 12) NOT NULL, contracted_cost numeric(38, 12) NOT NULL,
+    effective_cost numeric(38, 12) NOT NULL, reporting_cost numeric(38, 12) NOT NULL
 );
 
 -- The wide daily cube: every dimension, for the odd filter. Folds append to it; settling regroups a day. It is scanned,
@@ -156,8 +157,8 @@ CREATE TABLE ledger_daily (
     tag6_id int NOT NULL, tag7_id int NOT NULL, tag8_id int NOT NULL, tag9_id int NOT NULL, tag10_id int NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
     currency text COLLATE "C" NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL,
-    list_extra numeric(24, 12), contracted_extra numeric(24, 12), reporting_extra numeric(24, 12)
+    effective_cost numeric(38, 12) NOT NULL,
+    list_extra numeric(38, 12), contracted_extra numeric(38, 12), reporting_extra numeric(38, 12)
 );
 CREATE INDEX ledger_daily_day ON ledger_daily (organization_id, day);
 
@@ -173,8 +174,8 @@ CREATE TABLE ledger_cube (
     b int NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
     currency text COLLATE "C" NOT NULL,
-    list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL,
+    list_cost numeric(38, 12) NOT NULL, contracted_cost numeric(38, 12) NOT NULL,
+    effective_cost numeric(38, 12) NOT NULL, reporting_cost numeric(38, 12) NOT NULL,
     PRIMARY KEY (organization_id, cube, level, block, a, b, currency)
 ) PARTITION BY LIST (cube);
 -- The dearest of each block and currency first: how the largest of many thousand groups are found without reading the rest.
@@ -195,8 +196,8 @@ CREATE TABLE ledger_hourly (
     value int NOT NULL,
     currency text COLLATE "C" NOT NULL,
     calls bigint NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL,
-    reporting_cost numeric(24, 12) NOT NULL,
+    effective_cost numeric(38, 12) NOT NULL,
+    reporting_cost numeric(38, 12) NOT NULL,
     PRIMARY KEY (organization_id, dimension, hour, value, currency)
 ) WITH (fillfactor = 80);
 
@@ -208,8 +209,8 @@ CREATE TABLE ledger_session_delta (
     person_id int NOT NULL, agent_id int NOT NULL, project_id int NOT NULL,
     first_at timestamptz NOT NULL, last_at timestamptz NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
-    list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL
+    list_cost numeric(38, 12) NOT NULL, contracted_cost numeric(38, 12) NOT NULL,
+    effective_cost numeric(38, 12) NOT NULL, reporting_cost numeric(38, 12) NOT NULL
 );
 
 CREATE TABLE ledger_session (
@@ -219,8 +220,8 @@ CREATE TABLE ledger_session (
     person_id int NOT NULL, agent_id int NOT NULL, project_id int NOT NULL,
     first_at timestamptz NOT NULL, last_at timestamptz NOT NULL,
     calls bigint NOT NULL, input_tokens bigint NOT NULL, cached_tokens bigint NOT NULL, output_tokens bigint NOT NULL,
-    list_cost numeric(24, 12) NOT NULL, contracted_cost numeric(24, 12) NOT NULL,
-    effective_cost numeric(24, 12) NOT NULL, reporting_cost numeric(24, 12) NOT NULL,
+    list_cost numeric(38, 12) NOT NULL, contracted_cost numeric(38, 12) NOT NULL,
+    effective_cost numeric(38, 12) NOT NULL, reporting_cost numeric(38, 12) NOT NULL,
     PRIMARY KEY (organization_id, session, currency, person_id, agent_id, project_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX ledger_session_newest ON ledger_session (organization_id, last_at DESC);

@@ -1,0 +1,57 @@
+"""Every operation of the schema, asked with what the schema allows and with what it does not: never a 500, and what is
+refused is refused as a problem."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from django.test import Client
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from finops.api import docs
+from tests.factories.orgs import Cast
+from tests.interfaces.conftest import BACKEND
+
+SCHEMA: Any = schemathesis.openapi.from_dict(docs.schema())
+OPERATIONS = [operation.ok() for operation in SCHEMA.get_all_operations()]
+# Their bodies are not resources; they are tried by tests of their own.
+DOORS = {"/api/v1/usage", "/api/v1/events"}
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.path not in DOORS], ids=lambda operation: operation.label
+)
+def test_no_input_makes_a_500(operation: Any, cast: Cast) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(cast.alice_login, backend=BACKEND)
+    good = operation.as_strategy()
+    bent = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+
+    @settings(
+        max_examples=10,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @given(case=st.one_of(good, bent))
+    def ask(case: Any) -> None:
+        body = None if isinstance(case.body, schemathesis.core.NotSet) else case.body
+        response = client.generic(
+            case.method,
+            case.formatted_path,
+            data=body if isinstance(body, bytes) else json.dumps(body),
+            content_type=case.media_type or "application/json",
+            query_params={name: str(value) for name, value in dict(case.query or {}).items()},
+        )
+        assert response.status_code < 500, (case.method, case.formatted_path, case.query, body, response.content)
+        if response.status_code >= 400:
+            assert response["Content-Type"] == "application/problem+json", response.content
+            assert json.loads(response.content)["code"]
+
+    ask()
