@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
+# Keep compiled byte code even where the machine says not to: a dozen processes start from it.
+export PYTHONDONTWRITEBYTECODE :=
 
 # The port of `make demo`, and what `make bench` runs.
 PORT ?= 8000

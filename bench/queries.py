@@ -20,7 +20,7 @@ from bench import charges, support
 from bench.duck import Duck
 from finops.core.periods import DayRange
 from finops.ledger.rules import CUBES, PAIRS, cube_for
-from finops.ledger.types import DIMENSIONS, Grain, SpendQuestion
+from finops.ledger.types import Grain, SpendQuestion
 
 SLUG: Final = "bench"
 # The pages' own figures: dashboards.views.spend.TOP and TABLE_ROWS, dashboards.charts.spec.SLOTS.
@@ -28,6 +28,22 @@ OVERVIEW_ROWS, EXPLORER_ROWS, CHART_GROUPS = 6, 200, 8
 ROUNDS: Final = 3
 GROUPED: Final = ("team", "person", "project", "agent", "customer", "key", "source", "provider", "model")
 MORE: Final = ("service_tier", "region", "provider_account", "task_type", "evidence", "state", "tag1", "tag2", "tag3")
+
+
+# How many values the narrow dimensions of bench.charges have.
+_SMALL: Final = {
+    "source": 4,
+    "provider": 6,
+    "service_tier": 2,
+    "region": 5,
+    "provider_account": 6,
+    "task_type": 12,
+    "evidence": 2,
+    "state": 3,
+    "tag1": 2,
+    "tag2": 40,
+    "tag3": 120,
+}
 
 
 class Asked(NamedTuple):
@@ -58,7 +74,7 @@ def _measure(count: int, odd: int, say: Callable[[str], Any]) -> dict[str, Any]:
 
     from finops.orgs.models import Organization
 
-    with tempfile.TemporaryDirectory() as folder, support.scratch_database():
+    with tempfile.TemporaryDirectory() as folder, support.scratch_database(f"{support.SCRATCH}_{count}"):
         organization_id = Organization.objects.create(slug=SLUG, name="Bench").id
         charges.load(organization_id, count, say)
         began = time.perf_counter()
@@ -127,9 +143,7 @@ def odd_questions(organization_id: int, count: int) -> Iterator[Asked]:
         "customer": 50,
         "key": charges.KEYS,
         "model": charges.MODELS,
-        **{"source": 4, "provider": 6, "service_tier": 2, "region": 5, "provider_account": 6, "task_type": 12},
-        **{"evidence": 2, "state": 3, "tag1": 2, "tag2": 40, "tag3": 120},
-    }
+    } | _SMALL
     for _ in range(count):
         group_by = tuple(rng.sample(sorted(sizes), rng.choice([0, 1, 1, 2, 2])))
         filters = {}
@@ -181,32 +195,29 @@ def _p95(times: list[float]) -> float:
 
 
 def _row_counts() -> dict[str, Any]:
-    tables = ["daily", "hourly", "session"]
     with support.connect() as connection:
-        counted = {
-            table: int((connection.execute(f"SELECT count(*) FROM ledger_{table}").fetchone() or (0,))[0])
-            for table in tables
-        }
+
+        def number(statement: str) -> int:
+            row = connection.execute(statement).fetchone()
+            return int(row[0]) if row and row[0] is not None else 0
+
+        def mib(pattern: str) -> int:
+            return number(
+                "SELECT sum(pg_total_relation_size(oid))::bigint >> 20 FROM pg_class"
+                f" WHERE relkind = 'r' AND relname ~ '^ledger_{pattern}'"
+            )
+
         narrow = {
-            "+".join(CUBES[number]) or "total": (
-                connection.execute(f"SELECT count(*) FROM ledger_cube_{number}").fetchone() or (0,)
-            )[0]
-            for number in CUBES
+            "+".join(dimensions) or "total": number(f"SELECT count(*) FROM ledger_cube_{cube}")
+            for cube, dimensions in CUBES.items()
         }
-        size = connection.execute(
-            "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c"
-            " WHERE relkind = 'r' AND relname ~ '^ledger_(daily|hourly|session$|cube_[0-9]+$)'"
-        ).fetchone()
-        charged = connection.execute(
-            "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE relkind = 'r' AND relname ~ '^ledger_charge_2'"
-        ).fetchone()
-    return {
-        "wide": counted["daily"],
-        "narrow": sum(narrow.values()),
-        "hourly": counted["hourly"],
-        "sessions": counted["session"],
-        "largest_cubes": dict(sorted(narrow.items(), key=lambda item: -item[1])[:8]),
-        "rollups_mib": int(size[0]) >> 20 if size else 0,
-        "charges_mib": int(charged[0]) >> 20 if charged else 0,
-        "dimensions": len(DIMENSIONS),
-    }
+        return {
+            "wide": number("SELECT count(*) FROM ledger_daily"),
+            "narrow": sum(narrow.values()),
+            "hourly": number("SELECT count(*) FROM ledger_hourly"),
+            "sessions": number("SELECT count(*) FROM ledger_session"),
+            "largest_cubes": dict(sorted(narrow.items(), key=lambda item: -item[1])[:8]),
+            "wide_mib": mib("daily$"),
+            "narrow_mib": mib("cube_[0-9]+$"),
+            "charges_mib": mib("charge_2"),
+        }

@@ -32,8 +32,9 @@ fi
 
 echo "  Installing $lock (once; from the package index or pip's cache)"
 began=$(date +%s)
+# Byte code is written when a module is first imported: compiling all of them here takes longer than unpacking them.
 if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet --progress-bar off \
-    --require-hashes --only-binary :all: --requirement "$lock" >"$log" 2>&1; then
+    --no-compile --require-hashes --only-binary :all: --requirement "$lock" >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     if grep -q "No matching distribution found\|Could not find a version" "$log"; then
         trouble "a package above has no wheel for this Python and platform; use CPython 3.11 to 3.13 on Linux (x86-64, arm64) or macOS, and see $log"

@@ -15,6 +15,7 @@ app.autodiscover_tasks()
 # name -> (task, seconds). Synchronised into django-celery-beat's tables when beat starts.
 app.conf.beat_schedule = {
     "fold rollups": {"task": "ledger.fold_rollups", "schedule": 2.0, "options": {"queue": "control", "expires": 10}},
+    "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "resume jobs": {"task": "ingest.resume_jobs", "schedule": 15.0, "options": {"queue": "control", "expires": 30}},

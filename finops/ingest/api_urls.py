@@ -1,11 +1,11 @@
-"""Addresses of the doors and of quarantine, below /api/v1/."""
+"""Addresses of the doors, of quarantine and of work on history, below /api/v1/."""
 
 from __future__ import annotations
 
 from django.urls import path
 
 from finops.api.converters import register
-from finops.ingest.api import doors, quarantine
+from finops.ingest.api import doors, preview, quarantine, rework
 
 register()
 
@@ -17,4 +17,9 @@ urlpatterns = [
     path("quarantine/<id:record_id>", quarantine.OneQuarantined.as_view()),
     path("quarantine/<id:record_id>/replay", quarantine.ReplayOne.as_view()),
     path("quarantine/<id:record_id>/discard", quarantine.DiscardOne.as_view()),
+    path("rerates", rework.Rerates.as_view()),
+    path("reattributions", rework.Reattributions.as_view()),
+    path("allocations", rework.Allocations.as_view()),
+    # Here and not with the rules, because it reads the ledger.
+    path("attribution-rules/preview", preview.PreviewRule.as_view()),
 ]

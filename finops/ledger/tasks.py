@@ -1,4 +1,4 @@
-"""When: rollups are folded every few seconds, partitions made ahead, the wide cube compacted by night."""
+"""When: rollups are folded every few seconds, days settled every hour, partitions made ahead."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def make_partitions(**_: Any) -> None:
     services.ensure_months(services.months_ahead(timezone.now()))
 
 
-@shared_task(name="ledger.compact", queue="control")
-def compact(*, days: int = 3, **_: Any) -> None:
-    """Regroup the last days of the wide cube, which folds append to."""
+@shared_task(name="ledger.settle", queue="control")
+def settle(**_: Any) -> None:
+    """Make the larger blocks of days that lie behind, and regroup the newest days of the wide cube."""
     today = timezone.now().date()
     for organization_id in Organization.objects.order_by("id").values_list("id", flat=True):
-        for back in range(days):
-            services.compact_day(organization_id=organization_id, day=today - timedelta(days=back))
+        services.settle_days(organization_id=organization_id)
+        for day in (today - timedelta(days=1), today):
+            services.compact_day(organization_id=organization_id, day=day)

@@ -196,7 +196,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
 }
 
 # Path parameters that are words of ours, not objects of anybody.
-WORDS: Final = {"kind": "project"}
+WORDS: Final = {"kind": "project", "dimension": "model"}
 
 # Ids of globex that a question may be asked with, `?team=12`.
 QUERIES: Final[dict[str, Callable[[World], int]]] = {

@@ -43,7 +43,7 @@ def book_in_processes(shares: list[Share], say: Callable[[], None]) -> Counter[s
                 try:
                     kind, told = ready.recv()
                 except EOFError:
-                    raise WorkerFailed("a process that booked the demo ended early; run the command again") from None
+                    raise WorkerFailed("a process that booked the demo ended early") from None
                 if kind == _TROUBLE:
                     raise WorkerFailed(told)
                 if kind == _STEP:

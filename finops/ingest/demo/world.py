@@ -79,9 +79,9 @@ class World:
             projects.setdefault(project.team, []).append(project.slug)
         self.coders = Bag((_coder(person, projects), person.keen) for person in company.people if person.codes)
         self.researchers = self._of(RESEARCHING)
-        self.office = self._of(_AT_DESKS)
+        self.office = self._of(_AT_DESKS, codes=False)
         self.lawyers = self._of(("legal", "procurement"))
-        self.helpers = self._of(("support-emea", "support-americas", "support-operations"))
+        self.helpers = self._of(("support-emea", "support-americas", "support-operations"), codes=False)
         self.tinkerers = self._of(("ml-platform", "language-models"))
         self.code_agents, self.review_agents = self._agents("code"), self._agents("review")
         self.support_agents, self.data_agents = self._agents("support"), self._agents("data")
@@ -92,8 +92,13 @@ class World:
     def _agents(self, kind: str) -> Bag[AgentPlan]:
         return Bag((agent, agent.busy) for agent in self.company.agents if agent.kind == kind)
 
-    def _of(self, teams: Sequence[str]) -> Bag[PersonPlan]:
-        return Bag((person, person.keen) for person in self.company.people if person.team in teams)
+    def _of(self, teams: Sequence[str], *, codes: bool | None = None) -> Bag[PersonPlan]:
+        """People of these teams; only those who write code, or only those who do not, where that is said."""
+        return Bag(
+            (person, person.keen)
+            for person in self.company.people
+            if person.team in teams and codes in (None, person.codes)
+        )
 
     def dice(self, stream: str, day: date) -> Random:
         """Chance that falls the same way every time."""

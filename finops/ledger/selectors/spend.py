@@ -8,17 +8,18 @@ that can be among the largest are then summed exactly. When the bounds do not te
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 from finops.core.errors import FinopsError
 from finops.core.periods import EPOCH, day_number
 from finops.ledger.rules import CUBES, cube_for, runs
-from finops.ledger.services.fold import DAILY_EXTRAS
+from finops.ledger.services.fold import DAILY_SUMS, EXTRAS_OF_COSTS, WHOLE_SUMS
 from finops.ledger.services.rows import MEASURES
 from finops.ledger.types import DIMENSIONS, Grain, SpendQuestion, SpendRow
 
@@ -27,14 +28,6 @@ Group = tuple[int, ...]
 _COUNTS: Final = ", ".join(MEASURES[:4])
 _MEASURES: Final = ", ".join(MEASURES)
 _SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
-# The wide cube keeps three costs as what they come to above the fourth.
-_WIDE_MEASURES: Final = f"{_COUNTS}, effective_cost, list_extra, contracted_extra, reporting_extra"
-_WIDE_SUMS: Final = ", ".join(
-    f"sum({measure}) AS {measure}"
-    if measure in MEASURES[:4] or measure == "effective_cost"
-    else f"sum(effective_cost) + coalesce(sum({measure.removesuffix('_cost')}_extra), 0) AS {measure}"
-    for measure in MEASURES
-)
 _NOT_NOTHING: Final = " OR ".join(f"{measure} <> 0" for measure in MEASURES)
 _BUCKET: Final = {
     Grain.DAY: "day",
@@ -44,6 +37,8 @@ _BUCKET: Final = {
 MOST_GROUPED: Final = 2
 _COLUMNS: Final = {name: f"{name}_id" for name in DIMENSIONS}
 _HOURS: Final = "organization_id = %s AND hour >= %s AND hour < %s"
+# Millions of rows of the wide cube into tens of thousands of groups: sums in memory, or the disk is what one waits for.
+_ROOM: Final = "SET LOCAL work_mem = '96MB'"
 # The largest groups are looked for in this many rows of the tops per group asked for, and once more in six times as
 # many; and looked up when so few can be among them that it costs less than more reading.
 _TRIES: Final = ((30, 4), (180, 12))
@@ -125,7 +120,7 @@ def _answer(plan: _Plan, picked: list[Group] | None = None) -> list[SpendRow]:
     names = [f"v{index}" for index in range(len(question.group_by))]
     bucket = _BUCKET.get(question.grain)
     keys = ", ".join([*names, *(["bucket"] if bucket else []), "currency"])
-    sums = _WIDE_SUMS if plan.number is None else _SUMS
+    sums = WHOLE_SUMS if plan.number is None else _SUMS
     statement = (
         f"SELECT {', '.join([*names, f'{bucket} AS bucket' if bucket else 'NULL::date AS bucket', 'currency'])},"
         f" {sums} FROM ({rows}) AS r GROUP BY {keys}"
@@ -139,7 +134,9 @@ def _answer(plan: _Plan, picked: list[Group] | None = None) -> list[SpendRow]:
         )
         params.append(question.limit)
     order = ", ".join(["bucket", "reporting_cost DESC", *names, "currency"])
-    with connection.cursor() as cursor:
+    with transaction.atomic() if plan.number is None else nullcontext(), connection.cursor() as cursor:
+        if plan.number is None:
+            cursor.execute(_ROOM)
         cursor.execute(f"SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING} ORDER BY {order}", params)
         return [_spend_row(row, len(names)) for row in cursor.fetchall()]
 
@@ -153,9 +150,15 @@ def _rows(plan: _Plan, picked: list[Group] | None) -> tuple[str, list[Any]]:
     """The rows that make the answer, as a subquery (v0, v1, day, currency, measures) and its parameters."""
     question, organization = plan.question, plan.question.organization_id
     if plan.number is None:
-        measures, delta = _WIDE_MEASURES, f"{_COUNTS}, effective_cost, {DAILY_EXTRAS}"
+        delta = f"{_COUNTS}, effective_cost, {EXTRAS_OF_COSTS}"
         where, params = _where("organization_id = %s AND day >= %s AND day < %s", plan, picked)
-        cube = f"SELECT {_values(question, _COLUMNS)}day, currency, {measures} FROM ledger_daily WHERE {where}"
+        # Summed below the union as well, because above it the planner cannot tell how many groups there are.
+        day = "NULL::date AS day" if question.grain is Grain.TOTAL else "day"
+        keys = [_COLUMNS[name] for name in question.group_by] + ([] if question.grain is Grain.TOTAL else ["day"])
+        cube = (
+            f"SELECT {_values(question, _COLUMNS)}{day}, currency, {DAILY_SUMS} FROM ledger_daily WHERE {where}"
+            f" GROUP BY {', '.join([*keys, 'currency'])}"
+        )
         params = [organization, question.period.start, question.period.end, *params]
     else:
         delta = _MEASURES

@@ -68,9 +68,7 @@ def _providers(organization_id: int, period: DayRange, models: Iterable[int]) ->
 
 
 def _groups(organization_id: int, days: Mapping[tuple[int, int], list[SpendRow]]) -> list[UnpricedGroup]:
-    names = named(
-        organization_id, {"provider": {pair[0] for pair in days}, "model": {pair[1] for pair in days}}
-    )
+    names = named(organization_id, {"provider": {pair[0] for pair in days}, "model": {pair[1] for pair in days}})
     found = []
     for (provider, model), rows in days.items():
         called: dict[date, int] = defaultdict(int)

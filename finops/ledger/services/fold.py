@@ -27,11 +27,34 @@ _SUMS: Final = ", ".join(f"sum({measure})" for measure in rows.MEASURES)
 _NAMED_SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in rows.MEASURES)
 _ADDED: Final = ", ".join(f"{measure} = c.{measure} + EXCLUDED.{measure}" for measure in rows.MEASURES)
 
-# What is being folded: the deltas taken, by hour, with the day's number and its organization's settled day.
+# The wide cube keeps one cost whole and the others as what they come to above it (null for nothing); see the table.
+_COUNTS: Final = rows.MEASURES[:4]
+_WHOLE: Final = "effective_cost"
+_EXTRAS: Final = {"list_cost": "list_extra", "contracted_cost": "contracted_extra", "reporting_cost": "reporting_extra"}
+DAILY_MEASURES: Final = ", ".join([*_COUNTS, _WHOLE, *_EXTRAS.values()])
+DAILY_COLUMNS: Final = f"organization_id, day, {_ROLLED}, currency, {DAILY_MEASURES}"
+# The same from whole costs, and whole costs from sums of the same.
+EXTRAS_OF_COSTS: Final = ", ".join(f"nullif({cost} - {_WHOLE}, 0) AS {extra}" for cost, extra in _EXTRAS.items())
+WHOLE_SUMS: Final = ", ".join(
+    f"sum({_WHOLE}) + coalesce(sum({_EXTRAS[measure]}), 0) AS {measure}"
+    if measure in _EXTRAS
+    else f"sum({measure}) AS {measure}"
+    for measure in rows.MEASURES
+)
+DAILY_SUMS: Final = ", ".join(
+    [
+        *(f"sum({name}) AS {name}" for name in (*_COUNTS, _WHOLE)),
+        *(f"nullif(sum({extra}), 0) AS {extra}" for extra in _EXTRAS.values()),
+    ]
+)
+
+# What is being folded: the deltas taken, by hour; then as rows of the wide cube, with the settled day of their
+# organization; then days in total, for the many dimensions that are the same (mostly none) throughout a batch.
 _FOLDING: Final = """
-CREATE TEMPORARY TABLE IF NOT EXISTS ledger_folding (
-    LIKE ledger_rollup_delta, day_index int NOT NULL, settled int NOT NULL
-) ON COMMIT DELETE ROWS
+CREATE TEMPORARY TABLE IF NOT EXISTS ledger_folding (LIKE ledger_rollup_delta) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS ledger_folding_daily (LIKE ledger_daily, settled date) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS ledger_folding_total (LIKE ledger_daily, settled date) ON COMMIT DELETE ROWS;
+TRUNCATE ledger_folding, ledger_folding_daily, ledger_folding_total;
 """
 _TAKE: Final = f"""
 WITH gone AS (
@@ -39,35 +62,34 @@ WITH gone AS (
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM ledger_rollup_delta LIMIT %s))
     RETURNING *
 ), taken AS (
-    INSERT INTO ledger_folding (organization_id, hour, {_ROLLED}, currency, {_MEASURES}, day_index, settled)
-    SELECT g.*, (hour AT TIME ZONE 'UTC')::date - DATE '1970-01-01', coalesce(s.until - DATE '1970-01-01', 0)
-    FROM (
-        SELECT organization_id, hour, {_ROLLED}, currency, {_NAMED_SUMS}
-        FROM gone GROUP BY organization_id, hour, {_ROLLED}, currency
-    ) AS g LEFT JOIN ledger_settled AS s ON s.organization_id = g.organization_id
+    INSERT INTO ledger_folding (organization_id, hour, {_ROLLED}, currency, {_MEASURES})
+    SELECT organization_id, hour, {_ROLLED}, currency, {_SUMS}
+    FROM gone GROUP BY organization_id, hour, {_ROLLED}, currency
 )
 SELECT count(*) FROM gone
 """
-_COUNTS: Final = rows.MEASURES[:4]
-# The wide cube keeps one cost whole and the others as what they come to above it (null for nothing); see the table.
-DAILY_COLUMNS: Final = (
-    f"organization_id, day, {_ROLLED}, currency, {', '.join(_COUNTS)}, effective_cost,"
-    " list_extra, contracted_extra, reporting_extra"
-)
-DAILY_EXTRAS: Final = ", ".join(
-    f"nullif({name}_cost - effective_cost, 0) AS {name}_extra" for name in ("list", "contracted", "reporting")
-)
-_DAILY_NAMES: Final = (*_COUNTS, "effective_cost", "list_extra", "contracted_extra", "reporting_extra")
-_DAILY_SUMS: Final = ", ".join(
-    f"nullif(sum({name}), 0)" if "extra" in name else f"sum({name})" for name in _DAILY_NAMES
-)
 _TO_DAILY: Final = f"""
-INSERT INTO ledger_daily ({DAILY_COLUMNS})
-SELECT organization_id, day, {_ROLLED}, currency, {", ".join(_COUNTS)}, effective_cost, {DAILY_EXTRAS}
-FROM (
-    SELECT organization_id, DATE '1970-01-01' + day_index AS day, {_ROLLED}, currency, {_NAMED_SUMS}
-    FROM ledger_folding GROUP BY organization_id, day, {_ROLLED}, currency
-) AS d ORDER BY organization_id, day
+WITH days AS (
+    INSERT INTO ledger_folding_daily ({DAILY_COLUMNS}, settled)
+    SELECT d.organization_id, day, {_ROLLED}, currency, {", ".join(_COUNTS)}, {_WHOLE}, {EXTRAS_OF_COSTS}, until
+    FROM (
+        SELECT organization_id, (hour AT TIME ZONE 'UTC')::date AS day, {_ROLLED}, currency, {_NAMED_SUMS}
+        FROM ledger_folding GROUP BY organization_id, day, {_ROLLED}, currency
+    ) AS d LEFT JOIN ledger_settled AS s ON s.organization_id = d.organization_id
+    RETURNING *
+)
+INSERT INTO ledger_daily ({DAILY_COLUMNS}) SELECT {DAILY_COLUMNS} FROM days ORDER BY organization_id, day
+"""
+_TO_TOTAL: Final = f"""
+WITH whole AS (
+    SELECT organization_id, day, currency, settled, {DAILY_SUMS},
+        {", ".join(f"min({name}) AS {name}, max({name}) AS {name}_most" for name in rows.ROLLED_DIMENSIONS)}
+    FROM ledger_folding_daily GROUP BY organization_id, day, currency, settled
+), kept AS (
+    INSERT INTO ledger_folding_total ({DAILY_COLUMNS}, settled) SELECT {DAILY_COLUMNS}, settled FROM whole
+)
+SELECT coalesce(bool_or(day < settled), FALSE),
+    {", ".join(f"bool_and({name} = {name}_most)" for name in rows.ROLLED_DIMENSIONS)} FROM whole
 """
 _TO_HOURLY: Final = """
 INSERT INTO ledger_hourly AS c (organization_id, dimension, hour, value, currency, calls, effective_cost,
@@ -82,15 +104,17 @@ ON CONFLICT (organization_id, dimension, hour, value, currency) DO UPDATE SET ca
 _CUBE_COLUMNS: Final = f"organization_id, cube, level, block, a, b, currency, {_MEASURES}"
 _TO_CUBE: Final = f"""
 INSERT INTO ledger_cube_{{number}} AS c ({_CUBE_COLUMNS})
-SELECT organization_id, {{number}}, {{level}} AS level, {{block}} AS block, {{a}} AS a, {{b}} AS b, currency, {_SUMS}
+SELECT organization_id, {{number}}, {{level}} AS level, {{block}} AS block, {{a}} AS a, {{b}} AS b, currency,
+    {WHOLE_SUMS}
 FROM {{source}} GROUP BY organization_id, {{keys}}currency
 ORDER BY organization_id, {{keys}}currency
 """
+_DAY_INDEX: Final = "(day - DATE '1970-01-01')"
 _UPSERT: Final = f"ON CONFLICT (organization_id, cube, level, block, a, b, currency) DO UPDATE SET {_ADDED}"
 # Deltas of settled days also go to the larger blocks, which are made already.
 _LATE: Final = f"""
-(ledger_folding JOIN (VALUES {", ".join(f"({level})" for level in LEVELS[1:])}) AS l(level)
-    ON ((day_index >> ({LEVEL_SHIFT} * level)) + 1) << ({LEVEL_SHIFT} * level) <= settled)
+{{source}} JOIN (VALUES {", ".join(f"({level})" for level in LEVELS[1:])}) AS l(level)
+    ON (({_DAY_INDEX} >> ({LEVEL_SHIFT} * level)) + 1) << ({LEVEL_SHIFT} * level) <= settled - DATE '1970-01-01'
 """
 
 _SESSION_KEY: Final = "organization_id, session, currency, person_id, agent_id, project_id"
@@ -114,9 +138,8 @@ def fold(*, most: int = MOST_DELTAS) -> int:
         if cursor.fetchone() != (True,):
             return 0
         cursor.execute(_FOLDING)
-        cursor.execute("TRUNCATE ledger_folding")
         cursor.execute(_TAKE, [most])
-        taken = _number(cursor)
+        taken = int((cursor.fetchone() or (0,))[0])
         if taken > 0:
             cursor.execute(_TO_DAILY)
             _fold_cubes(cursor)
@@ -135,17 +158,21 @@ def fold_all() -> int:
 
 
 def _fold_cubes(cursor: CursorWrapper) -> None:
-    cursor.execute("SELECT count(*) FROM ledger_folding WHERE day_index < settled")
-    late = _number(cursor) > 0
-    for number in CUBES:
-        cursor.execute(cube_insert(number, source="ledger_folding", level="0", block="day_index") + _UPSERT)
+    cursor.execute(_TO_TOTAL)
+    late, *same = cursor.fetchone() or (False,)
+    constant = {name for name, is_same in zip(rows.ROLLED_DIMENSIONS, same, strict=True) if is_same}
+    for number, dimensions in CUBES.items():
+        varies = {f"{dimension}_id" for dimension in dimensions} - constant
+        source = "ledger_folding_daily" if varies else "ledger_folding_total"
+        cursor.execute(cube_insert(number, source=source, level="0", block=_DAY_INDEX) + _UPSERT)
         if late:
-            block = f"day_index >> ({LEVEL_SHIFT} * level)"
-            cursor.execute(cube_insert(number, source=_LATE, level="level", block=block) + _UPSERT)
+            block = f"{_DAY_INDEX} >> ({LEVEL_SHIFT} * level)"
+            larger = cube_insert(number, source=_LATE.format(source=source), level="level", block=block)
+            cursor.execute(larger + _UPSERT)
 
 
-def cube_insert(number: int, *, source: str, level: str, block: str) -> str:
-    """The statement that sums `source` (a row per combination of dimensions) into a cube, in the order of its key."""
+def cube_insert(number: int, *, source: str, level: str = "0", block: str = _DAY_INDEX) -> str:
+    """The statement that sums `source` (rows like the wide cube's) into a cube, in the order of its key."""
     columns = [f"{dimension}_id" for dimension in CUBES[number]]
     keys = [*([] if level == "0" else ["level"]), "block", *"ab"[: len(columns)]]
     return _TO_CUBE.format(
@@ -233,13 +260,8 @@ def compact_day(*, organization_id: int, day: date) -> int:
         before = int(cursor.rowcount)
         cursor.execute(
             f"INSERT INTO ledger_daily ({DAILY_COLUMNS})"
-            f" SELECT organization_id, day, {_ROLLED}, currency, {_DAILY_SUMS} FROM ledger_compacting"
+            f" SELECT organization_id, day, {_ROLLED}, currency, {DAILY_SUMS} FROM ledger_compacting"
             f" GROUP BY organization_id, day, {_ROLLED}, currency"
-            f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in _DAILY_NAMES)}"
+            f" HAVING {' OR '.join(f'sum({name}) <> 0' for name in DAILY_MEASURES.split(', '))}"
         )
         return before - int(cursor.rowcount)
-
-
-def _number(cursor: CursorWrapper) -> int:
-    row = cursor.fetchone()
-    return int(row[0]) if row else 0

@@ -13,12 +13,14 @@ from finops.core.periods import day_start, next_month
 # Usage before this is a clock gone wrong, not history; no provider sold tokens.
 EARLIEST_MONTH: Final = date(2019, 1, 1)
 _LOCK: Final = 0x6C65_6467_6572_0001
-_made: set[date] = set()
+# By database: a benchmark's scratch database, or a test's, has partitions of its own.
+_made: set[tuple[object, date]] = set()
 
 
 def ensure_months(months: Iterable[date]) -> int:
     """Make the partitions of these months (first days) where they are missing; says how many were made."""
-    missing = sorted(set(months) - _made)
+    database = connection.settings_dict["NAME"]
+    missing = sorted(month for month in set(months) if (database, month) not in _made)
     if not missing:
         return 0
     made = 0
@@ -27,7 +29,7 @@ def ensure_months(months: Iterable[date]) -> int:
             raise ValueError(f"no partition before {EARLIEST_MONTH}: {month}")
         made += _ensure(month)
         if not connection.in_atomic_block:
-            _made.add(month)
+            _made.add((database, month))
     return made
 
 

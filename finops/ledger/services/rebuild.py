@@ -12,7 +12,14 @@ from django.db.backends.utils import CursorWrapper
 from finops.core.periods import EPOCH, day_number, day_start
 from finops.ledger.rules import CUBES, HOURLY, HOURLY_DAYS, settled_day
 from finops.ledger.services import rows
-from finops.ledger.services.fold import DAILY_COLUMNS, DAILY_EXTRAS, ROLLUP_LOCK, cube_insert, make_blocks, mark_settled
+from finops.ledger.services.fold import (
+    DAILY_COLUMNS,
+    EXTRAS_OF_COSTS,
+    ROLLUP_LOCK,
+    cube_insert,
+    make_blocks,
+    mark_settled,
+)
 from finops.ledger.services.reverse import MEASURES_OF_CHARGE
 
 Say = Callable[[str, int, int], None]
@@ -28,21 +35,11 @@ STEPS: Final = 5 + len(CUBES)
 _SUMMED: Final = ", ".join(f"{sum_} AS {name}" for sum_, name in zip(MEASURES_OF_CHARGE, rows.MEASURES, strict=True))
 _DAILY: Final = f"""
 INSERT INTO ledger_daily ({DAILY_COLUMNS})
-SELECT organization_id, day, {_ROLLED}, currency, {", ".join(rows.MEASURES[:4])}, effective_cost, {DAILY_EXTRAS}
+SELECT organization_id, day, {_ROLLED}, currency, {", ".join(rows.MEASURES[:4])}, effective_cost, {EXTRAS_OF_COSTS}
 FROM (
     SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, {_ROLLED}, currency, {_SUMMED}
     FROM ledger_charge WHERE organization_id = %s GROUP BY organization_id, day, {_ROLLED}, currency
 ) AS d ORDER BY organization_id, day
-"""
-# The wide cube as a source of the narrow ones: day numbers, and every cost whole again.
-_WIDE: Final = f"""
-(
-    SELECT *, day - DATE '1970-01-01' AS block, {
-    ", ".join(
-        f"effective_cost + coalesce({name}_extra, 0) AS {name}_cost" for name in ("list", "contracted", "reporting")
-    )
-} FROM ledger_daily WHERE organization_id = {{organization_id}}
-) AS d
 """
 _SESSIONS: Final = f"""
 INSERT INTO ledger_session ({_SESSION_KEY}, first_at, last_at, {_MEASURES})
@@ -96,10 +93,10 @@ def _rebuild(cursor: CursorWrapper, organization_id: int, say: Say) -> None:
     cursor.execute(_DAILY, [organization_id])
     cursor.execute("ANALYZE ledger_daily")
     newest, settled = _newest(cursor, organization_id)
-    source = _WIDE.format(organization_id=organization_id)
+    source = f"ledger_daily WHERE organization_id = {organization_id:d}"
     for done, (number, dimensions) in enumerate(CUBES.items(), start=2):
         say(f"spend by {' and '.join(dimensions) or 'day'}", done, STEPS)
-        cursor.execute(cube_insert(number, source=source, level="0", block="block"))
+        cursor.execute(cube_insert(number, source=source))
         make_blocks(cursor, organization_id, number, was=0, settled=settled)
     mark_settled(cursor, organization_id, settled)
     say("spend by hour", STEPS - 3, STEPS)

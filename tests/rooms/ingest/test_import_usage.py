@@ -244,7 +244,7 @@ def test_good_rows_are_kept_and_bad_ones_held_with_their_number(cast: Cast, run:
     out, err = run(path)
     assert out.strip() == "9 rows: 4 charged, 5 quarantined."
     assert booked(cast) == (4, 1 + 2 + 1 + 4)
-    held = list(QuarantinedRecord.objects.filter(organization=cast.acme).order_by("id"))
+    held = list(QuarantinedRecord.objects.filter(organization=cast.acme).order_by("external_id"))
     assert [record.external_id.rpartition(":")[2] for record in held] == ["2", "3", "5", "7", "9"]
     assert [record.field for record in held] == [
         "usage.input_uncached", "$", "occurred_at", "usage.input_uncached", "usage.input_uncached",
@@ -356,7 +356,7 @@ def test_lines_of_json_by_a_mapping(cast: Cast, run: Run, tmp_path: Path) -> Non
     out, _ = run(path, said=said)
     assert out.strip() == "5 rows: 2 charged, 3 quarantined."
     assert booked(cast) == (2, 6 + 7)
-    codes = QuarantinedRecord.objects.order_by("id").values_list("code", flat=True)
+    codes = QuarantinedRecord.objects.order_by("external_id").values_list("code", flat=True)
     assert list(codes) == ["connectors.subset_exceeds_total", "connectors.row_malformed", "connectors.row_malformed"]
 
 

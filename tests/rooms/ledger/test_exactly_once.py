@@ -98,13 +98,10 @@ def test_a_source_that_restates_itself_makes_a_reversal_and_a_new_charge(book: B
     assert book.take(event("bucket"), source="report", revises=True) == [CHARGED]
     assert book.take(event("bucket", counts=TWICE), source="report") == [REVISED]
     assert book.take(event("bucket", counts=TWICE), source="report") == [DUPLICATE]
-    assert book.charges("effective_cost, reason, revision") == [
-        (PRICE, "", 0),
-        *sorted([(-PRICE, "reversal", 0), (2 * PRICE, "revision", 1)]),
-    ] or book.charges("effective_cost, reason, revision") == [
+    assert sorted(book.charges("effective_cost, reason, revision")) == [
+        (-PRICE, "reversal", 0),
         (PRICE, "", 0),
         (2 * PRICE, "revision", 1),
-        (-PRICE, "reversal", 0),
     ]
     assert book.total() == 2 * PRICE
     fold_all()

@@ -24,6 +24,7 @@ from finops.ingest.demo.workers import WorkerFailed
 # A demo as of a given day ends here, whatever the clock says, so that the same day always gives the same data.
 _AFTERNOON = timedelta(hours=15)
 _MOST_CHARGES = 5_000_000
+_WAY_ON = "What was booked stays; run seed_demo again to complete it."
 
 
 class Command(BaseCommand):
@@ -54,7 +55,9 @@ class Command(BaseCommand):
         except FinopsError as error:
             raise CommandError(error.message) from None
         except WorkerFailed as error:
-            raise CommandError(f"{error}\nWhat was booked stays; run seed_demo again to complete it.") from None
+            raise CommandError(f"{error}\n{_WAY_ON}") from None
+        except KeyboardInterrupt:
+            raise CommandError(f"Stopped. {_WAY_ON}", returncode=130) from None
         self._report(made, time.perf_counter() - began)
 
     def _report(self, made: seeding.Seeded, seconds: float) -> None:

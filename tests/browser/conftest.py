@@ -1,0 +1,121 @@
+"""A real browser on the running pages: the system's Chromium, driven by Playwright, on a company with spend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from finops.attribution.services import promote_tag
+from finops.ingest.models import QuarantinedRecord
+from finops.orgs import services as orgs
+from finops.orgs.models import User
+from tests.factories.company import Company, busy_company
+from tests.factories.ledger import empty_ledger
+from tests.factories.orgs import HOUSE
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        for item in items:
+            if "tests/browser" in str(item.path):
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    # Playwright's loop runs in this thread, which Django takes for async code; the tests themselves are not.
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def company(transactional_db: None) -> Iterator[Company]:
+    at = datetime.now(UTC)
+    made = busy_company(at, days=45, calls_a_day=14)
+    acme = made.cast.acme
+    orgs.add_team(organization_id=acme.id, name="Ranking", parent_id=made.cast.search.id, by=HOUSE, at=at)
+    orgs.issue_key(organization_id=acme.id, name="Gateway", by=HOUSE, at=at)
+    promote_tag(organization_id=acme.id, key="env", by=HOUSE, at=at)
+    QuarantinedRecord.objects.create(
+        organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
+        field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,
+    )  # fmt: skip
+    yield made
+    empty_ledger()
+
+
+@dataclass
+class Watched:
+    """A page and everything its browser complained of."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+
+@pytest.fixture
+def visit(chromium: Browser, live_server: Any, company: Company) -> Iterator[Callable[..., Watched]]:
+    """Opens a window as somebody: `visit(user, width=390, theme="dark", script=False)`."""
+    contexts: list[BrowserContext] = []
+
+    def of(user: User, *, width: int = 1440, theme: str = "light", script: bool = True) -> Watched:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if theme == "dark" else "light",
+            java_script_enabled=script,
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": _session(user), "url": live_server.url}])
+        watched = Watched(context.new_page(), live_server.url)
+        watched.page.on("console", lambda message: _note(watched, message))
+        watched.page.on("pageerror", lambda error: watched.complaints.append(f"error: {error}"))
+        return watched
+
+    yield of
+    for context in contexts:
+        context.close()
+
+
+def _note(watched: Watched, message: ConsoleMessage) -> None:
+    """Violations of the Content-Security-Policy are console errors too."""
+    if message.type in {"error", "warning"}:
+        watched.complaints.append(f"{watched.page.url}: {message.text}")
+
+
+def _session(user: User) -> str:
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = BACKEND
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    return str(session.session_key)
