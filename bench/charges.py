@@ -60,7 +60,7 @@ WITH burst AS (
     FROM owned
 ), used AS (
     SELECT *, (200 + floor(power({_uniform("n", 20)}, 4) * 60000))::bigint AS input_tokens,
-        (CASE WHEN n %% 3 = 0 THEN 2000 + hashint8(n) & 16383 ELSE 0 END)::bigint AS cached_tokens,
+        (CASE WHEN n %% 3 = 0 THEN 2000 + (hashint8(n) & 16383) ELSE 0 END)::bigint AS cached_tokens,
         (20 + floor(power({_uniform("n", 21)}, 3) * 4000))::bigint AS output_tokens,
         CASE WHEN {_uniform("n", 22)} < 0.001 THEN -1 WHEN {_uniform("k", 23)} < 0.005 THEN 0 ELSE 1 END AS sign,
         CASE WHEN team %% 12 = 0 THEN 'EUR' ELSE 'USD' END AS currency,

@@ -16,7 +16,7 @@ from dashboards.charts.spec import OTHER, SLOTS, ChartSpec, Series, slots
 from dashboards.scope import Scope
 from dashboards.templatetags.figures import money, percent, share
 from finops.core.periods import DayRange, next_month
-from finops.ledger.types import Grain
+from finops.ledger.types import OWNERS, Grain
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +123,14 @@ def _caption(stack: list[Series], starts: list[date], scope: Scope, currency: st
     if not whole:
         return f"No priced spend in {scope.period.dates}."
     peak = max(range(len(sums)), key=lambda index: (sums[index], -index))
-    tallest = f"{bucket_name(starts[peak], scope.grain)} with {money(sums[peak], currency)}"
-    highest = f"The highest {scope.grain.value} was {tallest}."
+    when = bucket_name(starts[peak], scope.grain).removeprefix("Week of ")
+    began = "began on" if scope.grain is Grain.WEEK else "was"
+    highest = f"The highest {scope.grain.value} {began} {when}, with {money(sums[peak], currency)}."
     if not dimension:
         return f"{money(whole, currency)} in {scope.period.dates}. {highest}"
     first = stack[0]
     part = sum(first.values, Decimal(0))
+    verb = "spent" if dimension in OWNERS else "cost"
     return (
-        f"{first.name} spent {money(part, currency)}, {percent(share(part, whole))} of {scope.period.dates}. {highest}"
+        f"{first.name} {verb} {money(part, currency)}, {percent(share(part, whole))} of {scope.period.dates}. {highest}"
     )

@@ -19,6 +19,7 @@ from dashboards.forms import ActionForm, OwnerField
 from dashboards.panels.bar import address
 from finops.api import paging
 from finops.core.errors import NotFound
+from finops.ingest import services as ingest
 from finops.orgs import selectors as orgs
 from finops.orgs import services
 from finops.orgs.models import Identity, Person, Team
@@ -166,7 +167,7 @@ def erase(request: HttpRequest, here: Here, person: str) -> HttpResponse:
     row: Person = orgs.owner(here.id, "person", person)
     return form_page(
         request, here, "people", EraseForm(posted(request), name=row.name),
-        lambda _said: services.erase_person(
+        lambda _said: ingest.erase_person(
             organization_id=here.id, person_id=row.id, by=here.caller.actor, at=here.now
         ),
         title=f"Erase {row.name}", submit="Erase for good", back=("People and teams", address(here, "people")),

@@ -23,7 +23,7 @@ from dashboards.scope import Scope
 from finops.attribution import selectors, services
 from finops.attribution.models import AttributionRule
 from finops.attribution.rules.conditions import FIELDS
-from finops.attribution.types import DIMENSIONS, Assignment, Condition, Operator, Preview, RuleDraft
+from finops.attribution.types import DIMENSIONS, Assignment, Condition, Operator, Preview, RuleDraft, RuleVersion
 from finops.core.errors import FinopsError, Forbidden, NotFound
 from finops.core.money import from_pico
 from finops.ingest.services import REATTRIBUTE, open_rework, preview_rule
@@ -131,8 +131,9 @@ class Told:
 @page("rules", Permission.ATTRIBUTION_MANAGE)
 def rules(request: HttpRequest, here: Here) -> HttpResponse:
     rows = list(selectors.rules(here.id, retired=request.GET.get("retired") == "1"))
+    versions = [selectors.as_rule(row).versions[0] for row in rows]
     context = {
-        "rows": [(row, selectors.as_rule(row).versions[0], _assigned(here, row)) for row in rows],
+        "rows": list(zip(rows, versions, _assigned(here, versions), strict=True)),
         "operators": _OPERATORS,
         "months": periods.months_back(here.now.date(), 12),
         "retired": request.GET.get("retired") == "1",
@@ -253,13 +254,18 @@ def _initial(here: Here, row: AttributionRule | None) -> dict[str, Any]:
     return found
 
 
-def _assigned(here: Here, row: AttributionRule) -> list[tuple[str, str]]:
-    assignment = selectors.as_rule(row).versions[0].assignment
-    found = [
-        (kind, reading.owner_names(here.id, kind, {owner}).get(owner, f"#{owner}"))
-        for kind, owner in assignment.owners.items()
-    ]
-    return [*found, ("task type", assignment.task_type)] if assignment.task_type else found
+def _assigned(here: Here, versions: list[RuleVersion]) -> list[list[tuple[str, str]]]:
+    """What each rule sets, in words: one question per kind of owner, however many rules."""
+    wanted: dict[str, set[int]] = {}
+    for version in versions:
+        for kind, owner in version.assignment.owners.items():
+            wanted.setdefault(kind, set()).add(owner)
+    called = {kind: reading.owner_names(here.id, kind, ids) for kind, ids in wanted.items()}
+    found = []
+    for version in versions:
+        words = [(kind, called[kind].get(owner, f"#{owner}")) for kind, owner in version.assignment.owners.items()]
+        found.append([*words, ("task type", version.assignment.task_type)] if version.assignment.task_type else words)
+    return found
 
 
 def _told(here: Here, period: NamedPeriod, preview: Preview) -> Told:

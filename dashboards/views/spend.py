@@ -98,6 +98,7 @@ def explorer(request: HttpRequest, here: Here) -> HttpResponse:
         "summary": found,
         "chart": trend(here, scope, scope.group[0] if scope.group else None, key="spend", link=explore),
         "table": table,
+        "one_group": len(scope.group) == 1,
         "group_label": " and ".join(scope.dimensions.label(name).lower() for name in scope.group),
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),

@@ -8,6 +8,6 @@ from django.utils import timezone
 from finops.api import idempotency
 
 
-@shared_task(name="api.forget_answers", queue="control")
+@shared_task(name="api.forget_answers")
 def forget_answers(**_: object) -> None:
     idempotency.forget(before=timezone.now() - idempotency.KEPT)

@@ -1,4 +1,4 @@
-"""The config room: registers the checks of settings."""
+"""The config room: registers the checks of settings, and makes the Celery application this process's."""
 
 from __future__ import annotations
 
@@ -10,4 +10,5 @@ class ConfigConfig(AppConfig):
     label = "config"
 
     def ready(self) -> None:
-        from finops.config import checks  # noqa: F401 - importing it registers the checks
+        # Importing registers the checks; and without Celery's application a web process would send its tasks nowhere.
+        from finops.config import celery, checks  # noqa: F401

@@ -53,8 +53,10 @@ def next_month(day: date) -> date:
 
 
 def months(period: DayRange) -> list[date]:
-    """First days of the calendar months the period touches, in order."""
-    found = []
+    """First days of the calendar months the period touches, in order; none for a period of no days."""
+    found: list[date] = []
+    if not period.days:
+        return found
     month = month_start(period.start)
     while month < period.end:
         found.append(month)

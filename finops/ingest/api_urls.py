@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.urls import path
 
 from finops.api.converters import register
-from finops.ingest.api import doors, preview, quarantine, rework
+from finops.ingest.api import doors, erasure, preview, quarantine, rework
 
 register()
 
 urlpatterns = [
     path("usage", doors.Usage.as_view()),
     path("events", doors.Events.as_view()),
+    path("people/<slug:person>/erase", erasure.ErasePerson.as_view()),
     path("quarantine", quarantine.Quarantine.as_view()),
     path("quarantine/replay", quarantine.ReplayAll.as_view()),
     path("quarantine/<id:record_id>", quarantine.OneQuarantined.as_view()),

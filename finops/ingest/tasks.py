@@ -21,7 +21,7 @@ def _now() -> datetime:
     return timezone.now()
 
 
-@shared_task(name="ingest.run_job", queue="control", acks_late=True)
+@shared_task(name="ingest.run_job", acks_late=True)
 def run_job(*, job_id: int, **_: Any) -> None:
     """Work one job, if nobody else does."""
     job = jobs.claim(job_id=job_id, at=_now())
@@ -41,7 +41,7 @@ def run_job(*, job_id: int, **_: Any) -> None:
         jobs.fail(job=job, error=error.message, at=_now())
 
 
-@shared_task(name="ingest.resume_jobs", queue="control")
+@shared_task(name="ingest.resume_jobs")
 def resume_jobs(**_: Any) -> None:
     """Take up jobs that wait or whose worker fell silent."""
     for job_id in jobs_selectors.claimable(_now(), kinds=WORKED_HERE):

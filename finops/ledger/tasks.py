@@ -12,17 +12,17 @@ from finops.ledger import services
 from finops.orgs.models import Organization
 
 
-@shared_task(name="ledger.fold_rollups", queue="control")
+@shared_task(name="ledger.fold_rollups")
 def fold_rollups(**_: Any) -> None:
     services.fold_all()
 
 
-@shared_task(name="ledger.make_partitions", queue="control")
+@shared_task(name="ledger.make_partitions")
 def make_partitions(**_: Any) -> None:
     services.ensure_months(services.months_ahead(timezone.now()))
 
 
-@shared_task(name="ledger.settle", queue="control")
+@shared_task(name="ledger.settle")
 def settle(**_: Any) -> None:
     """Make the larger blocks of days that lie behind, and regroup the newest days of the wide cube."""
     today = timezone.now().date()

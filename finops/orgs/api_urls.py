@@ -21,7 +21,6 @@ urlpatterns = [
     path("people", people.People.as_view()),
     path("people/<slug:person>", people.OnePerson.as_view()),
     path("people/<slug:person>/archive", people.ArchivePerson.as_view()),
-    path("people/<slug:person>/erase", people.ErasePerson.as_view()),
     path("people/<slug:person>/identities", people.Identities.as_view()),
     path("identities/<id:identity_id>", people.OneIdentity.as_view()),
     path("projects", owners.Projects.as_view()),

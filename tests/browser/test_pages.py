@@ -190,3 +190,15 @@ def test_a_bar_opens_what_it_is_made_of(visit: Visit, company: Company) -> None:
     settled(page)
     page.locator(".plot .bars .point").first.click(force=True)
     expect(page).to_have_url(re.compile(r"/o/acme/spend/\?period=last-30d&.*team=\d+"))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pages_before_the_login_are_clean(visit: Visit, company: Company, theme: str) -> None:
+    nobody = visit(company.cast.alice_login, theme=theme)
+    nobody.page.context.clear_cookies()
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for path in ("/accounts/login/", "/accounts/password/reset/", "/api/docs/"):
+        page = nobody.open(path)
+        page.screenshot(path=SCREENSHOTS / f"{path.strip('/').replace('/', '-')}-1440-{theme}.png", full_page=True)
+        assert not accessible(page), path
+    assert not nobody.complaints

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from genai_prices import data as genai_data
 
@@ -73,7 +74,7 @@ def empty_company(at: datetime) -> Company:
     # Three providers of the real book: the whole of it takes seconds a test does not have.
     known = [one for one in genai_data.providers if one.id in {"anthropic", "openai", "google"}]
     seed_price_book(by=HOUSE, at=at, providers=known, version="of tests")
-    mine = {"organization_id": cast.acme.id, "by": HOUSE, "at": at}
+    mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE, "at": at}
     projects = (
         orgs.add_project(name="Answers", team_id=cast.search.id, **mine),
         orgs.add_project(name="Assistant", team_id=cast.chat.id, **mine),

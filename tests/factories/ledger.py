@@ -121,11 +121,7 @@ class Book:
         )
         return Decimal(total)
 
-    # From here on the planner needs to know how many there are, or it compares each with each.
-_MANY = 2_000
-
-
-def disagreements(self) -> list[str]:
+    def disagreements(self) -> list[str]:
         return disagreements(self.organization.id)
 
 
@@ -261,7 +257,12 @@ def _checks() -> Iterator[tuple[str, str]]:
 
 def _daily_costs() -> str:
     """The wide cube keeps a cost as what it has beyond the effective one, and nothing where they are the same."""
-    beyond = {"list": "list_extra", "contracted": "contracted_extra", "effective": "NULL", "reporting": "reporting_extra"}
+    beyond = {
+        "list": "list_extra",
+        "contracted": "contracted_extra",
+        "effective": "NULL",
+        "reporting": "reporting_extra",
+    }
     return ", ".join(f"effective_cost + coalesce({column}, 0) AS {name}_cost" for name, column in beyond.items())
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
@@ -16,7 +18,7 @@ from finops.connectors.types import Dimensions
 from finops.jobs.models import Job
 from finops.orgs import services as orgs
 from finops.orgs.models import User
-from finops.pricing.services import Agreed, add_discount
+from finops.pricing.services import Agreed, set_discount
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.company import Company, book, empty_company, event
 from tests.factories.orgs import HOUSE, NOON
@@ -52,17 +54,21 @@ def dana(company: Company, login: Callable[[User], Api]) -> Api:
 
 
 @pytest.fixture
-def worker(
-    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> Callable[..., Any]:
+def eager() -> Iterator[None]:
+    app.conf.update(task_always_eager=True)
+    yield
+    app.conf.update(task_always_eager=False)
+
+
+@pytest.fixture
+def worker(eager: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> Callable[..., Any]:
     """Posts, commits, and works the job that was sent, here and now."""
-    monkeypatch.setattr(app.conf, "task_always_eager", True)
 
     def post(api: Api, path: str, body: dict[str, Any], **headers: str) -> Any:
         with django_capture_on_commit_callbacks(execute=True):
             answer = api.post(path, body, **headers)
         assert answer.status_code == 202, answer.content
-        return answer.json()
+        return told_by(answer)
 
     return post
 
@@ -75,7 +81,7 @@ def with_key(company: Company, *permissions: str, team_id: int | None = None) ->
 
 
 def costs(api: Api, group_by: str = "team") -> dict[str, str]:
-    told = api.get(f"spend?period=2026-10&group_by={group_by}").json()
+    told = told_by(api.get(f"spend?period=2026-10&group_by={group_by}"))
     return {row["group"][group_by]["value"]: row["reporting_cost"] for row in told["rows"]}
 
 
@@ -83,31 +89,36 @@ def times(many: int | Decimal) -> str:
     return f"{CALL * many:.12f}"
 
 
-def refused(answer: Any) -> tuple[int, str, str | None]:
-    said = answer.json()
+def told_by(answer: HttpResponse) -> Any:
+    return json.loads(answer.content)
+
+
+def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
+    assert answer.status_code >= 400, answer.content
+    said = told_by(answer)
     return said["status"], said["code"], said.get("field")
 
 
 # --- The jobs ---------------------------------------------------------------------------------------------------------
 def test_a_discount_and_the_month_is_rated_again(company: Company, dana: Api, worker: Callable[..., Any]) -> None:
     about = Agreed(provider="openai", model="", effective_from=NOON.date().replace(month=1), note="deal")
-    add_discount(organization_id=company.cast.acme.id, about=about, percent=Decimal(50), by=HOUSE, at=AT)
+    set_discount(organization_id=company.cast.acme.id, about=about, percent=Decimal(50), by=HOUSE, at=AT)
     opened = worker(dana, "rerates", OCTOBER | {"filters": {"team": ["search"]}})
     assert (opened["kind"], opened["state"], opened["parameters"]["start"]) == ("rerate", "queued", "2026-10-01")
-    job = dana.get(f"jobs/{opened['id']}").json()
+    job = told_by(dana.get(f"jobs/{opened['id']}"))
     assert (job["state"], job["result"]["seen"], job["result"]["changed"]) == ("done", 2, 2)
     assert costs(dana) == {"search": times(1), "(none)": times(2)}
     # The old charge, its reversal and the new one lead to each other.
-    page = dana.get("charges?period=2026-10&filter.team=search").json()["items"]
+    page = told_by(dana.get("charges?period=2026-10&filter.team=search"))["items"]
     [reversal, *_] = [one for one in page if one["reverses"] and one["external_id"].endswith("1")] or [
         one for one in page if one["reverses"]
     ]
-    first = dana.get(f"charges/{reversal['reverses']}").json()
+    first = told_by(dana.get(f"charges/{reversal['reverses']}"))
     assert first["corrections"]["reversed_by"] == reversal["id"]
-    new = dana.get(f"charges/{first['corrections']['replaced_by']}").json()
+    new = told_by(dana.get(f"charges/{first['corrections']['replaced_by']}"))
     assert new["pricing"]["contract_id"] is not None
     assert [line["contracted_rate"] for line in new["pricing"]["lines"]][:2] == ["1.25", "5"]
-    told = dana.get(f"charges/{reversal['id']}").json()
+    told = told_by(dana.get(f"charges/{reversal['id']}"))
     assert told["usage"]["output_text"] == -200
     assert sum(Decimal(line["contracted_cost"]) for line in told["pricing"]["lines"]) == -CALL
 
@@ -115,24 +126,24 @@ def test_a_discount_and_the_month_is_rated_again(company: Company, dana: Api, wo
 def test_a_rule_and_the_month_is_attributed_again(dana: Api, worker: Callable[..., Any]) -> None:
     assert dana.post("attribution-rules", CHAT_RULE | {"name": "Rest"}).status_code == 201
     opened = worker(dana, "reattributions", OCTOBER)
-    job = dana.get(f"jobs/{opened['id']}").json()
+    job = told_by(dana.get(f"jobs/{opened['id']}"))
     assert (job["state"], job["result"]["changed"]) == ("done", 2)
     assert costs(dana) == {"search": times(2), "chat": times(2)}
 
 
 def test_shared_costs_are_split(company: Company, dana: Api, worker: Callable[..., Any]) -> None:
-    draft = shared_draft(pool={"state": ("unattributed",)}, targets=(company.cast.search.id, company.cast.chat.id))
+    draft = shared_draft(pool={"provider": ("openai",)}, targets=(company.cast.search.id, company.cast.chat.id))
     shared_rule(company.cast.acme.id, draft)
     opened = worker(dana, "allocations", {"month": "2026-10"})
-    job = dana.get(f"jobs/{opened['id']}").json()
+    job = told_by(dana.get(f"jobs/{opened['id']}"))
     assert job["state"] == "done", job
-    assert costs(dana) == {"search": times(3), "chat": times(1)}
+    assert costs(dana) == {"search": times(2), "chat": times(2), "(none)": times(0)}
     [line] = [
         one
-        for one in dana.get("charges?period=2026-10&filter.team=chat").json()["items"]
+        for one in told_by(dana.get("charges?period=2026-10&filter.team=chat"))["items"]
         if one["reason"] == "allocation"
     ]
-    assert dana.get(f"charges/{line['id']}").json()["pricing"]["state"] == "allocated"
+    assert told_by(dana.get(f"charges/{line['id']}"))["pricing"]["state"] == "allocated"
 
 
 def test_a_repeat_with_the_same_key_opens_no_second_job(dana: Api, worker: Callable[..., Any]) -> None:
@@ -145,19 +156,19 @@ def test_a_repeat_with_the_same_key_opens_no_second_job(dana: Api, worker: Calla
 
 
 @pytest.fixture
-def no_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_broker() -> Iterator[None]:
     """Port 1 of this machine: nobody is there."""
-    monkeypatch.setattr(app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    kept = app.conf.broker_write_url
+    app.conf.update(broker_write_url="redis://127.0.0.1:1/0")
     _forget_connections()
     yield
-    monkeypatch.undo()
+    app.conf.update(broker_write_url=kept)
     _forget_connections()
 
 
 def _forget_connections() -> None:
-    app.amqp._producer_pool = None
-    app._pool = None
+    for holder, name in ((app.amqp, "_producer_pool"), (app, "_pool")):
+        setattr(holder, name, None)
 
 
 def test_no_broker_is_no_failure(
@@ -174,22 +185,22 @@ def test_no_broker_is_no_failure(
 def test_a_rule_is_tried_before_it_is_saved(dana: Api) -> None:
     answer = dana.post("attribution-rules/preview", CHAT_RULE | OCTOBER)
     assert answer.status_code == 200, answer.content
-    told = answer.json()
+    told = told_by(answer)
     assert (told["charges_seen"], told["charges_moved"], told["more"]) == (4, 2, 0)
     assert told["amounts"] == [{"currency": "USD", "amount": times(2)}]
     [move] = told["moves"]
     assert move["charges"] == 2
     [change] = move["changes"]
     assert (change["dimension"], change["before"], change["after"]["value"]) == ("team", None, "chat")
-    assert dana.get("attribution-rules").json()["items"] == []
+    assert told_by(dana.get("attribution-rules"))["items"] == []
     assert costs(dana) == {"search": times(2), "(none)": times(2)}
 
 
 def test_a_change_of_a_rule_is_tried(dana: Api) -> None:
-    rule_id = dana.post("attribution-rules", CHAT_RULE | {"name": "Rest"}).json()["id"]
-    told = dana.post(
-        "attribution-rules/preview", OCTOBER | {"rule_id": rule_id, "assignment": {"team": "search"}}
-    ).json()
+    rule_id = told_by(dana.post("attribution-rules", CHAT_RULE | {"name": "Rest"}))["id"]
+    told = told_by(
+        dana.post("attribution-rules/preview", OCTOBER | {"rule_id": rule_id, "assignment": {"team": "search"}})
+    )
     assert [move["changes"][0]["after"]["value"] for move in told["moves"]] == ["search"]
     missing = dana.post("attribution-rules/preview", OCTOBER | {"rule_id": 2**31 - 1})
     assert refused(missing)[:2] == (404, "core.not_found")
@@ -202,13 +213,13 @@ def test_who_may_not_see_people_is_not_told_of_people(company: Company) -> None:
         "override": True,
     }
     may = with_key(company, "attribution.manage", "spend.read", "spend.read_people")
-    told = may.post("attribution-rules/preview", by_person | OCTOBER).json()
+    told = told_by(may.post("attribution-rules/preview", by_person | OCTOBER))
     assert {one["dimension"] for move in told["moves"] for one in move["changes"]} == {"team", "person"}
     may_not = with_key(company, "attribution.manage", "spend.read")
     answer = may_not.post("attribution-rules/preview", by_person | OCTOBER)
-    assert {one["dimension"] for move in answer.json()["moves"] for one in move["changes"]} == {"team"}
+    assert {one["dimension"] for move in told_by(answer)["moves"] for one in move["changes"]} == {"team"}
     assert "Alice" not in answer.content.decode()
-    assert answer.json()["amounts"] == told["amounts"]
+    assert told_by(answer)["amounts"] == told["amounts"]
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
@@ -224,13 +235,13 @@ WRONG: tuple[tuple[str, dict[str, Any], int, str, str | None], ...] = (
     ("rerates", OCTOBER | {"filters": {"model": ["never"]}}, 400, "ledger.value_unknown", "filters.model"),
     ("rerates", OCTOBER | {"filters": {"team": "search"}}, 400, "api.invalid", "filters.team"),
     ("rerates", OCTOBER | {"filters": {"team": []}}, 400, "api.invalid", "filters.team"),
+    ("rerates", OCTOBER | {"filters": {"team": [""]}}, 400, "api.invalid", "filters.team[0]"),
     ("reattributions", {"from": "2026-10-01"}, 400, "api.invalid", "to"),
     ("allocations", {}, 400, "api.invalid", "month"),
     ("allocations", {"month": "2026-13"}, 400, "ledger.question_unclear", "month"),
     ("allocations", {"month": "October"}, 400, "api.invalid", "month"),
-    ("allocations", {"month": "2026-10\n"}, 400, "api.invalid", "month"),
     ("attribution-rules/preview", CHAT_RULE, 400, "api.invalid", "from"),
-    ("attribution-rules/preview", OCTOBER, 422, "attribution.bad_assignment", "assignment"),
+    ("attribution-rules/preview", OCTOBER, 422, "attribution.bad_condition", "assignment"),
     (
         "attribution-rules/preview",
         CHAT_RULE | {"from": "2026-01-01", "to": "2026-11-01"},
@@ -262,7 +273,7 @@ def test_an_engineer_works_nothing_over(company: Company, login: Callable[[User]
 
 def test_a_bound_key_works_over_its_own_and_nothing_of_the_whole(company: Company) -> None:
     key = with_key(company, "jobs.run", "attribution.manage", "spend.read", team_id=company.cast.search.id)
-    opened = key.post("rerates", OCTOBER).json()
+    opened = told_by(key.post("rerates", OCTOBER))
     assert opened["parameters"]["filters"] == {"team": [company.cast.search.id]}
     assert refused(key.post("rerates", OCTOBER | {"filters": {"team": ["chat"]}})) == (403, "orgs.out_of_reach", "team")
     # A job's result tells what a person cost.

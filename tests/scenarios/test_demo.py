@@ -32,6 +32,8 @@ from finops.pricing import selectors as pricing
 from finops.pricing.rules.rating import input_tokens
 from finops.runtime.demo_login import DEMO_FINANCE
 
+# Founding a company of 300 takes some ten thousand statements: seconds, but many on a busy machine.
+pytestmark = pytest.mark.timeout(600)
 AS_OF = "2026-11-20"
 CHARGES = 2_000
 PERIOD = DayRange(date(2026, 8, 22), date(2026, 11, 21))
@@ -125,7 +127,7 @@ def test_everyone_and_everything_is_there(acme: Organization) -> None:
     models = (Team, Person, Project, Agent)
     assert [model.objects.filter(organization=acme).count() for model in models] == [38, 300, 40, 60]
     assert not Agent.objects.filter(organization=acme, owner=None).exists()
-    assert Identity.objects.filter(organization=acme).count() > 600
+    assert Identity.objects.filter(organization=acme).count() > 450
     assert seeding.is_complete(acme)
 
 

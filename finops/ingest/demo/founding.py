@@ -86,8 +86,12 @@ class _Ids:
 
 
 def _identities(person: plan.PersonPlan) -> list[tuple[str, str]]:
-    """What tools call a person: coders by their GitHub login, the others by the provider's user id or a key's alias."""
-    found = [("github", f"acme-{person.slug}") if person.codes else ("provider_user", f"user-{person.slug}")]
+    """What tools call a person beside their e-mail address."""
+    found = []
+    if not person.codes:
+        found.append(("provider_user", f"user-{person.slug}"))
+    elif person.team in RULED:
+        found.append(("github", f"acme-{person.slug}"))
     if person.team in RESEARCHING:
         found.append(("key_alias", f"lab-{person.slug}"))
     return found

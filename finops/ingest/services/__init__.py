@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finops.ingest.services.allocate import ALLOCATE, open_allocation, run_allocation
+from finops.ingest.services.erase import erase_person
 from finops.ingest.services.preview import preview_rule
 from finops.ingest.services.quarantine import discard, replay
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, open_rework, run_rework
@@ -13,6 +14,7 @@ __all__ = [
     "REATTRIBUTE",
     "RERATE",
     "discard",
+    "erase_person",
     "open_allocation",
     "open_rework",
     "preview_rule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from finops.attribution import selectors as attribution
 from finops.attribution.rules import PreviewRow, preview
@@ -27,11 +28,14 @@ def preview_rule(
     before = attribution.load_snapshot(organization_id)
     after = attribution.snapshot_with(organization_id, draft, rule_id=rule_id, position=position)
     by_session = any(condition.field == "session" for condition in draft.conditions)
-    return preview(before, after, _history(organization_id, period, by_session))
+    instants = sorted({*before.plan.instants, *after.plan.instants})
+    return preview(before, after, _history(organization_id, period, instants, by_session))
 
 
-def _history(organization_id: int, period: DayRange, by_session: bool) -> Iterator[PreviewRow]:
-    for rows in grouped(organization_id, period, by_session=by_session):
+def _history(
+    organization_id: int, period: DayRange, instants: list[datetime], by_session: bool
+) -> Iterator[PreviewRow]:
+    for rows in grouped(organization_id, period, instants=instants, by_session=by_session):
         background = Background(organization_id, rows)
         for row in rows:
             team, person, project, agent, customer, key = owner_ids(row)

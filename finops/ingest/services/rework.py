@@ -55,14 +55,19 @@ def run_rework(*, job: Job, now: Callable[[], datetime]) -> None:
     filters = {name: frozenset(ids) for name, ids in parameters.get("filters", {}).items()}
     after = (datetime.fromisoformat(cursor["at"]), UUID(cursor["id"])) if cursor else None
     tally = Tally(**cursor.get("tally", {}))
+    since = datetime.fromisoformat(cursor["since"]) if cursor else now()
     for rows in standing(job.organization_id, period, filters=filters, after=after):
         corrections = _corrections(job.organization_id, job.kind, rows)
         batch = Batch(organization_id=job.organization_id, postings=[one.posting for one in corrections])
         at = now()
         with transaction.atomic():
             correct(organization_id=job.organization_id, batch=batch, corrections=corrections, at=at)
+            # A charge this job made comes by again when it has the time of those behind it.
+            tally.seen += sum(row.reason != job.kind or row.booked_at < since for row in rows)
             tally.add(rows, corrections)
-            place = {"at": rows[-1].occurred_at.isoformat(), "id": str(rows[-1].id), "tally": tally.as_json()}
+            last = rows[-1]
+            place = {"at": last.occurred_at.isoformat(), "id": str(last.id), "since": since.isoformat()}
+            place["tally"] = tally.as_json()
             go_on = jobs.progress(job=job, done=tally.seen, cursor=place, at=at)
         if not go_on:
             return
@@ -79,7 +84,6 @@ class Tally:
     after_pico: int = 0
 
     def add(self, rows: list[ChargeRow], corrections: list[Correction]) -> None:
-        self.seen += len(rows)
         self.changed += len(corrections)
         by_id = {row.id: row for row in rows}
         for one in corrections:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -58,9 +58,15 @@ def standing(
 
 
 def grouped(
-    organization_id: int, period: DayRange, *, by_session: bool = False, page: int = _PAGE
+    organization_id: int,
+    period: DayRange,
+    *,
+    instants: Sequence[datetime] = (),
+    by_session: bool = False,
+    page: int = _PAGE,
 ) -> Iterator[list[ChargeRow]]:
-    """Standing charges of a period grouped by day and everything that decides an owner, in pages.
+    """Standing charges of a period grouped by everything that decides an owner, in pages. `instants`, ascending, are
+    the times at which what decides changes: a group lies between two of them.
 
     A row stands for `calls` charges and their summed `reporting_cost`, at the first instant of the group; what differs
     within the group (ids, meters, other costs) is empty. A charge and its reversal cancel.
@@ -78,9 +84,9 @@ def grouped(
             " FROM ledger_charge WHERE organization_id = %s AND occurred_at >= %s AND occurred_at < %s"
             " AND evidence_id <> ALL(SELECT id FROM ledger_term WHERE organization_id = %s AND kind = 'evidence'"
             " AND value = 'allocated')"
-            f" GROUP BY (occurred_at AT TIME ZONE 'UTC')::date, {keys}"
+            f" GROUP BY width_bucket(occurred_at, %s::timestamptz[]), {keys}"
             " HAVING sum(CASE WHEN reverses IS NULL THEN 1 ELSE -1 END) <> 0 ORDER BY 1",
-            [organization_id, start, end, organization_id],
+            [organization_id, start, end, organization_id, list(instants)],
         )
         while rows := cursor.fetchmany(page):
             yield [_group(row) for row in rows]

@@ -48,8 +48,8 @@ def sessions(
 
     `filters` takes the dimensions of `FILTERS` alone: sessions are not kept by others.
     """
-    where = "organization_id = %s AND last_at >= %s AND last_at < %s"
-    params: list[Any] = [organization_id, *period.instants()]
+    where = "organization_id = %s"
+    params: list[Any] = [organization_id]
     if session:
         where += " AND session = %s"
         params.append(session)
@@ -62,13 +62,19 @@ def sessions(
         "calls, input_tokens, cached_tokens, output_tokens, list_cost, contracted_cost, effective_cost, reporting_cost"
     )
     sums = ", ".join(f"sum({column.strip()})" for column in columns.split(","))
+    rows = f"SELECT {_KEY}, first_at, last_at, {columns} FROM"
+    # A session with calls not folded yet is read whole, whenever it was last folded: they decide its last call.
+    unfolded = "(SELECT session FROM ledger_session_delta WHERE organization_id = %s)"
+    start, end = period.instants()
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {_KEY}, min(first_at), max(last_at), {sums} FROM ("
-            f" SELECT {_KEY}, first_at, last_at, {columns} FROM ledger_session WHERE {where}"
-            f" UNION ALL SELECT {_KEY}, first_at, last_at, {columns} FROM ledger_session_delta WHERE {where}) AS s"
-            f" GROUP BY {_KEY} HAVING sum(calls) <> 0 OR sum(reporting_cost) <> 0"
+            f" {rows} ledger_session WHERE {where} AND last_at >= %s AND last_at < %s AND session NOT IN {unfolded}"
+            f" UNION ALL {rows} ledger_session WHERE {where} AND session IN {unfolded}"
+            f" UNION ALL {rows} ledger_session_delta WHERE {where}) AS s"
+            f" GROUP BY {_KEY} HAVING (sum(calls) <> 0 OR sum(reporting_cost) <> 0)"
+            " AND max(last_at) >= %s AND max(last_at) < %s"
             f" ORDER BY sum(reporting_cost) DESC, {_KEY} LIMIT %s",
-            [*params, *params, limit],
+            [*params, start, end, organization_id, *params, organization_id, *params, start, end, limit],
         )
         return [SessionRow(*row[:7], *map(int, row[7:11]), *row[11:]) for row in cursor.fetchall()]

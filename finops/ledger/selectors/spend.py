@@ -8,7 +8,6 @@ that can be among the largest are then summed exactly. When the bounds do not te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -21,7 +20,7 @@ from finops.core.periods import EPOCH, day_number
 from finops.ledger.rules import CUBES, cube_for, runs
 from finops.ledger.services.fold import DAILY_SUMS, EXTRAS_OF_COSTS, WHOLE_SUMS
 from finops.ledger.services.rows import MEASURES
-from finops.ledger.types import DIMENSIONS, Grain, SpendQuestion, SpendRow
+from finops.ledger.types import DIMENSIONS, OWNERS, TAG_SLOTS, Grain, SpendQuestion, SpendRow
 
 Group = tuple[int, ...]
 
@@ -29,6 +28,7 @@ _COUNTS: Final = ", ".join(MEASURES[:4])
 _MEASURES: Final = ", ".join(MEASURES)
 _SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
 _NOT_NOTHING: Final = " OR ".join(f"{measure} <> 0" for measure in MEASURES)
+_NOT_NOTHING_SUMMED: Final = " OR ".join(f"sum({measure}) <> 0" for measure in MEASURES)
 _BUCKET: Final = {
     Grain.DAY: "day",
     Grain.WEEK: "date_trunc('week', day)::date",
@@ -37,7 +37,10 @@ _BUCKET: Final = {
 MOST_GROUPED: Final = 2
 _COLUMNS: Final = {name: f"{name}_id" for name in DIMENSIONS}
 _HOURS: Final = "organization_id = %s AND hour >= %s AND hour < %s"
-# Millions of rows of the wide cube into tens of thousands of groups: sums in memory, or the disk is what one waits for.
+# Dimensions that may have thousands of values. Of any other, a trend of the largest is one scan of the wide cube; of
+# these it is two, because the days of all the small ones would be too many to keep.
+_MANY: Final = frozenset({*OWNERS, *TAG_SLOTS} - {"source"})
+# Millions of rows into tens of thousands of groups: sums are kept in memory, or the disk is what one waits for.
 _ROOM: Final = "SET LOCAL work_mem = '96MB'"
 # The largest groups are looked for in this many rows of the tops per group asked for, and once more in six times as
 # many; and looked up when so few can be among them that it costs less than more reading.
@@ -77,7 +80,21 @@ def spend(question: SpendQuestion) -> list[SpendRow]:
     """
     _check(question)
     if question.limit is None or not question.group_by:
-        return _answer(_plan(replace(question, limit=None)))
+        question = replace(question, limit=None)
+    plan = _plan(question)
+    if plan.number is not None and question.limit is None:
+        return _answer(plan)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_ROOM)
+        return _limited(plan)
+
+
+def _limited(plan: _Plan) -> list[SpendRow]:
+    question = plan.question
+    if question.limit is None:
+        return _answer(plan)
+    if plan.number is None and not _MANY.intersection(question.group_by):
+        return _answer(plan)
     largest = _largest(_plan(replace(question, grain=Grain.TOTAL)), question.limit)
     if question.grain is Grain.TOTAL or not largest:
         return largest
@@ -129,14 +146,12 @@ def _answer(plan: _Plan, picked: list[Group] | None = None) -> list[SpendRow]:
     if question.limit is not None:
         statement = (
             f"WITH g AS (SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING})"
-            f" SELECT g.* FROM g JOIN (SELECT {values} FROM g GROUP BY {values}"
+            f" SELECT g.* FROM g JOIN (SELECT {values} FROM g GROUP BY {values} HAVING {_NOT_NOTHING_SUMMED}"
             f" ORDER BY sum(reporting_cost) DESC, {values} LIMIT %s) AS largest USING ({values})"
         )
         params.append(question.limit)
     order = ", ".join(["bucket", "reporting_cost DESC", *names, "currency"])
-    with transaction.atomic() if plan.number is None else nullcontext(), connection.cursor() as cursor:
-        if plan.number is None:
-            cursor.execute(_ROOM)
+    with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING} ORDER BY {order}", params)
         return [_spend_row(row, len(names)) for row in cursor.fetchall()]
 
@@ -229,43 +244,46 @@ def _where(first: str, plan: _Plan, picked: list[Group] | None = None) -> tuple[
 
 
 # --- The largest groups -----------------------------------------------------------------------------------------------
-# `top` is what was read: the dearest rows of each block and currency, and the unfolded deltas whole. Where a reading
-# stopped (`more`), no row left out costs more than `most` or less than `least`; neither is on the wrong side of nought,
-# so they bound a group without a row there as well. A group has at most `copies` rows in each. So whoever's upper bound
-# reaches the `limit`-th best lower bound may be among the largest, unless even a group nobody saw could be.
+# A `list` is one block's rows in one currency; its top is read down to `depth`. Where there are `more`, no row left out
+# costs more than `most` or less than `least`; neither is on the wrong side of nought, so they bound a group without a
+# row there as well. A group has at most `copies` rows in each. The unfolded deltas are read whole. So whoever's upper
+# bound reaches the `limit`-th best lower bound may be among the largest, unless even a group nobody saw could be.
 _CONTENDERS: Final = """
-WITH currency AS (
-    SELECT DISTINCT currency FROM ledger_cube_0
-    WHERE organization_id = %(organization)s AND cube = 0 AND level = 0 AND block >= %(first)s AND block < %(end)s
-), top AS MATERIALIZED (
-    SELECT w.n, c.currency, w.depth, low.cost AS low, t.*
-    FROM unnest(%(levels)s::int[], %(blocks)s::int[], %(depths)s::int[]) WITH ORDINALITY AS w(level, block, depth, n)
-    CROSS JOIN currency AS c
+WITH list AS MATERIALIZED (
+    SELECT w.*, stop.cost IS NOT NULL AS more, greatest(stop.cost, 0) AS most,
+        CASE WHEN stop.cost IS NULL THEN 0 ELSE least(low.cost, 0) END AS least
+    FROM (
+        SELECT level, block, depth, currency
+        FROM unnest(%(levels)s::int[], %(blocks)s::int[], %(depths)s::int[]) AS b(level, block, depth)
+        CROSS JOIN (
+            SELECT DISTINCT currency FROM ledger_cube_0 WHERE organization_id = %(organization)s AND cube = 0
+                AND level = 0 AND block >= %(first)s AND block < %(end)s
+        ) AS c
+    ) AS w
     CROSS JOIN LATERAL (SELECT min(reporting_cost) AS cost FROM ledger_cube_{number} WHERE {key}) AS low
-    CROSS JOIN LATERAL (
-        SELECT reporting_cost AS cost, {narrow} FROM ledger_cube_{number} WHERE {key}{narrow_filters}
-        ORDER BY reporting_cost DESC LIMIT w.depth
-    ) AS t
-    UNION ALL
-    SELECT 0, '', NULL, 0, sum(reporting_cost), {wide} FROM ledger_rollup_delta
-    WHERE organization_id = %(organization)s AND hour >= %(from)s AND hour < %(to)s{wide_filters} GROUP BY {places}
-), stop AS (
-    SELECT n, currency, coalesce(count(*) = max(depth), FALSE) AS more,
-        CASE WHEN count(*) = max(depth) THEN greatest(min(cost), 0) ELSE 0 END AS most,
-        CASE WHEN count(*) = max(depth) THEN least(min(low), 0) ELSE 0 END AS least
-    FROM top GROUP BY n, currency
-), unseen AS (
-    SELECT bool_or(more) AS more, sum(most) * %(copies)s AS most, sum(least) * %(copies)s AS least FROM stop
-), bound AS (
+    LEFT JOIN LATERAL (
+        SELECT reporting_cost AS cost FROM ledger_cube_{number} WHERE {key}{narrow_filters}
+        ORDER BY reporting_cost DESC OFFSET w.depth - 1 LIMIT 1
+    ) AS stop ON TRUE
+), bound AS MATERIALIZED (
     SELECT {values}, sum(cost - most) AS upper, sum(cost - least) AS lower
-    FROM top JOIN stop USING (n, currency) GROUP BY {values}
-), line AS (
-    SELECT u.more, u.most, u.least + (SELECT lower FROM bound ORDER BY lower DESC OFFSET %(limit)s - 1 LIMIT 1) AS least
-    FROM unseen AS u
+    FROM (
+        SELECT t.*, w.most, w.least FROM list AS w CROSS JOIN LATERAL (
+            SELECT {narrow}, reporting_cost AS cost FROM ledger_cube_{number} WHERE {key}{narrow_filters}
+            ORDER BY reporting_cost DESC LIMIT w.depth
+        ) AS t
+        UNION ALL
+        SELECT {wide}, reporting_cost, 0, 0 FROM ledger_rollup_delta
+        WHERE organization_id = %(organization)s AND hour >= %(from)s AND hour < %(to)s{wide_filters}
+    ) AS top GROUP BY {values}
+), unseen AS (
+    SELECT bool_or(more) AS more, sum(most) * %(copies)s AS most, sum(least) * %(copies)s AS least FROM list
+), line AS MATERIALIZED (
+    SELECT more, most, least + (SELECT lower FROM bound ORDER BY lower DESC OFFSET %(limit)s - 1 LIMIT 1) AS least
+    FROM unseen
 )
 SELECT {values} FROM bound CROSS JOIN line
-WHERE CASE WHEN line.more THEN line.most < line.least AND upper + line.most >= line.least
-    ELSE line.least IS NULL OR upper >= line.least END
+WHERE CASE WHEN more THEN most < least AND upper + most >= least ELSE least IS NULL OR upper >= least END
 ORDER BY {values} LIMIT %(enough)s
 """
 
@@ -304,10 +322,9 @@ def _contenders(plan: _Plan, limit: int, *, rows: int, enough: int) -> list[Grou
     start, end = question.period.instants()
     statement = _CONTENDERS.format(
         number=plan.number,
-        key="organization_id = %(organization)s AND (level, block, currency) = (w.level, w.block, c.currency)",
+        key="organization_id = %(organization)s AND (level, block, currency) = (w.level, w.block, w.currency)",
         narrow=_values(question, plan.columns).removesuffix(", "),
         wide=_values(question, _COLUMNS).removesuffix(", "),
-        places=", ".join(str(6 + index) for index in range(len(question.group_by))),
         values=", ".join(f"v{index}" for index in range(len(question.group_by))),
         **filters,
     )

@@ -8,6 +8,7 @@ from finops.ledger.services.partitions import ensure_months, months_ahead
 from finops.ledger.services.post import Batch, post
 from finops.ledger.services.rebuild import rebuild
 from finops.ledger.services.reverse import reverse_in_transaction
+from finops.ledger.services.scrub import forget_identities
 
 __all__ = [
     "Batch",
@@ -18,6 +19,7 @@ __all__ = [
     "ensure_months",
     "fold",
     "fold_all",
+    "forget_identities",
     "months_ahead",
     "post",
     "rebuild",

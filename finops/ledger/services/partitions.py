@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from finops.core.periods import day_start, next_month
 
@@ -37,18 +38,25 @@ def _ensure(month: date) -> int:
     name = f"ledger_charge_{month:%Y%m}"
     start, end = day_start(month), day_start(next_month(month))
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-        if cursor.fetchone() == (True,):
+        if _is_there(cursor, name):
             return 0
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-        if cursor.fetchone() == (True,):
+        if _is_there(cursor, name):
             return 0
         cursor.execute(
             f"CREATE TABLE {name} PARTITION OF ledger_charge FOR VALUES FROM ('{start.isoformat()}')"
             f" TO ('{end.isoformat()}')"
         )
     return 1
+
+
+def _is_there(cursor: CursorWrapper, name: str) -> bool:
+    # Not by to_regclass(): it may answer from a cache that has not heard of what another process made while we waited.
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s AND relnamespace = current_schema()::regnamespace)",
+        [name],
+    )
+    return bool(cursor.fetchone() == (True,))
 
 
 def months_ahead(at: datetime, count: int = 3) -> list[date]:

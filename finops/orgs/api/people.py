@@ -67,7 +67,7 @@ class PersonChange(Input):
     team = serializers.CharField(max_length=80, required=False, allow_null=True)
 
 
-def _shown(asked: Caller, row: Person) -> dict[str, Any]:
+def shown(asked: Caller, row: Person) -> dict[str, Any]:
     return dict(PersonOutput(row, context={"caller": asked}).data)
 
 
@@ -92,7 +92,7 @@ class People(Resource):
         row = services.add_person(
             organization_id=asked.organization_id, identities=names, by=asked.actor, at=now(), **said
         )
-        return Response(_shown(asked, row), status=201)
+        return Response(shown(asked, row), status=201)
 
 
 class OnePerson(Resource):
@@ -103,7 +103,7 @@ class OnePerson(Resource):
     @answers(PersonOutput)
     def get(self, request: Request, person: str) -> Response:
         asked = caller(request)
-        return Response(_shown(asked, selectors.owner(asked.organization_id, "person", person)))
+        return Response(shown(asked, selectors.owner(asked.organization_id, "person", person)))
 
     @answers(PersonOutput, takes=PersonChange)
     def patch(self, request: Request, person: str) -> Response:
@@ -118,7 +118,7 @@ class OnePerson(Resource):
             by=asked.actor,
             at=now(),
         )
-        return Response(_shown(asked, row))
+        return Response(shown(asked, row))
 
 
 class ArchivePerson(Resource):
@@ -129,21 +129,7 @@ class ArchivePerson(Resource):
     @answers(PersonOutput)
     @idempotent
     def post(self, request: Request, person: str) -> Response:
-        return Response(_shown(caller(request), archived(request, "person", person)))
-
-
-class ErasePerson(Resource):
-    """Take a person's names away for good and leave the money: charges then read "Person 00ab"."""
-
-    permission: ClassVar = {"POST": Permission.PEOPLE_ERASE}
-
-    @answers(PersonOutput)
-    @idempotent
-    def post(self, request: Request, person: str) -> Response:
-        asked = caller(request)
-        row = selectors.owner(asked.organization_id, "person", person)
-        row = services.erase_person(organization_id=asked.organization_id, person_id=row.id, by=asked.actor, at=now())
-        return Response(_shown(asked, row))
+        return Response(shown(caller(request), archived(request, "person", person)))
 
 
 class Identities(Resource):

@@ -23,6 +23,7 @@ from tests.factories.ledger import Book, disagreements, empty_ledger, rows, smal
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 
 FIRST = datetime(2026, 8, 1, tzinfo=UTC)
+pytestmark = pytest.mark.timeout(240)
 # What a charge says, in words that mean the same in two organizations.
 _CHARGES = """
 SELECT external_id, occurred_at, session, provider_request_id, reason, calls, input_uncached, cache_read, output_text,
@@ -114,9 +115,7 @@ def _work(file: Path, organization: str, *, piece: int) -> subprocess.Popen[str]
 
 def _differences(select: str, cast: Cast) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        acme, globex = (
-            select.replace("%(one)s", str(organization.id)) for organization in (cast.acme, cast.globex)
-        )
+        acme, globex = (select.replace("%(one)s", str(organization.id)) for organization in (cast.acme, cast.globex))
         cursor.execute(f"({acme} EXCEPT ALL {globex}) UNION ALL ({globex} EXCEPT ALL {acme}) LIMIT 5")
         return cursor.fetchall()
 

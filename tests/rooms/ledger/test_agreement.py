@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from finops.attribution.services import create_rule, promote_tag
 from finops.attribution.types import Method
@@ -90,11 +97,11 @@ class Ledger(RuleBasedStateMachine):
         project = orgs.add_project(name="Answers", team_id=self.chat.id, **self.mine)
         orgs.add_agent(name="Crawler", owner_id=self.bob.id, project_id=project.id, **self.mine)
         promote_tag(key="env", **self.mine)
-        rates = [GivenRate(day.date(), "EUR", "USD", Decimal("1.0837")) for day in (FIRST + timedelta(d) for d in range(105))]
+        rates = [
+            GivenRate(day.date(), "EUR", "USD", Decimal("1.0837")) for day in (FIRST + timedelta(d) for d in range(105))
+        ]
         add_exchange_rates(rates=rates, **self.mine)
-        shared_rule(
-            self.book.organization.id, shared_draft(pool={"team": (search.id,)}, method=Method.USAGE), at=FIRST
-        )
+        shared_rule(self.book.organization.id, shared_draft(pool={"team": (search.id,)}, method=Method.USAGE), at=FIRST)
 
     @rule(batch=batches, source=st.sampled_from(("gateway", "tools")))
     def ingest(self, batch: list[Any], source: str) -> None:

@@ -98,9 +98,7 @@ def test_revisions_while_history_is_rated_anew(committed: None) -> None:
             for turn in range(5):
                 several = dice.sample(buckets, 20)
                 tokens = counts(input_uncached=1_000 * (2 + turn + seed), output_text=100, requests=1)
-                own.take(
-                    *[event(f"bucket-{n}", occurred_at=when[n], counts=tokens) for n in several], source="report"
-                )
+                own.take(*[event(f"bucket-{n}", occurred_at=when[n], counts=tokens) for n in several], source="report")
 
         return send
 

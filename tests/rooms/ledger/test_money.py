@@ -27,9 +27,7 @@ COSTS = "list_cost, contracted_cost, effective_cost, billed_cost, reporting_cost
 
 
 def rework(book: Book, kind: str) -> Job:
-    job = ingest.open_rework(
-        organization_id=book.organization.id, kind=kind, period=OCTOBER, by=HOUSE, at=book.now()
-    )
+    job = ingest.open_rework(organization_id=book.organization.id, kind=kind, period=OCTOBER, by=HOUSE, at=book.now())
     claimed = jobs.claim(job_id=job.id, at=book.now())
     assert claimed is not None
     ingest.run_rework(job=claimed, now=book.now)
@@ -38,7 +36,10 @@ def rework(book: Book, kind: str) -> Job:
 
 def euro(book: Book, rate: str, day: date = THEN.date()) -> None:
     add_exchange_rates(
-        organization_id=book.organization.id, rates=[GivenRate(day, "EUR", "USD", Decimal(rate))], by=HOUSE, at=book.now()
+        organization_id=book.organization.id,
+        rates=[GivenRate(day, "EUR", "USD", Decimal(rate))],
+        by=HOUSE,
+        at=book.now(),
     )
 
 

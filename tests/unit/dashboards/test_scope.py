@@ -56,7 +56,8 @@ def test_dates_of_the_form_become_a_period() -> None:
     "query",
     [
         "team=abc", "team=-1", "team=1.5", "team=99999999999", "team=١", "team=1%00", "group=team,model,project",
-        "group=nonsense", "compare=sideways", "grain=hour", "colour=red", "tag:unknown=1", "period=custom&from=2026-10-01",
+        "group=nonsense", "compare=sideways", "grain=hour", "colour=red", "tag:unknown=1",
+        "period=custom&from=2026-10-01",
     ],
 )  # fmt: skip
 def test_a_bad_value_is_refused_by_name(query: str) -> None:
