@@ -33,6 +33,7 @@ MODELS = (
 )
 BATCH = 5_000
 READY_TIMEOUT_S = 60
+MEMORY_GROWTH_MOST = 1.2
 
 
 def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
         if charges != events or again["charged"]:
             raise AssertionError(f"{events} events made {charges} charges; re-sending added {again['charged']}")
         _check_rollups()
+        if first["memory_growth"] > MEMORY_GROWTH_MOST:
+            raise AssertionError(f"memory grew {first['memory_growth']:.2f} times after the first tenth")
         say("raw COPY of the same rows")
         copied = _raw_copy(Path(folder), workers)
         events_per_s = events / first["seconds"]

@@ -44,7 +44,7 @@ def form_page(
     title: str,
     submit: str,
     back: tuple[str, str],
-    done: str,
+    done: str | Callable[[], str],
     lead: str = "",
     danger: bool = False,
 ) -> HttpResponse:
@@ -57,7 +57,7 @@ def form_page(
         except FinopsError as error:
             form.take(error)
         else:
-            messages.success(request, done)
+            messages.success(request, done if isinstance(done, str) else done())
             return redirect(back[1])
     context = {"form": form, "title": title, "lead": lead, "submit": submit, "back": back, "danger": danger}
     return show(request, here, key, "pages/form.html", context, status=422 if form.is_bound else 200)

@@ -52,6 +52,8 @@ def _run(arguments: list[str]) -> int:
     workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"] if (os.cpu_count() or 1) > 1 else []
     skipped = [] if browser else ["--ignore", "tests/browser"]
     status = subprocess.call([*PYTHON, "pytest", "-q", *workers, *skipped])
+    if not os.environ.get("CAPSTAN_TRACES") and not (Path.cwd().parent / "shared" / "data").is_dir():
+        print("\n*** NOT RUN: tests on real usage traces. Name their folder in CAPSTAN_TRACES. ***", file=sys.stderr)
     if not browser:
         print(
             "\n*** NOT RUN: browser tests (tests/browser). No Chromium here; install it (apt-get install chromium) and "

@@ -148,7 +148,9 @@ def _pricing(here: Here, row: ChargeRow, labels: Mapping[str, str]) -> Pricing:
     sign = -1 if row.reverses else 1
     lines = explain(found, [count * sign for count in row.counts], row.occurred_at)
     whole = sum((from_pico(line.effective_pico) for line in lines), Decimal(0)) * sign
-    return Pricing(tuple(_line(line, sign) for line in lines), agrees=whole == row.effective_cost, reason="")
+    # What its source stated is posted as stated: the lines then stand for comparison and need not add up to it.
+    agrees = row.billed_cost is not None or whole == row.effective_cost
+    return Pricing(tuple(_line(line, sign) for line in lines), agrees=agrees, reason="")
 
 
 def _line(line: Line, sign: int) -> PriceLine:

@@ -77,7 +77,8 @@ def _shown(job: Job) -> dict[str, Any]:
             job.parameters[name] for name in ("start", "end") if isinstance(job.parameters.get(name), str)
         ),
         "moving": job.state in MOVING,
-        "resumable": job.state in (Job.State.STOPPED, Job.State.FAILED),
+        "resumable": job.state in (Job.State.STOPPED, Job.State.FAILED) and job.kind not in services.COMMANDS,
+        "command": services.COMMANDS.get(job.kind, "") if job.state in (Job.State.STOPPED, Job.State.FAILED) else "",
         "before": from_pico(before) if isinstance(before, int) else None,
         "after": from_pico(after) if isinstance(after, int) else None,
         "facts": [(name, value) for name, value in sorted(result.items()) if isinstance(value, (int, str))],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import date
 from typing import Any
 
@@ -18,10 +19,11 @@ from finops.attribution import services as tags
 from finops.attribution.models import MAX_SLOTS
 from finops.core.errors import NotFound
 from finops.orgs import selectors as orgs
-from finops.orgs import services
-from finops.orgs.models import Membership, Organization
+from finops.orgs import invitations, services
+from finops.orgs.models import Membership, Organization, User
 from finops.orgs.rules import Permission
 
+log = logging.getLogger(__name__)
 ROLE_WORDS = {
     "owner": "everything, and makes owners",
     "admin": "everything, but owners",
@@ -100,12 +102,31 @@ def settings(request: HttpRequest, here: Here) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page("settings", Permission.MEMBERS_MANAGE)
 def invite(request: HttpRequest, here: Here) -> HttpResponse:
+    told: list[str] = []
+
+    def save(said: dict[str, Any]) -> None:
+        member = services.invite(organization_id=here.id, **said, by=here.caller.actor, at=here.now)
+        told.append(_mailed(request, here, member.user))
+
     return form_page(
-        request, here, "settings", InviteForm(posted(request), organization_id=here.id),
-        lambda said: services.invite(organization_id=here.id, **said, by=here.caller.actor, at=here.now),
+        request, here, "settings", InviteForm(posted(request), organization_id=here.id), save,
         title="Invite a member", submit="Invite", back=("Settings", address(here, "settings")),
-        done="The invitation is on its way: they set a password with the link in it.",
+        done=lambda: f"They are a member now. {told[0]}",
     )  # fmt: skip
+
+
+def _mailed(request: HttpRequest, here: Here, user: User) -> str:
+    """Sends the letter, after commit, and says what became of it."""
+    base_url = request.build_absolute_uri("/").rstrip("/")
+    by_hand = "whoever runs this server can print their link with manage.py password_link."
+    try:
+        sent = invitations.send(user=user, organization=here.organization, base_url=base_url)
+    except OSError as error:
+        log.warning("an invitation was not mailed: %s", type(error).__name__)
+        return f"The mail server did not take the letter: {by_hand}"
+    if not sent:
+        return f"No letter went out, for no mail server is set (CAPSTAN_SMTP_HOST): {by_hand}"
+    return "The letter with their way in was handed to the mail server."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

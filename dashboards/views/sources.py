@@ -18,14 +18,12 @@ from dashboards.panels.bar import address
 from finops.api import paging
 from finops.ingest import selectors as quarantine
 from finops.ingest.models import QuarantinedRecord
-from finops.ingest.services import discard, replay
-from finops.ingest.types import Status
+from finops.ingest.services import discard, replay, replay_held
 from finops.orgs.rules import Permission
 from finops.sources import selectors, services
 from finops.sources.models import Source
 
 SHOWN_BYTES = 20_000
-REPLAYED_AT_ONCE = 2_000
 
 
 class SourceForm(ActionForm):
@@ -66,6 +64,7 @@ def sources(request: HttpRequest, here: Here) -> HttpResponse:
         "state": state,
         "states": QuarantinedRecord.State.choices,
         "code": code,
+        "after": _after(request.GET.get("after", "")),
         "first": f"{base}?{urlencode(query)}" if request.GET.get("cursor") else "",
         "next": f"{base}?{urlencode({**query, 'cursor': found.next_cursor})}" if found.next_cursor else "",
         "may_add": here.caller.can(Permission.SOURCES_MANAGE),
@@ -116,17 +115,22 @@ def replay_one(request: HttpRequest, here: Here, record_id: int) -> HttpResponse
 @require_POST
 @page("sources", Permission.QUARANTINE_MANAGE)
 def replay_reason(request: HttpRequest, here: Here) -> HttpResponse:
-    """Everything held for one reason, as many as one request can carry."""
+    """Everything held for one reason, as many as one request can carry; the next goes on behind those that stay."""
     code = request.POST.get("code", "")[:80].replace("\0", "")
-    ids = quarantine.held_ids(here.id, code=code, limit=REPLAYED_AT_ONCE)
-    if not ids:
+    after = _after(request.POST.get("after", ""))
+    done = replay_held(organization_id=here.id, code=code, after=after, by=here.caller.actor, at=here.now)
+    if not done.records:
         messages.info(request, "Nothing is held for that reason.")
         return redirect(address(here, "sources"))
-    outcomes = replay(organization_id=here.id, record_ids=ids, by=here.caller.actor, at=here.now)
-    stays = sum(outcome.status in (Status.QUARANTINED, Status.CONFLICT) for outcome in outcomes)
-    say = messages.success if stays < len(outcomes) else messages.warning
-    say(request, f"{len(outcomes) - stays} of {len(outcomes)} records are booked; {stays} stay held.")
-    return redirect(address(here, "sources"))
+    say = messages.success if done.held < done.records else messages.warning
+    more = " There are newer ones: replay again to go on." if done.after else ""
+    say(request, f"{done.records - done.held} of {done.records} records are booked; {done.held} stay held.{more}")
+    on = f"?{urlencode({'code': code, 'after': done.after})}" if done.after else ""
+    return redirect(address(here, "sources") + on)
+
+
+def _after(said: str) -> int:
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else 0
 
 
 @require_POST

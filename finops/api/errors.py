@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -97,6 +98,12 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response:
         body = problem(status=403, code="api.forbidden", detail="This is not allowed.", instance=instance)
     elif isinstance(exc, RequestDataTooBig):
         body = problem(status=413, code="api.too_large", detail="The body is too large.", instance=instance)
+    elif isinstance(exc, OperationalError | InterfaceError):
+        # The connection was lost, or this transaction lost a deadlock or waited too long: nothing of it was kept.
+        _log_unexpected(exc, instance)
+        detail = "The database could not take this just now; nothing was changed. Try again."
+        body = problem(status=503, code="api.try_again", detail=detail, instance=instance)
+        headers["Retry-After"] = "1"
     else:
         # The exception's own text may quote input or a secret, so it goes to the log by type and place only.
         _log_unexpected(exc, instance)

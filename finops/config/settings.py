@@ -199,6 +199,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_ROUTES = {"ingest.run_job": {"queue": "ingest"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
@@ -209,7 +210,17 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
-EMAIL_BACKEND = env.text("CAPSTAN_EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+# Without a mail server letters go nowhere: the console would put links that open accounts into the log.
+EMAIL_HOST = env.text("CAPSTAN_SMTP_HOST")
+EMAIL_PORT = env.integer("CAPSTAN_SMTP_PORT", 587, low=1, high=65535)
+EMAIL_HOST_USER = env.text("CAPSTAN_SMTP_USER")
+EMAIL_HOST_PASSWORD = env.secret("CAPSTAN_SMTP_PASSWORD")
+_SMTP_TLS = env.choice("CAPSTAN_SMTP_TLS", "starttls", ["starttls", "implicit", "none"])
+EMAIL_USE_TLS, EMAIL_USE_SSL = _SMTP_TLS == "starttls", _SMTP_TLS == "implicit"
+EMAIL_TIMEOUT = 10
+EMAIL_BACKEND = env.text(
+    "CAPSTAN_EMAIL_BACKEND", f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'dummy'}.EmailBackend"
+)
 DEFAULT_FROM_EMAIL = env.text("CAPSTAN_FROM_EMAIL", "capstan@localhost")
 _LOG_LEVEL = env.choice("CAPSTAN_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOGGING: dict[str, Any] = {

@@ -13,6 +13,8 @@ from finops.core.errors import FinopsError
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 _PIECE: Final = 256 * 1024
+# Each member costs a decompressor, and may be empty: what is bounded in bytes is not bounded in work.
+_MOST_MEMBERS: Final = 1_000
 _GZIP: Final = zlib.MAX_WBITS | 16
 
 
@@ -88,7 +90,7 @@ def _bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
 def _unzipped(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     """Decompresses member by member, never making more than the bound, whatever the header promises."""
     unzip = zlib.decompressobj(_GZIP)
-    total, started = 0, False
+    total, started, members = 0, False, 1
     for piece in pieces:
         waiting = piece
         while waiting:
@@ -96,6 +98,9 @@ def _unzipped(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
                 waiting = waiting.lstrip(b"\x00")
                 if not waiting:
                     break
+                members += 1
+                if members > _MOST_MEMBERS:
+                    raise Malformed(f"A gzip body has at most {_MOST_MEMBERS:,} members.")
                 unzip = zlib.decompressobj(_GZIP)
             started = True
             try:

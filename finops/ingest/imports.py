@@ -141,7 +141,7 @@ def _claimed(job: Job, by: Actor, now: Clock) -> Job:
     job.refresh_from_db()
     if job.state == Job.State.RUNNING:
         jobs.fail(job=job, error="The process that worked on it ended.", at=now())
-    jobs.resume(organization_id=job.organization_id, job_id=job.id, by=by, at=now())
+    jobs.resume(organization_id=job.organization_id, job_id=job.id, by=by, at=now(), by_command=True)
     claimed = jobs.claim(job_id=job.id, at=now())
     if claimed is None:
         raise ImportBusy(f"This file is being imported by another process (job {job.id}).")

@@ -32,6 +32,8 @@ class QuarantinedRecord(models.Model):
     raw = models.BinaryField()
     # Which parser reads it at replay: `capstan`, `cloudevents`, `file:<map>`.
     parser = models.CharField(max_length=40)
+    # The prefix of the virtual key it came in with, whose defaults apply to it; '' where it came in without one.
+    sent_with = models.CharField(max_length=16, blank=True)
     received_at = models.DateTimeField()
     state = models.CharField(max_length=9, choices=State, default=State.HELD)
     settled_at = models.DateTimeField(null=True, blank=True)

@@ -15,6 +15,8 @@ EARLIEST: Final = datetime(2019, 1, 1, tzinfo=UTC)
 # Clocks disagree, and a bucket may be stamped with its end.
 LATEST_AHEAD: Final = timedelta(days=1)
 CATEGORIES: Final = frozenset({"Usage", "Purchase", "Credit", "Adjustment", "Tax"})
+# What may lower a total: anything else below nothing is a mistake of the sender's.
+_MAY_BE_NEGATIVE: Final = frozenset({"Credit", "Adjustment"})
 EVIDENCE: Final = frozenset({"billed", "metered", "reported", "estimated", "allocated"})
 _REQUESTS: Final = METER_INDEX["requests"]
 
@@ -38,6 +40,8 @@ def check(event: UsageEvent, *, now: datetime) -> Problem | None:
         return Problem("ingest.cost_missing", "cost", f"a {event.category} is money: it needs its cost")
     if event.cost is not None and abs(event.cost.pico) > MAX_PICO:
         return Problem("ingest.cost_out_of_range", "cost.amount", "no single charge is this large")
+    if event.cost is not None and event.cost.pico < 0 and event.category not in _MAY_BE_NEGATIVE:
+        return Problem("ingest.negative_cost", "cost.amount", "only a Credit or an Adjustment may cost less than 0")
     return None
 
 

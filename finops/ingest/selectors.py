@@ -28,10 +28,10 @@ def quarantined(organization_id: int, record_id: int) -> QuarantinedRecord:
     return found
 
 
-def held_ids(organization_id: int, *, code: str = "", source: str = "", limit: int = 10_000) -> list[int]:
-    """Ids of held records, oldest first: what a replay of all takes on."""
+def held_ids(organization_id: int, *, code: str = "", source: str = "", after: int = 0, limit: int = 10_000) -> list[int]:
+    """Ids above `after` of held records, oldest first: what a replay of all takes on."""
     rows = quarantine(organization_id, state=QuarantinedRecord.State.HELD, code=code, source=source)
-    return list(rows.order_by("id").values_list("id", flat=True)[:limit])
+    return list(rows.filter(id__gt=after).order_by("id").values_list("id", flat=True)[:limit])
 
 
 def held_by_code(organization_id: int) -> list[tuple[str, int]]:

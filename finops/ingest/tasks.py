@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
 from celery import shared_task
+from django.db import OperationalError
 from django.utils import timezone
 
 from finops.core.errors import FinopsError
@@ -15,6 +17,7 @@ from finops.jobs import selectors as jobs_selectors
 from finops.jobs import services as jobs
 
 WORKED_HERE = (RERATE, REATTRIBUTE, ALLOCATE)
+logger = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -39,10 +42,18 @@ def run_job(*, job_id: int, **_: Any) -> None:
         return
     except FinopsError as error:
         jobs.fail(job=job, error=error.message, at=_now())
+    except OperationalError:
+        # The database went away: the job falls silent, and is taken up again when it is back.
+        raise
+    except Exception as error:
+        # A job that cannot be done must not be tried for ever; the log has the whole story.
+        logger.exception("job %s failed", job.id)
+        jobs.fail(job=job, error=f"{type(error).__name__} stopped this job; the worker's log says where.", at=_now())
 
 
 @shared_task(name="ingest.resume_jobs")
 def resume_jobs(**_: Any) -> None:
     """Take up jobs that wait or whose worker fell silent."""
     for job_id in jobs_selectors.claimable(_now(), kinds=WORKED_HERE):
-        run_job.delay(job_id=job_id)
+        # One that waits longer is handed out again; without an end, messages would pile up behind a long job.
+        run_job.apply_async(kwargs={"job_id": job_id}, expires=30)

@@ -36,7 +36,7 @@ class JobFilter(serializers.Serializer[Any]):
 class Jobs(Resource):
     """Long work, newest first."""
 
-    permission: ClassVar = {"GET": Permission.ORG_READ}
+    permission: ClassVar = {"GET": Permission.JOBS_RUN}
 
     @listed(
         JobOutput,
@@ -52,7 +52,7 @@ class Jobs(Resource):
 class OneJob(Resource):
     """One job and how far it is."""
 
-    permission: ClassVar = {"GET": Permission.ORG_READ}
+    permission: ClassVar = {"GET": Permission.JOBS_RUN}
 
     @answers(JobOutput)
     def get(self, request: Request, job_id: int) -> Response:

@@ -16,6 +16,8 @@ from finops.jobs.models import Job
 
 # A worker renews its beat with every progress; one silent for this long is taken for dead.
 STALE_AFTER: Final = timedelta(seconds=60)
+# Kinds worked by a command in somebody's terminal, not by the server's workers: what to run to go on.
+COMMANDS: Final = {"import": "import_usage"}
 ENDED: Final = (Job.State.STOPPED, Job.State.DONE, Job.State.FAILED)
 
 
@@ -137,12 +139,15 @@ def request_stop(*, organization_id: int, job_id: int, by: Actor, at: datetime) 
 
 
 @transaction.atomic
-def resume(*, organization_id: int, job_id: int, by: Actor, at: datetime) -> Job:
+def resume(*, organization_id: int, job_id: int, by: Actor, at: datetime, by_command: bool = False) -> Job:
     """Queue a stopped or failed job again, from where its cursor stands. A stop not yet heeded is taken back.
 
-    Raises JobNotResumable when it is done, and NotFound.
+    Raises JobNotResumable when it is done, or when only a command (which says so by `by_command`) works its kind;
+    and NotFound.
     """
     row = _locked(organization_id, job_id)
+    if row.kind in COMMANDS and not by_command:
+        raise JobNotResumable(f"Run {COMMANDS[row.kind]} again with the same file: it goes on from where it stood.")
     if row.state == Job.State.DONE:
         raise JobNotResumable("This job is done.")
     if row.state == Job.State.QUEUED or (row.state == Job.State.RUNNING and not row.stop_requested):

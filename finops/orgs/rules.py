@@ -7,7 +7,8 @@ What is decided here, once for pages and API:
 * A team lead reaches the teams named in the membership and all below them.
 * An engineer reaches their own team's totals, and their own spend wherever it fell.
 * A viewer reaches every total, and no person.
-* A key reaches what it is bound to: a key of team Search with `spend.read` reads Search and the teams below it.
+* A key reaches what it is bound to: a key of team Search with `spend.read` reads Search and the teams below it, also
+  when the question is about the key's own person.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def spend_filters(caller: Caller, *, group_by: Iterable[str] = (), filters: Reac
     """
     caller.require(Permission.SPEND_READ)
     if _about_self(caller, filters):
-        return filters
+        return _within(_bound(caller), filters)
     if not caller.sees_people:
         named = sorted(PEOPLE_DIMENSIONS & ({*group_by} | set(filters)))
         # Asking for oneself among others is refused too: the difference would tell the others' spend.
@@ -170,7 +171,7 @@ def charge_filters(caller: Caller, *, filters: Reach = EVERYTHING) -> Reach:
     if caller.sees_people:
         return _within(caller.reach, filters)
     own = frozenset() if caller.person_id is None else frozenset({caller.person_id})
-    return _within({"person": own}, filters)
+    return _within({**_bound(caller), "person": own}, filters)
 
 
 def charge_visible(caller: Caller, dimensions: Mapping[str, int]) -> bool:
@@ -182,6 +183,11 @@ def charge_visible(caller: Caller, dimensions: Mapping[str, int]) -> bool:
 def _about_self(caller: Caller, filters: Reach) -> bool:
     """A question about nobody but the caller: theirs to ask, whatever team the spend fell on."""
     return caller.person_id is not None and filters.get("person") == frozenset({caller.person_id})
+
+
+def _bound(caller: Caller) -> Reach:
+    """What holds even for questions about oneself: the reach of a key. A login's own spend is its own wherever it fell."""
+    return caller.reach if caller.user_id is None else EVERYTHING
 
 
 def _within(reach: Reach, filters: Reach) -> Reach:

@@ -128,7 +128,8 @@ class Book:
 def rows(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def empty_ledger() -> None:
@@ -204,14 +205,17 @@ def _checks() -> Iterator[tuple[str, str]]:
         title = f"the cube of {' and '.join(dimensions) or 'totals'}"
         yield title, _differences(block, [kept, _levels(DELTAS, a, b)], _levels(TRUTH, a, b))
     wide = ("day", *ALL_NAMES, "currency")
+    daily = (
+        f"SELECT day - DATE '1970-01-01' AS day, {', '.join(f'{name}_id AS {name}' for name in ALL_NAMES)},"
+        f" currency, {', '.join(SUMS[:4])}, {_daily_costs()} FROM ledger_daily"
+        " WHERE organization_id = %(organization)s"
+    )
     yield (
         "the wide daily cube",
         _differences(
             wide,
             [
-                f"SELECT day - DATE '1970-01-01' AS day, {', '.join(f'{name}_id AS {name}' for name in ALL_NAMES)},"
-                f" currency, {', '.join(SUMS[:4])}, {_daily_costs()} FROM ledger_daily"
-                " WHERE organization_id = %(organization)s",
+                daily,
                 f"SELECT {', '.join(wide)}, {sums} FROM ({DELTAS}) AS d",
             ],
             TRUTH,
@@ -221,15 +225,18 @@ def _checks() -> Iterator[tuple[str, str]]:
     hourly = ("hour", "value", "currency")
     recent = f"day >= (SELECT max(day) FROM ({TRUTH}) AS newest) - {HOURLY_DAYS}"
     for number, name in HOURLY.items():
+        kept = (
+            f"SELECT hour, value, currency, {', '.join(money)} FROM (SELECT *, (hour AT TIME ZONE 'UTC')::date"
+            f" - DATE '1970-01-01' AS day FROM ledger_hourly WHERE organization_id = %(organization)s"
+            f" AND dimension = {number}) AS h WHERE {recent}"
+        )
         shape = f"SELECT hour, {name} AS value, currency, {', '.join(money)} FROM"
         yield (
             f"spend by hour and {name}",
             _differences(
                 hourly,
                 [
-                    f"SELECT hour, value, currency, {', '.join(money)} FROM (SELECT *, (hour AT TIME ZONE 'UTC')::date"
-                    f" - DATE '1970-01-01' AS day FROM ledger_hourly WHERE organization_id = %(organization)s"
-                    f" AND dimension = {number}) AS h WHERE {recent}",
+                    kept,
                     f"{shape} ({DELTAS}) AS d WHERE {recent}",
                 ],
                 f"{shape} ({TRUTH}) AS t WHERE {recent}",
@@ -325,7 +332,7 @@ _MANY = 2_000
 
 
 def disagreements(organization_id: int) -> list[str]:
-    """Every place where the rollups, deltas included, are not the sum of the charges, or the keys do not lead to them."""
+    """Where the rollups, deltas included, are not the sum of the charges, or the keys do not lead to them."""
     found = []
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM ledger_charge WHERE organization_id = %s", [organization_id])

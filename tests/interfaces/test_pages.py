@@ -478,8 +478,8 @@ def test_a_discount_out_of_bounds_and_an_overlap_are_said_in_the_form(alice: Cli
 @pytest.mark.parametrize(
     ("name", "query", "most"),
     [
-        ("overview", {"period": "last-30d"}, 54),
-        ("spend", {"period": "last-30d", "group": "team,model"}, 36),
+        ("overview", {"period": "last-30d"}, 80),
+        ("spend", {"period": "last-30d", "group": "team,model"}, 50),
         ("charges", {"period": "last-30d"}, 20),
         ("people", {}, 14),
         ("keys", {}, 12),

@@ -38,7 +38,8 @@ SHARED_BEGINNINGS = ("django_celery_beat_", "socialaccount_", "usersessions_")
 def test_every_table_of_a_tenant_names_its_organization() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname, bool_or(a.attname = 'organization_id'), bool_or(a.attname = 'organization_id' AND a.attnotnull)"
+            "SELECT c.relname, bool_or(a.attname = 'organization_id'),"
+            " bool_or(a.attname = 'organization_id' AND a.attnotnull)"
             " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
             " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') GROUP BY c.relname ORDER BY c.relname"

@@ -89,11 +89,18 @@ def _booked(
     source = _source(request, default)
     received = records.parse_all(found, parse)
     outcomes = services.take(
-        organization_id=source.organization_id, source_id=source.id, parser=parser, received=received, at=now()
-    )
+        organization_id=source.organization_id, source_id=source.id, parser=parser, received=received,
+        sent_with=_key_of(request), at=now(),
+    )  # fmt: skip
     if found.single:
         return answers.one(request, received[0], outcomes[0], quiet=quiet)
     return answers.many(received, outcomes)
+
+
+def _key_of(request: Request) -> str:
+    """The prefix of the virtual key that sends; '' for a login."""
+    kind, _, prefix = caller(request).actor.reference.partition(":")
+    return prefix if kind == "key" else ""
 
 
 def _source(request: Request, default: str) -> Source:

@@ -17,7 +17,6 @@ from finops.api.views import Input, Resource, now, paged, valid
 from finops.ingest import selectors, services
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services.quarantine import AlreadySettled
-from finops.ingest.types import Outcome, Status
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 
@@ -56,12 +55,16 @@ class QuarantineFilter(serializers.Serializer[Any]):
 class ReplayInput(Input):
     code = serializers.CharField(required=False, max_length=80, default="")
     source = serializers.CharField(required=False, max_length=80, default="")  # type: ignore[assignment]
+    after = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1, default=0)
 
 
 class ReplayOutput(serializers.Serializer[Any]):
+    """`next` is the `after` of the request that goes on; null when no held record is left that was not tried."""
+
     replayed = serializers.IntegerField()
     booked = serializers.IntegerField()
     held = serializers.IntegerField()
+    next = serializers.IntegerField(allow_null=True)
 
 
 _FILTERS = (
@@ -100,8 +103,8 @@ class ReplayOne(Resource):
 
     permission: ClassVar = {"POST": Permission.QUARANTINE_MANAGE}
 
+    # Not @idempotent, which makes one transaction of a request: a record is booked once however often it is replayed.
     @schema(QuarantinedOutput)
-    @idempotent
     def post(self, request: Request, record_id: int) -> Response:
         """Once its reason is gone: a price, an exchange rate, a mended parser. Answers with the record as it is now."""
         asked = caller(request)
@@ -117,19 +120,16 @@ class ReplayAll(Resource):
 
     permission: ClassVar = {"POST": Permission.QUARANTINE_MANAGE}
 
+    # Not @idempotent, as above.
     @schema(ReplayOutput, takes=ReplayInput)
-    @idempotent
     def post(self, request: Request) -> Response:
-        """At most 10,000 a request, oldest first; `held` says how many of those stay."""
+        """At most 10,000 a request, oldest first; `held` says how many of those stay. Where there are more, send `next`
+        as `after` to go on behind them.
+        """
         asked, wanted = caller(request), valid(ReplayInput, request.data or {})
-        ids = selectors.held_ids(asked.organization_id, **wanted)
-        outcomes = (
-            services.replay(organization_id=asked.organization_id, record_ids=ids, by=asked.actor, at=now())
-            if ids
-            else []
-        )
-        stayed = sum(_stays(outcome) for outcome in outcomes)
-        return Response({"replayed": len(outcomes), "booked": len(outcomes) - stayed, "held": stayed})
+        done = services.replay_held(organization_id=asked.organization_id, by=asked.actor, at=now(), **wanted)
+        booked = done.records - done.held
+        return Response({"replayed": done.records, "booked": booked, "held": done.held, "next": done.after or None})
 
 
 class DiscardOne(Resource):
@@ -143,7 +143,3 @@ class DiscardOne(Resource):
         asked = caller(request)
         row = services.discard(organization_id=asked.organization_id, record_id=record_id, by=asked.actor, at=now())
         return Response(QuarantinedOutput(row).data)
-
-
-def _stays(outcome: Outcome) -> bool:
-    return outcome.status in {Status.QUARANTINED, Status.CONFLICT}

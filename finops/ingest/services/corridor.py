@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from finops.attribution import selectors as attribution
 from finops.attribution.rules import attribute
 from finops.connectors.types import UsageEvent, content_hash
@@ -33,8 +35,18 @@ class Corridor:
         self._taggings: dict[tuple[tuple[str, str], ...], Tagging] = {}
         self._rates: dict[tuple[str, date], Decimal | None] = {}
 
-    def posting(self, event: UsageEvent, source_id: int) -> Posting | Problem:
-        """The charge an event becomes, or why it cannot be booked yet."""
+    def posting(self, event: UsageEvent, source_id: int, sent_with: str = "") -> Posting | Problem:
+        """The charge an event becomes, or why it cannot be booked yet.
+
+        `sent_with` is the prefix of the virtual key it came in with, '' for none. It stands in for a key the event does
+        not name, and is no part of what the event says: the same record sent with a renewed key is the same record.
+        """
+        hashed = content_hash(event)
+        if sent_with and event.key_prefix != sent_with:
+            if not event.key_prefix:
+                event = replace(event, key_prefix=sent_with)
+            elif self._is_bound(sent_with):
+                return Problem("ingest.key_not_yours", "key", "a key that is bound to an owner tells of its own calls only")
         shape, found = self.shape(event, source_id)
         priced = self.price(event, found)
         if isinstance(priced, Problem):
@@ -43,7 +55,7 @@ class Corridor:
             source_id,
             event.external_id,
             request_key(shape.provider, event.provider_request_id),
-            content_hash(event),
+            hashed,
             event.external_id,
             event.occurred_at,
             event.session,
@@ -55,6 +67,10 @@ class Corridor:
             self.tagging(event.tags),
             priced,
         )
+
+    def _is_bound(self, prefix: str) -> bool:
+        defaults = self.snapshot.keys.get(prefix)
+        return defaults is None or any(defaults.owners)
 
     def shape(self, event: UsageEvent, source_id: int) -> tuple[Shape, Found]:
         day = event.occurred_at.date()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -13,10 +14,12 @@ from finops.connectors.registry import reparse
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
 from finops.ingest.models import QuarantinedRecord
+from finops.ingest.selectors import held_ids
 from finops.ingest.services.take import take
 from finops.ingest.types import Outcome, Received, Status
 
 MOST_AT_ONCE = 10_000
+_PAGE = 2_000
 
 
 class AlreadySettled(FinopsError):
@@ -37,13 +40,19 @@ def replay(*, organization_id: int, record_ids: Sequence[int], by: Actor, at: da
             organization_id=organization_id, id__in=list(record_ids)[:MOST_AT_ONCE], state=state.HELD
         ).order_by("id")
     )
-    by_origin: dict[tuple[int, str], list[QuarantinedRecord]] = defaultdict(list)
+    by_origin: dict[tuple[int, str, str], list[QuarantinedRecord]] = defaultdict(list)
     for record in held:
-        by_origin[record.source_id, record.parser].append(record)
+        by_origin[record.source_id, record.parser, record.sent_with].append(record)
     outcomes: dict[int, Outcome] = {}
-    for (source_id, parser), records in by_origin.items():
-        received = [_read(parser, record) for record in records]
-        taken = take(organization_id=organization_id, source_id=source_id, parser=parser, received=received, at=at)
+    for (source_id, parser, sent_with), records in by_origin.items():
+        taken = take(
+            organization_id=organization_id,
+            source_id=source_id,
+            parser=parser,
+            received=[_read(parser, record) for record in records],
+            sent_with=sent_with,
+            at=at,
+        )
         outcomes |= {record.id: outcome for record, outcome in zip(records, taken, strict=True)}
     with transaction.atomic():
         for record in held:
@@ -62,6 +71,44 @@ def replay(*, organization_id: int, record_ids: Sequence[int], by: Actor, at: da
 
 
 _STAYS = (Status.QUARANTINED, Status.CONFLICT)
+
+
+class Replayed(NamedTuple):
+    """`records` were sent again, of which `held` stay. `after` is where the next replay goes on; 0: that was all."""
+
+    records: int
+    held: int
+    after: int
+
+
+def replay_held(
+    *,
+    organization_id: int,
+    code: str = "",
+    source: str = "",
+    after: int = 0,
+    most: int = MOST_AT_ONCE,
+    by: Actor,
+    at: datetime,
+) -> Replayed:
+    """Replay held records of a code or of a source (a slug), the oldest with an id above `after` first.
+
+    Goes on past those that stay held, so that newer ones are reached. Call it outside a transaction: each page is its
+    own, or words made here would keep other writers waiting until the end.
+    """
+    records = stayed = 0
+    while records < most:
+        wanted = min(_PAGE, most - records)
+        ids = held_ids(organization_id, code=code, source=source, after=after, limit=wanted)
+        if ids:
+            outcomes = replay(organization_id=organization_id, record_ids=ids, by=by, at=at)
+            records += len(outcomes)
+            stayed += sum(outcome.status in _STAYS for outcome in outcomes)
+            after = ids[-1]
+        if len(ids) < wanted:
+            return Replayed(records, stayed, 0)
+    more = held_ids(organization_id, code=code, source=source, after=after, limit=1)
+    return Replayed(records, stayed, after if more else 0)
 
 
 def _read(parser: str, record: QuarantinedRecord) -> Received:

@@ -20,9 +20,9 @@ from finops.ingest.services.corridor import Corridor, rate_text
 from finops.ingest.types import Problem
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
-from finops.ledger.selectors.current import Background, standing
+from finops.ledger.selectors.current import Background, standing, standing_count
 from finops.ledger.services import Batch, Correction, correct, correction_key
-from finops.ledger.types import UNPRICED, ChargeRow, Ownership, Posting, Priced, Shape
+from finops.ledger.types import UNPRICED, ChargeRow, Ownership, Posting, Priced, Shape, Tagging
 
 RERATE: Final = "rerate"
 REATTRIBUTE: Final = "reattribute"
@@ -56,6 +56,7 @@ def run_rework(*, job: Job, now: Callable[[], datetime]) -> None:
     after = (datetime.fromisoformat(cursor["at"]), UUID(cursor["id"])) if cursor else None
     tally = Tally(**cursor.get("tally", {}))
     since = datetime.fromisoformat(cursor["since"]) if cursor else now()
+    total = standing_count(job.organization_id, period, filters=filters)
     for rows in standing(job.organization_id, period, filters=filters, after=after):
         corrections = _corrections(job.organization_id, job.kind, rows)
         batch = Batch(organization_id=job.organization_id, postings=[one.posting for one in corrections])
@@ -66,9 +67,9 @@ def run_rework(*, job: Job, now: Callable[[], datetime]) -> None:
             tally.seen += sum(row.reason != job.kind or row.booked_at < since for row in rows)
             tally.add(rows, corrections)
             last = rows[-1]
-            place = {"at": last.occurred_at.isoformat(), "id": str(last.id), "since": since.isoformat()}
+            place: dict[str, Any] = {"at": last.occurred_at.isoformat(), "id": str(last.id), "since": since.isoformat()}
             place["tally"] = tally.as_json()
-            go_on = jobs.progress(job=job, done=tally.seen, cursor=place, at=at)
+            go_on = jobs.progress(job=job, done=tally.seen, total=total, cursor=place, at=at)
         if not go_on:
             return
     jobs.finish(job=job, result=tally.as_json(), at=now())
@@ -128,7 +129,7 @@ def _reworked(
     else:
         shape, priced = shape_of(row, background), stood
         ownership = corridor.ownership(event, source_id)
-        if _same_owner(row, ownership, background):
+        if _same_owner(row, ownership, background) and _same_slots(row, corridor.tagging(event.tags), background):
             return None
     return Posting(
         key_source_id=0,
@@ -221,6 +222,11 @@ def owner_ids(row: ChargeRow) -> tuple[int, ...]:
 
 def _same_model(row: ChargeRow, shape: Shape, background: Background) -> bool:
     return (shape.provider, shape.model) == (background.word(row, "provider"), background.word(row, "model"))
+
+
+def _same_slots(row: ChargeRow, tagging: Tagging, background: Background) -> bool:
+    """A tag key promoted since has its place in the rollups only once history was attributed anew."""
+    return all(background.word(row, f"tag{slot}") == tagging.slots.get(slot, "") for slot in range(1, 11))
 
 
 def _same_owner(row: ChargeRow, ownership: Ownership, background: Background) -> bool:

@@ -27,18 +27,25 @@ _CONFLICT: Final = Problem(
 
 
 def take(
-    *, organization_id: int, source_id: int, parser: str, received: Sequence[Received], at: datetime
+    *,
+    organization_id: int,
+    source_id: int,
+    parser: str,
+    received: Sequence[Received],
+    sent_with: str = "",
+    at: datetime,
 ) -> list[Outcome]:
     """Book records of one source; says what became of each, in order. Sending them again adds nothing.
 
-    `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine.
+    `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine; `sent_with` is the prefix of
+    the virtual key they came in with, whose defaults apply to records that name no key.
     """
     source = Source.objects.get(organization_id=organization_id, id=source_id)
     outcomes: list[Outcome] = []
     for start in range(0, len(received), BATCH_MOST):
         part = received[start : start + BATCH_MOST]
         for turn in _turns(part) if source.revises else [list(range(len(part)))]:
-            taken = _take_batch(source, parser, [part[n] for n in turn], at)
+            taken = _take_batch(source, parser, [part[n] for n in turn], sent_with, at)
             outcomes.extend(taken)
     stale = Q(last_received_at__isnull=True) | Q(last_received_at__lt=at - _SEEN_EVERY)
     Source.objects.filter(stale, id=source_id).update(last_received_at=at)
@@ -59,7 +66,9 @@ def _turns(received: Sequence[Received]) -> list[list[int]]:
     return turns
 
 
-def _take_batch(source: Source, parser: str, received: Sequence[Received], at: datetime) -> list[Outcome]:
+def _take_batch(
+    source: Source, parser: str, received: Sequence[Received], sent_with: str, at: datetime
+) -> list[Outcome]:
     corridor = Corridor(source.organization_id)
     outcomes: list[Outcome | None] = [None] * len(received)
     held: list[tuple[Received, Problem]] = []
@@ -70,7 +79,7 @@ def _take_batch(source: Source, parser: str, received: Sequence[Received], at: d
         if event is not None and problem is None:
             problem = check(event, now=at)
             if problem is None:
-                posting = corridor.posting(event, source.id)
+                posting = corridor.posting(event, source.id, sent_with)
                 if isinstance(posting, Posting):
                     postings.append(posting)
                     places.append(n)
@@ -82,15 +91,19 @@ def _take_batch(source: Source, parser: str, received: Sequence[Received], at: d
     batch = Batch(organization_id=source.organization_id, postings=postings)
     with transaction.atomic():
         posted = post(batch=batch, revises=source.revises, at=at)
-        hold(source=source, parser=parser, records=held, at=at)
+        hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
     for n, posting, became in zip(places, postings, posted, strict=True):
         problem = _CONFLICT if became is Posted.CONFLICT else None
         outcomes[n] = Outcome(posting.external_id, Status(became.value), problem)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def hold(*, source: Source, parser: str, records: Sequence[tuple[Received, Problem]], at: datetime) -> None:
-    """Keep records that cannot be booked, whole, with their reason. The same record again adds nothing."""
+def hold(
+    *, source: Source, parser: str, records: Sequence[tuple[Received, Problem]], sent_with: str = "", at: datetime
+) -> None:
+    """Keep records that cannot be booked, whole, with their reason. The same record again adds nothing, and brings one
+    that was settled back: somebody sent it anew, and it is not in the books.
+    """
     if not records:
         return
     # In the order of the index, so that two batches that hold the same records wait instead of deadlocking.
@@ -108,9 +121,17 @@ def hold(*, source: Source, parser: str, records: Sequence[tuple[Received, Probl
                 message=problem.message,
                 raw=record.raw,
                 parser=parser,
+                sent_with=sent_with,
                 received_at=at,
             )
             for record, problem in records
         ],
         ignore_conflicts=True,
     )
+    held = QuarantinedRecord.State.HELD
+    settled = QuarantinedRecord.objects.filter(source=source, digest__in=list(digests.values())).exclude(state=held)
+    problems = {digests[record.raw]: problem for record, problem in records}
+    for row in settled.filter(organization_id=source.organization_id).select_for_update().order_by("digest"):
+        row.code, row.field, row.message = problems[bytes(row.digest)]
+        row.state, row.settled_at, row.parser, row.sent_with, row.received_at = held, None, parser, sent_with, at
+        row.save()

@@ -19,12 +19,14 @@ _DROP = """
 DROP TABLE ledger_session, ledger_session_delta, ledger_hourly, ledger_settled, ledger_cube, ledger_daily,
     ledger_rollup_delta, ledger_sighting, ledger_charge_key, ledger_charge;
 DROP FUNCTION ledger_refuse_change();
+DROP TRIGGER ledger_keep_currency ON orgs_organization;
+DROP FUNCTION ledger_keep_currency();
 """
 
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies: ClassVar = []
+    dependencies: ClassVar = [("orgs", "0001_initial")]
     operations: ClassVar = [
         migrations.CreateModel(
             name="Term",

@@ -14,10 +14,14 @@ from finops.core.periods import DayRange
 from finops.core.tokens import METERS
 from finops.ledger.models import Interned, Term
 from finops.ledger.selectors.charges import CHARGE_SELECT, read_charge, read_tags
-from finops.ledger.types import DIMENSIONS, WORDS, ChargeRow, JsonList, JsonObject
+from finops.ledger.types import DIMENSIONS, TAG_SLOTS, WORDS, ChargeRow, JsonList, JsonObject
 
 _PAGE = 2_000
 Position = tuple[datetime, UUID]
+_REVERSED = (
+    "EXISTS (SELECT FROM ledger_charge_key k WHERE k.organization_id = c.organization_id"
+    " AND k.source_id = 0 AND k.external_id = 'rev:' || c.id)"
+)
 
 
 def standing(
@@ -31,11 +35,7 @@ def standing(
     """Pages of standing charges in order of (occurred_at, id), from `after` on. Allocations are left out: they follow
     from charges and are made anew from them.
     """
-    clauses: list[str] = []
-    params: list[Any] = []
-    for name, allowed in sorted((filters or {}).items()):
-        clauses.append(f" AND c.{name}_id = ANY(%s)")
-        params.append(sorted(allowed))
+    where, params = _standing(filters)
     start, end = period.instants()
     position = after
     while True:
@@ -43,11 +43,7 @@ def standing(
         more_params: list[Any] = list(position) if position else []
         with connection.cursor() as cursor:
             cursor.execute(
-                f"{CHARGE_SELECT} WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s"
-                f" AND c.reverses IS NULL AND c.reason <> 'allocation'{''.join(clauses)}{more}"
-                " AND NOT EXISTS (SELECT FROM ledger_charge_key k WHERE k.organization_id = c.organization_id"
-                " AND k.source_id = 0 AND k.external_id = 'rev:' || c.id)"
-                " ORDER BY c.occurred_at, c.id LIMIT %s",
+                f"{CHARGE_SELECT} WHERE {where}{more} ORDER BY c.occurred_at, c.id LIMIT %s",
                 [organization_id, position[0] if position else start, end, *params, *more_params, page],
             )
             rows = [read_charge(row) for row in cursor.fetchall()]
@@ -55,6 +51,33 @@ def standing(
             return
         yield rows
         position = (rows[-1].occurred_at, rows[-1].id)
+
+
+def standing_count(
+    organization_id: int, period: DayRange, *, filters: Mapping[str, frozenset[int]] | None = None
+) -> int:
+    """How many charges `standing` gives."""
+    where, params = _standing(filters)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM ledger_charge c WHERE {where}", [organization_id, *period.instants(), *params]
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def _standing(filters: Mapping[str, frozenset[int]] | None) -> tuple[str, list[Any]]:
+    """The condition, and its parameters after the organization and the period's two ends."""
+    clauses = [
+        "c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s",
+        "c.reverses IS NULL AND c.reason <> 'allocation'",
+        "NOT " + _REVERSED,
+    ]
+    params: list[Any] = []
+    for name, allowed in sorted((filters or {}).items()):
+        clauses.append(f"c.{name}_id = ANY(%s)")
+        params.append(sorted(allowed))
+    return " AND ".join(clauses), params
 
 
 def grouped(
@@ -76,7 +99,7 @@ def grouped(
     keys = f"{dimensions}, model_raw_id, origin_id, tags, {session}, reporting_currency"
     start, end = period.instants()
     # Read whole: a second snapshot of the same charges page by page would count what came between twice or never.
-    with connection.cursor() as cursor:
+    with connection.chunked_cursor() as cursor:
         cursor.execute(
             f"SELECT min(occurred_at), {session}, {dimensions}, reporting_currency, tags, origin_id,"
             " (SELECT value FROM ledger_term t WHERE t.id = model_raw_id), sum(reporting_cost),"
@@ -131,7 +154,7 @@ class Background:
     """The words, origins and traces a page of charges refers to, looked up together."""
 
     def __init__(self, organization_id: int, rows: list[ChargeRow]) -> None:
-        words = {row.dimensions[name] for row in rows for name in WORDS}
+        words = {row.dimensions[name] for row in rows for name in (*WORDS, *TAG_SLOTS)}
         terms = Term.objects.filter(organization_id=organization_id, id__in=words)
         self._words = {0: ""} | dict(terms.values_list("id", "value"))
         bodies = {row.origin_id for row in rows} | {row.trace_id for row in rows}

@@ -20,7 +20,7 @@ from finops.core.periods import EPOCH, day_number
 from finops.ledger.rules import CUBES, cube_for, runs
 from finops.ledger.services.fold import DAILY_SUMS, EXTRAS_OF_COSTS, WHOLE_SUMS
 from finops.ledger.services.rows import MEASURES
-from finops.ledger.types import DIMENSIONS, OWNERS, TAG_SLOTS, Grain, SpendQuestion, SpendRow
+from finops.ledger.types import DIMENSIONS, TAG_SLOTS, Grain, SpendQuestion, SpendRow
 
 Group = tuple[int, ...]
 
@@ -29,19 +29,26 @@ _MEASURES: Final = ", ".join(MEASURES)
 _SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
 _NOT_NOTHING: Final = " OR ".join(f"{measure} <> 0" for measure in MEASURES)
 _NOT_NOTHING_SUMMED: Final = " OR ".join(f"sum({measure}) <> 0" for measure in MEASURES)
+# The first day of the bucket. Whole-number arithmetic: date_trunc goes by way of a time zone, for every row of a scan.
 _BUCKET: Final = {
-    Grain.DAY: "day",
-    Grain.WEEK: "date_trunc('week', day)::date",
-    Grain.MONTH: "date_trunc('month', day)::date",
+    Grain.TOTAL: "NULL::date",
+    Grain.DAY: "{day}",
+    Grain.WEEK: "{day} - ({day} - DATE '2001-01-01') %% 7",
+    Grain.MONTH: "{day} - (date_part('day', {day})::int - 1)",
 }
 MOST_GROUPED: Final = 2
+_DAY_OF_BLOCK: Final = "(DATE '1970-01-01' + block)"
+_DAY_OF_HOUR: Final = "(hour AT TIME ZONE 'UTC')::date"
 _COLUMNS: Final = {name: f"{name}_id" for name in DIMENSIONS}
 _HOURS: Final = "organization_id = %s AND hour >= %s AND hour < %s"
-# Dimensions that may have thousands of values. Of any other, a trend of the largest is one scan of the wide cube; of
-# these it is two, because the days of all the small ones would be too many to keep.
-_MANY: Final = frozenset({*OWNERS, *TAG_SLOTS} - {"source"})
-# Millions of rows into tens of thousands of groups: sums are kept in memory, or the disk is what one waits for.
+# Dimensions that may have many thousand values, and those that may have a hundred. Where the buckets of all the small
+# ones would be too many to keep, a trend of the largest is two scans of the wide cube, else it is one.
+_THOUSANDS: Final = frozenset({"person", "agent", "customer", "key"})
+_HUNDREDS: Final = frozenset({"team", "project", *TAG_SLOTS})
+# Sums are kept in memory, or the disk is what one waits for.
 _ROOM: Final = "SET LOCAL work_mem = '96MB'"
+# The planner takes the days of a trend for its buckets, believes in more groups than fit, and would sort all the rows.
+_ROOM_WIDE: Final = f"{_ROOM}; SET LOCAL enable_sort = off"
 # The largest groups are looked for in this many rows of the tops per group asked for, and once more in six times as
 # many; and looked up when so few can be among them that it costs less than more reading.
 _TRIES: Final = ((30, 4), (180, 12))
@@ -85,7 +92,7 @@ def spend(question: SpendQuestion) -> list[SpendRow]:
     if plan.number is not None and question.limit is None:
         return _answer(plan)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_ROOM)
+        cursor.execute(_ROOM_WIDE if plan.number is None else _ROOM)
         return _limited(plan)
 
 
@@ -93,7 +100,8 @@ def _limited(plan: _Plan) -> list[SpendRow]:
     question = plan.question
     if question.limit is None:
         return _answer(plan)
-    if plan.number is None and not _MANY.intersection(question.group_by):
+    many = _THOUSANDS | _HUNDREDS if question.grain is Grain.DAY else _THOUSANDS
+    if plan.number is None and not many.intersection(question.group_by):
         return _answer(plan)
     largest = _largest(_plan(replace(question, grain=Grain.TOTAL)), question.limit)
     if question.grain is Grain.TOTAL or not largest:
@@ -132,27 +140,22 @@ def _settled(organization_id: int) -> date:
 
 def _answer(plan: _Plan, picked: list[Group] | None = None) -> list[SpendRow]:
     """Sums everything that matches; `picked` keeps these groups, the question's `limit` the largest ones."""
-    question = plan.question
     rows, params = _rows(plan, picked)
-    names = [f"v{index}" for index in range(len(question.group_by))]
-    bucket = _BUCKET.get(question.grain)
-    keys = ", ".join([*names, *(["bucket"] if bucket else []), "currency"])
+    names = [f"v{index}" for index in range(len(plan.question.group_by))]
+    keys = ", ".join([*names, "bucket", "currency"])
     sums = WHOLE_SUMS if plan.number is None else _SUMS
-    statement = (
-        f"SELECT {', '.join([*names, f'{bucket} AS bucket' if bucket else 'NULL::date AS bucket', 'currency'])},"
-        f" {sums} FROM ({rows}) AS r GROUP BY {keys}"
-    )
-    values = ", ".join(names)
-    if question.limit is not None:
+    statement = f"SELECT * FROM (SELECT {keys}, {sums} FROM ({rows}) AS r GROUP BY {keys}) AS s WHERE {_NOT_NOTHING}"
+    if plan.question.limit is not None:
+        values = ", ".join(names)
         statement = (
-            f"WITH g AS (SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING})"
-            f" SELECT g.* FROM g JOIN (SELECT {values} FROM g GROUP BY {values} HAVING {_NOT_NOTHING_SUMMED}"
-            f" ORDER BY sum(reporting_cost) DESC, {values} LIMIT %s) AS largest USING ({values})"
+            f"WITH g AS ({statement}) SELECT g.* FROM g JOIN (SELECT {values} FROM g GROUP BY {values}"
+            f" HAVING {_NOT_NOTHING_SUMMED} ORDER BY sum(reporting_cost) DESC, {values} LIMIT %s) AS largest"
+            f" USING ({values})"
         )
-        params.append(question.limit)
+        params.append(plan.question.limit)
     order = ", ".join(["bucket", "reporting_cost DESC", *names, "currency"])
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM ({statement}) AS s WHERE {_NOT_NOTHING} ORDER BY {order}", params)
+        cursor.execute(f"{statement} ORDER BY {order}", params)
         return [_spend_row(row, len(names)) for row in cursor.fetchall()]
 
 
@@ -162,28 +165,33 @@ def _spend_row(row: tuple[Any, ...], width: int) -> SpendRow:
 
 
 def _rows(plan: _Plan, picked: list[Group] | None) -> tuple[str, list[Any]]:
-    """The rows that make the answer, as a subquery (v0, v1, day, currency, measures) and its parameters."""
-    question, organization = plan.question, plan.question.organization_id
+    """The rows that make the answer, as a subquery (v0, v1, bucket, currency, measures) and its parameters."""
+    question = plan.question
     if plan.number is None:
-        delta = f"{_COUNTS}, effective_cost, {EXTRAS_OF_COSTS}"
-        where, params = _where("organization_id = %s AND day >= %s AND day < %s", plan, picked)
-        # Summed below the union as well, because above it the planner cannot tell how many groups there are.
-        day = "NULL::date AS day" if question.grain is Grain.TOTAL else "day"
-        keys = [_COLUMNS[name] for name in question.group_by] + ([] if question.grain is Grain.TOTAL else ["day"])
-        cube = (
-            f"SELECT {_values(question, _COLUMNS)}{day}, currency, {DAILY_SUMS} FROM ledger_daily WHERE {where}"
-            f" GROUP BY {', '.join([*keys, 'currency'])}"
-        )
-        params = [organization, question.period.start, question.period.end, *params]
+        measures = f"{_COUNTS}, effective_cost, {EXTRAS_OF_COSTS}"
+        cube, params = _wide(plan, picked)
     else:
-        delta = _MEASURES
+        measures = _MEASURES
         cube, params = _looked_up(plan, picked) if picked is not None else _scanned(plan)
-    hours, hours_params = _where(_HOURS, replace(plan, number=None), picked)
-    unfolded = (
-        f"SELECT {_values(question, _COLUMNS)}(hour AT TIME ZONE 'UTC')::date AS day, currency, {delta}"
-        f" FROM ledger_rollup_delta WHERE {hours}"
+    where, hours_params = _where(_HOURS, replace(plan, number=None), picked)
+    unfolded = f"SELECT {_keys(question, _COLUMNS, _DAY_OF_HOUR)}, {measures} FROM ledger_rollup_delta WHERE {where}"
+    return f"{cube} UNION ALL {unfolded}", [
+        *params,
+        question.organization_id,
+        *question.period.instants(),
+        *hours_params,
+    ]
+
+
+def _wide(plan: _Plan, picked: list[Group] | None) -> tuple[str, list[Any]]:
+    """Rows of the wide cube, summed: above the union the planner could not tell how many groups there are."""
+    question = plan.question
+    where, params = _where("organization_id = %s AND day >= %s AND day < %s", plan, picked)
+    places = ", ".join(str(1 + index) for index in range(len(question.group_by) + 2))
+    statement = (
+        f"SELECT {_keys(question, _COLUMNS, 'day')}, {DAILY_SUMS} FROM ledger_daily WHERE {where} GROUP BY {places}"
     )
-    return f"{cube} UNION ALL {unfolded}", [*params, organization, *question.period.instants(), *hours_params]
+    return statement, [question.organization_id, question.period.start, question.period.end, *params]
 
 
 def _scanned(plan: _Plan) -> tuple[str, list[Any]]:
@@ -193,9 +201,8 @@ def _scanned(plan: _Plan) -> tuple[str, list[Any]]:
     for level in sorted(set(plan.levels)) or [0]:
         key = f"organization_id = %s AND cube = {plan.number} AND level = {level} AND block = ANY(%s)"
         where, where_params = _where(key, plan)
-        day = "DATE '1970-01-01' + block" if level == 0 else "NULL::date"
         branches.append(
-            f"SELECT {_values(plan.question, plan.columns)}{day} AS day, currency, {_MEASURES}"
+            f"SELECT {_keys(plan.question, plan.columns, _DAY_OF_BLOCK)}, {_MEASURES}"
             f" FROM ledger_cube_{plan.number} WHERE {where}"
         )
         blocks = [block for block, its in zip(plan.blocks, plan.levels, strict=True) if its == level]
@@ -216,13 +223,19 @@ def _looked_up(plan: _Plan, picked: list[Group]) -> tuple[str, list[Any]]:
     where, params = _where(key, plan)
     lists = ", ".join("%s::int[]" for _ in names)
     statement = (
-        f"SELECT {''.join(f'p.{name}, ' for name in names)}DATE '1970-01-01' + w.block AS day, r.*"
-        f" FROM unnest({lists}) AS p({', '.join(names)})"
-        " CROSS JOIN unnest(%s::int[], %s::int[]) AS w(level, block) CROSS JOIN LATERAL"
-        f" (SELECT currency, {_MEASURES} FROM ledger_cube_{plan.number} WHERE {where} OFFSET 0) AS r"
+        f"SELECT {''.join(f'p.{name}, ' for name in names)}r.* FROM unnest({lists}) AS p({', '.join(names)})"
+        " CROSS JOIN unnest(%s::int[], %s::int[]) AS w(level, block) CROSS JOIN LATERAL ("
+        f"SELECT {_BUCKET[question.grain].format(day=_DAY_OF_BLOCK)} AS bucket, currency, {_MEASURES}"
+        f" FROM ledger_cube_{plan.number} WHERE {where} OFFSET 0) AS r"
     )
     values = [[group[index] for group in picked] for index in range(len(names))]
     return statement, [*values, plan.levels, plan.blocks, question.organization_id, *params]
+
+
+def _keys(question: SpendQuestion, columns: Mapping[str, str], day: str) -> str:
+    """What is grouped by: v0, v1, bucket, currency."""
+    bucket = _BUCKET[question.grain].format(day=day)
+    return f"{_values(question, columns)}{bucket} AS bucket, currency"
 
 
 def _values(question: SpendQuestion, columns: Mapping[str, str]) -> str:
@@ -232,10 +245,12 @@ def _values(question: SpendQuestion, columns: Mapping[str, str]) -> str:
 def _where(first: str, plan: _Plan, picked: list[Group] | None = None) -> tuple[str, list[Any]]:
     """`first` and the question's filters, as a condition and the filters' parameters."""
     question, columns = plan.question, plan.columns
-    clauses, params = [first], []
+    clauses = [first]
+    params: list[Any] = []
     for name, allowed in sorted(question.filters.items()):
-        clauses.append(f"{columns[name]} = ANY(%s)")
-        params.append(sorted(allowed))
+        # One value is by far the most usual, and a plain comparison by far the cheaper.
+        clauses.append(f"{columns[name]} = {'%s' if len(allowed) == 1 else 'ANY(%s)'}")
+        params.append(next(iter(allowed)) if len(allowed) == 1 else sorted(allowed))
     if picked is not None:
         lists = ", ".join("%s::int[]" for _ in question.group_by)
         clauses.append(f"({', '.join(columns[name] for name in question.group_by)}) IN (SELECT * FROM unnest({lists}))")

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from finops.core.errors import FinopsError
 from finops.core.ids import uuid7_batch
 from finops.core.money import from_pico
 from finops.core.periods import month_start
@@ -71,6 +72,13 @@ class _Lost(NamedTuple):
     revision: int
 
 
+class ClaimMoved(FinopsError):
+    """Another transaction moved a key while this one claimed it. The whole batch may be posted again as it is."""
+
+    code = "ledger.claim_moved"
+    status = 503
+
+
 class Batch:
     """Charges to be posted together, with their words interned. Build it outside the transaction that posts it."""
 
@@ -125,11 +133,15 @@ def _claim(
     cursor.execute(_CLAIM, [batch.organization_id])
     keys: dict[int, _Lost] = {}
     requests: dict[int, _Lost] = {}
-    if cursor.rowcount < count:
+    won = cursor.rowcount
+    if won < count:
         cursor.execute(_LOST_LOCKED if lock else _LOST_READ, [batch.organization_id])
         for n, is_request, content_hash, charge_id, occurred_at, revision in cursor.fetchall():
             into = requests if is_request else keys
             into[n] = _Lost(bytes(content_hash), charge_id, occurred_at, revision)
+        if won + len(keys) + len(requests) < count:
+            # The holder let go after our insert met its key: nobody holds it now, and nobody would next time.
+            raise ClaimMoved("a key changed hands while it was claimed; post the batch again")
     # A caller may post twice in one transaction.
     cursor.execute("TRUNCATE ledger_claim")
     return keys, requests
@@ -160,7 +172,7 @@ def _judge(
 def _pass_on_requests(
     cursor: CursorWrapper, batch: Batch, ids: list[str], outcomes: list[Posted], requests: dict[int, _Lost]
 ) -> None:
-    """A request key that this batch claimed for a posting which is not charged after all goes to the next that names it.
+    """A request key that this batch claimed for a posting which is not charged after all goes to the next to name it.
 
     Takes from `requests` whoever got a key, and points those behind at them.
     """
@@ -219,7 +231,8 @@ def _settle_losses(
                     posting.request_key,
                 ],
             )
-    revised = [keys[n] for n, outcome in enumerate(outcomes) if outcome is Posted.REVISED]
+    places = [n for n, outcome in enumerate(outcomes) if outcome is Posted.REVISED]
+    revised = [keys[n] for n in places]
     if revised:
         was, when = [lost.charge_id for lost in revised], [lost.occurred_at for lost in revised]
         cursor.execute(_FREE_REQUESTS, [was, when, organization_id])
@@ -228,6 +241,23 @@ def _settle_losses(
             charges=list(zip(was, when, strict=True)),
             at=at,
         )
+        point_sightings(cursor, organization_id, was, [UUID(ids[n]) for n in places])
+
+
+def point_sightings(cursor: CursorWrapper, organization_id: int, was: Sequence[UUID], becomes: Sequence[UUID]) -> None:
+    """Other sources' views of charges that were replaced lead to the charges that stand now, and so do their keys."""
+    moved = "unnest(%s::uuid[], %s::uuid[]) AS m(was, becomes)"
+    cursor.execute(
+        f"UPDATE ledger_charge_key AS k SET charge_id = m.becomes FROM {moved} JOIN ledger_sighting s"
+        " ON s.organization_id = %s AND s.charge_id = m.was WHERE k.organization_id = s.organization_id"
+        " AND k.source_id = s.source_id AND k.external_id = s.external_id AND k.charge_id = m.was",
+        [list(was), list(becomes), organization_id],
+    )
+    cursor.execute(
+        f"UPDATE ledger_sighting AS s SET charge_id = m.becomes FROM {moved}"
+        " WHERE s.organization_id = %s AND s.charge_id = m.was",
+        [list(was), list(becomes), organization_id],
+    )
 
 
 def _note_sighting(

@@ -1,9 +1,11 @@
-"""Takes an erased person's names out of what sources said of owners. Charges keep pointing at the same origins."""
+"""Takes an erased person's names out of what sources said of owners, and of the steps that tell why. Charges keep
+pointing at the same origins and traces.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -25,6 +27,15 @@ SELECT id FROM ledger_interned WHERE organization_id = %s AND kind = 'origin' AN
 ) ORDER BY id FOR UPDATE
 """
 
+# A name nobody had when the call came is kept in the step that says so, cut to this many characters.
+_KEPT_OF_A_NAME: Final = 80
+_TRACES: Final = """
+SELECT id FROM ledger_interned WHERE organization_id = %s AND kind = 'trace' AND EXISTS (
+    SELECT FROM jsonb_array_elements(body) AS step
+    WHERE step ->> 0 = 'person' AND step ->> 2 = 'unknown' AND lower(step ->> 4) = ANY(%s)
+) ORDER BY id FOR UPDATE
+"""
+
 
 @transaction.atomic
 def forget_identities(
@@ -39,19 +50,33 @@ def forget_identities(
     """
     names = {(kind, value.lower()) for kind, value in identities} - _names_of_others(organization_id)
     gone = {slug.lower() for slug in old_slugs} | {value for _, value in names}
-    with connection.cursor() as cursor:
-        kinds, values = [kind for kind, _ in sorted(names)], [value for _, value in sorted(names)]
-        cursor.execute(_ORIGINS, [organization_id, sorted(gone), kinds, values])
-        found = [row[0] for row in cursor.fetchall()]
+    kinds, values = [kind for kind, _ in sorted(names)], [value for _, value in sorted(names)]
     mine = _Person(organization_id, names, {slug.lower() for slug in old_slugs}, person_slug)
+    noted = {name[:_KEPT_OF_A_NAME] for name in gone}
+    _rewrite(_TRACES, [organization_id, sorted(noted)], lambda body: _unnamed(body, noted))
+    return _rewrite(_ORIGINS, [organization_id, sorted(gone), kinds, values], mine.forgotten)
+
+
+def _rewrite(find: str, parameters: list[Any], forgotten: Callable[[Any], Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(find, parameters)
+        found = [row[0] for row in cursor.fetchall()]
     rows = list(Interned.objects.filter(id__in=found).order_by("id"))
     for row in rows:
-        row.body = mine.forgotten(row.body)
+        row.body = forgotten(row.body)
         # Not the digest of what it says now: two origins may say the same when their names are gone. And the old one
         # could be found out by trying addresses.
         row.digest = hashlib.blake2b(f"forgotten:{row.id}".encode(), digest_size=16).digest()
     Interned.objects.bulk_update(rows, ["body", "digest"], batch_size=500)
     return len(rows)
+
+
+def _unnamed(steps: list[list[Any]], noted: Collection[str]) -> list[list[Any]]:
+    """The steps of a trace, with the person's name left out of the note that nobody had it."""
+    return [
+        [*step[:4], "…"] if step[0] == "person" and step[2] == "unknown" and str(step[4]).lower() in noted else step
+        for step in steps
+    ]
 
 
 def _names_of_others(organization_id: int) -> set[Name]:

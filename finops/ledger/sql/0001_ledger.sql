@@ -229,3 +229,16 @@ CREATE INDEX ledger_session_newest ON ledger_session (organization_id, last_at D
 -- Deltas come and go by the thousand; let vacuum keep up with them rather than with a share of an empty table.
 ALTER TABLE ledger_rollup_delta SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 ALTER TABLE ledger_session_delta SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+
+-- Rollups sum reporting amounts without their currency: it is chosen before the first charge, and stays.
+CREATE FUNCTION ledger_keep_currency() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM ledger_charge_key WHERE organization_id = OLD.id) THEN
+        RAISE EXCEPTION 'charges are booked in %; the reporting currency stays', OLD.reporting_currency
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'org_currency_stays';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER ledger_keep_currency BEFORE UPDATE OF reporting_currency ON orgs_organization
+    FOR EACH ROW WHEN (OLD.reporting_currency IS DISTINCT FROM NEW.reporting_currency)
+    EXECUTE FUNCTION ledger_keep_currency();

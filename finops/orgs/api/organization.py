@@ -54,6 +54,20 @@ class MemberOutput(serializers.ModelSerializer[Membership]):
         fields = ("user_id", "email", "name", "role", "teams", "created_at")
 
 
+class InvitedOutput(MemberOutput):
+    """`letter`: `no_mail_server` when none is set: nothing is sent then, and whoever runs the server hands the link
+    over (`manage.py password_link`)."""
+
+    letter = serializers.SerializerMethodField()
+
+    class Meta(MemberOutput.Meta):
+        fields = (*MemberOutput.Meta.fields, "letter")  # type: ignore[assignment]
+
+    @extend_schema_field(serializers.ChoiceField(choices=["on_its_way", "no_mail_server"]))
+    def get_letter(self, row: Membership) -> str:
+        return "on_its_way" if invitations.possible() else "no_mail_server"
+
+
 class _Teams(serializers.ListField):
     child = serializers.CharField(max_length=80)
 
@@ -132,7 +146,7 @@ class Members(Resource):
     def get(self, request: Request) -> Response:
         return paged(request, selectors.members(caller(request).organization_id), MemberOutput, order=("id",))
 
-    @answers(MemberOutput, takes=MemberInput, status=201)
+    @answers(InvitedOutput, takes=MemberInput, status=201)
     @idempotent
     def post(self, request: Request) -> Response:
         """Invite somebody. A new login gets a letter with a link to choose a password."""
@@ -149,7 +163,7 @@ class Members(Resource):
         )
         # A letter that cannot be sent must not undo the membership: it can be asked for again at the login page.
         transaction.on_commit(letter, robust=True)
-        return Response(MemberOutput(row).data, status=201)
+        return Response(InvitedOutput(row).data, status=201)
 
 
 class OneMember(Resource):

@@ -28,6 +28,13 @@ class SlugInvalid(Invalid):
     code = "orgs.slug_invalid"
 
 
+class PersonErased(FinopsError):
+    """Nobody gives an erased person a name again."""
+
+    code = "orgs.person_erased"
+    status = 409
+
+
 class OwnerUnknown(Invalid):
     """A team, person, project … that the write names is not one of this organization, or is archived."""
 

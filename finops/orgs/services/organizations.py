@@ -8,16 +8,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import psycopg
 from django.db import IntegrityError, transaction
 
 from finops.audit import services as audit
 from finops.core.actors import Actor
-from finops.core.errors import Invalid
+from finops.core.errors import FinopsError, Invalid
 from finops.orgs.models import Organization
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 
 # What may change later. The slug is in every address and stays.
 CHANGEABLE: Final = ("name", "reporting_currency", "timezone", "fiscal_calendar", "fiscal_start_month")
+
+
+class CurrencyStays(FinopsError):
+    """Totals are kept in the reporting currency; with charges booked it can no longer be changed."""
+
+    code = "orgs.currency_stays"
+    status = 409
 
 
 class SettingInvalid(Invalid):
@@ -68,9 +76,9 @@ def create_organization(
 
 @transaction.atomic
 def change_organization(*, organization_id: int, changes: Mapping[str, Any], by: Actor, at: datetime) -> Organization:
-    """Change what `CHANGEABLE` lists. A changed currency holds for charges booked from now on.
+    """Change what `CHANGEABLE` lists. The reporting currency can be changed until the first charge is booked.
 
-    Raises SettingInvalid and NameInvalid.
+    Raises SettingInvalid, NameInvalid and CurrencyStays.
     """
     row = Organization.objects.select_for_update().get(id=organization_id)
     cleaned = _clean(changes)
@@ -80,7 +88,16 @@ def change_organization(*, organization_id: int, changes: Mapping[str, Any], by:
         return row
     for name, value in changed.items():
         setattr(row, name, value)
-    row.save(update_fields=list(changed))
+    try:
+        with transaction.atomic():
+            row.save(update_fields=list(changed))
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, psycopg.errors.RestrictViolation):
+            raise
+        raise CurrencyStays(
+            f"Charges are booked in {before['reporting_currency']}; the reporting currency stays.",
+            field="reporting_currency",
+        ) from None
     audit.record(
         organization_id=row.id,
         verb="organization.changed",

@@ -13,7 +13,16 @@ from finops.core.actors import Actor
 from finops.core.errors import Invalid
 from finops.orgs import rules, selectors
 from finops.orgs.models import Agent, Customer, Person, Project, Team
-from finops.orgs.services.checks import Slugged, active, clean_name, clean_slug, free_slug, locked, save_new
+from finops.orgs.services.checks import (
+    PersonErased,
+    Slugged,
+    active,
+    clean_name,
+    clean_slug,
+    free_slug,
+    locked,
+    save_new,
+)
 
 # What `change_owner` may change of each kind, and the model a reference must name. Teams move by `move_team`.
 _CHANGEABLE: Final[dict[str, dict[str, type[Team | Person | Project] | None]]] = {
@@ -118,9 +127,11 @@ def change_owner(
 ) -> Any:
     """Change fields of a team, person, project, agent or customer; names of fields as in the model, references by id.
 
-    Raises FieldUnknown, NameInvalid, OwnerUnknown and NotFound.
+    Raises FieldUnknown, NameInvalid, OwnerUnknown, PersonErased and NotFound.
     """
     row = locked(MODELS[kind], organization_id, owner_id, kind)
+    if isinstance(row, Person) and row.erased_at is not None:
+        raise PersonErased("This person was erased.")
     allowed = _CHANGEABLE[kind]
     cleaned: dict[str, Any] = {}
     for field, value in changes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -12,10 +13,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
+from finops.api.models import FirstAnswer
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, Invalid
 from finops.orgs.models import Identity, Membership, Person, Team, User, VirtualKey
-from finops.orgs.services.checks import active, clean_name, clean_slug, free_slug, locked, save_new
+from finops.orgs.services.checks import PersonErased, active, clean_name, clean_slug, free_slug, locked, save_new
 from finops.orgs.services.keys import revoke_key
 from finops.orgs.services.members import refuse_last_owner
 from finops.orgs.services.owners import note
@@ -36,11 +38,6 @@ class IdentityInvalid(Invalid):
 
 class EmailInvalid(Invalid):
     code = "orgs.email_invalid"
-
-
-class PersonErased(FinopsError):
-    code = "orgs.person_erased"
-    status = 409
 
 
 @transaction.atomic
@@ -131,6 +128,8 @@ def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetim
     user = row.user
     if user is not None:
         _end_membership(organization_id, user, at)
+    mine = Identity.objects.filter(organization_id=organization_id, person=row)
+    _blank_answers(organization_id, {row.name, row.slug, row.email, *mine.values_list("value", flat=True)})
     tag = f"{row.id:04x}"
     row.name, row.slug, row.email, row.user = f"Person {tag}", f"person-{tag}", "", None
     row.erased_at = at
@@ -138,7 +137,7 @@ def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetim
     if Person.objects.filter(organization_id=organization_id, slug=row.slug).exclude(id=row.id).exists():
         row.slug = f"erased-person-{tag}-{row.id}"
     row.save(update_fields=["name", "slug", "email", "user", "erased_at", "archived_at"])
-    for identity in Identity.objects.filter(organization_id=organization_id, person=row):
+    for identity in mine:
         identity.value = f"erased:{identity.id}"
         identity.archived_at = identity.archived_at or at
         identity.save(update_fields=["value", "archived_at"])
@@ -150,6 +149,18 @@ def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetim
         _blank_login(user)
     note("person.erased", "person", row, by, at, {})
     return row
+
+
+def _blank_answers(organization_id: int, names: set[str]) -> None:
+    """Answers kept for repeated requests forget what they said; the keys stay, so that a repeat still does nothing."""
+    kept = FirstAnswer.objects.filter(organization_id=organization_id, answer__isnull=False).only("id", "answer")
+    wanted = {json.dumps(name.lower(), ensure_ascii=False)[1:-1] for name in names if name}
+    naming = [
+        row.id
+        for row in kept.iterator(chunk_size=500)
+        if any(name in json.dumps(row.answer, ensure_ascii=False).lower() for name in wanted)
+    ]
+    FirstAnswer.objects.filter(id__in=naming).update(answer=None)
 
 
 def _end_membership(organization_id: int, user: User, at: datetime) -> None:

@@ -10,12 +10,13 @@ from operator import itemgetter, mul
 from typing import Final
 
 from finops.core.money import PRICE_PLACES
-from finops.core.tokens import COUNT_METERS, INPUT_SLICE, METERS
+from finops.core.tokens import COUNT_METERS, INPUT_SLICE, METER_INDEX, METERS
 from finops.pricing.types import RateCard, Rated, Rates, RateStep
 
 # Of a charge whose price nobody knows: the amount is zero, and the catalogue's currency says zero of what.
 UNKNOWN_CURRENCY: Final = "USD"
 _MILLION: Final = 1_000_000
+_REQUESTS: Final = METER_INDEX["requests"]
 
 # The input meters picked out in C: long-context models are asked this for every call.
 _input_counts = itemgetter(*INPUT_SLICE)
@@ -95,10 +96,14 @@ def input_tokens(counts: Sequence[int]) -> int:
 
 
 def choose_step(steps: tuple[RateStep, ...], counts: Sequence[int]) -> RateStep:
-    """The highest step whose threshold the prompt exceeds; exactly at the threshold is still below it."""
+    """The highest step whose threshold the prompt exceeds; exactly at the threshold is still below it.
+
+    A record that stands for several requests is judged by their average prompt: thresholds are about one prompt, and
+    the sum of a thousand short ones is not a long one.
+    """
     chosen = steps[0]
     if len(steps) > 1:
-        total = input_tokens(counts)
+        total = input_tokens(counts) / max(counts[_REQUESTS], 1)
         for step in steps[1:]:
             if total <= step.above_input_tokens:
                 break

@@ -18,6 +18,7 @@ from django.db import connection
 from finops.ingest.imports import KIND
 from finops.jobs.models import Job
 from finops.ledger.services import fold_all
+from finops.orgs import services as orgs
 from finops.runtime.places import CHECKOUT
 from tests.factories.ledger import Book, disagreements, empty_ledger, rows, small_book
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
@@ -58,8 +59,6 @@ def test_two_hundred_thousand_events_and_twenty_kills(cast: Cast, tmp_path: Path
 
 def _survives(cast: Cast, folder: Path, *, events: int, kills: int, piece: int, longest_s: float) -> None:
     """Globex's worker is left alone; acme's is killed. Their books say the same, to the last digit."""
-    from finops.orgs import services as orgs
-
     file = folder / "usage.ndjson"
     _write(file, events)
     for name in ("Search", "Chat"):
@@ -117,7 +116,8 @@ def _differences(select: str, cast: Cast) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         acme, globex = (select.replace("%(one)s", str(organization.id)) for organization in (cast.acme, cast.globex))
         cursor.execute(f"({acme} EXCEPT ALL {globex}) UNION ALL ({globex} EXCEPT ALL {acme}) LIMIT 5")
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def _write(file: Path, events: int) -> None:

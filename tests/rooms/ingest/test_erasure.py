@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from itertools import count
+from typing import Any
 
 from finops.connectors.types import Dimensions, UsageEvent
 from finops.core.periods import DayRange
@@ -43,7 +44,7 @@ def said(*identities: tuple[str, str], **more: object) -> UsageEvent:
 
 
 def test_an_erased_person_s_names_are_gone_and_their_charges_stay_theirs(book: Book, cast: Cast) -> None:
-    mine = {"organization_id": cast.acme.id, "by": HOUSE, "at": NOON}
+    mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE, "at": NOON}
     orgs.add_identity(person_id=cast.bob.id, kind="github", value="bob-codes", **mine)
     key = orgs.issue_key(name="Alice's", person_id=cast.alice.id, **mine).key
     calls = [
@@ -80,7 +81,7 @@ def test_an_erased_person_s_names_are_gone_and_their_charges_stay_theirs(book: B
 
 def test_a_name_that_is_somebody_else_s_by_now_stays(book: Book, cast: Cast) -> None:
     """The desk's shared address was Bob's and is Alice's: to forget it would take it from her."""
-    mine = {"organization_id": cast.acme.id, "by": HOUSE}
+    mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE}
     desk = orgs.add_identity(person_id=cast.bob.id, kind="email", value="desk@acme.example", at=NOON, **mine)
     orgs.remove_identity(identity_id=desk.id, at=NOON, **mine)
     orgs.add_identity(person_id=cast.alice.id, kind="email", value="desk@acme.example", at=NOON, **mine)

@@ -25,21 +25,20 @@ OCTOBER = DayRange(date(2026, 10, 1), date(2026, 11, 1))
 @pytest.fixture
 def history(book: Book, cast: Cast) -> Book:
     dice = random.Random(3)
-    events = []
-    for n in range(400):
-        events.append(
-            event(
-                f"call-{n}",
-                occurred_at=THEN + timedelta(minutes=dice.randrange(-15_000, 15_000)),
-                model=dice.choice(("gpt", "gpt-mini", "unheard-of")),
-                counts=counts(input_uncached=dice.randrange(1, 9_999), requests=1),
-                session=dice.choice(("", "s-1", "s-2")),
-                region=dice.choice(("eu", "us")),
-                dimensions=dice.choice((Dimensions(), Dimensions(team="search"), Dimensions(person="bob"))),
-                identities=dice.choice(((), (("email", "bob@acme.example"),), (("key_alias", "nightly"),))),
-                tags=dice.choice(((), (("env", "prod"),), (("env", "test"), ("job", "x")))),
-            )
+    events = [
+        event(
+            f"call-{n}",
+            occurred_at=THEN + timedelta(minutes=dice.randrange(-15_000, 15_000)),
+            model=dice.choice(("gpt", "gpt-mini", "unheard-of")),
+            counts=counts(input_uncached=dice.randrange(1, 9_999), requests=1),
+            session=dice.choice(("", "s-1", "s-2")),
+            region=dice.choice(("eu", "us")),
+            dimensions=dice.choice((Dimensions(), Dimensions(team="search"), Dimensions(person="bob"))),
+            identities=dice.choice(((), (("email", "bob@acme.example"),), (("key_alias", "nightly"),))),
+            tags=dice.choice(((), (("env", "prod"),), (("env", "test"), ("job", "x")))),
         )
+        for n in range(400)
+    ]
     book.take(*events)
     book.reverse(*book.standing()[::17])
     return book

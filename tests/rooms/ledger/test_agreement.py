@@ -141,7 +141,7 @@ class Ledger(RuleBasedStateMachine):
         self._work(ingest.RERATE)
 
     def _work(self, kind: str) -> None:
-        mine = {"organization_id": self.book.organization.id, "by": HOUSE}
+        mine: dict[str, Any] = {"organization_id": self.book.organization.id, "by": HOUSE}
         job = ingest.open_rework(kind=kind, period=PERIOD, at=self.book.now(), **mine)
         self._run(job)
         again = ingest.open_rework(kind=kind, period=PERIOD, at=self.book.now(), **mine)
@@ -169,7 +169,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(month=st.integers(7, 10))
     def share_costs(self, month: int) -> None:
-        mine = {"organization_id": self.book.organization.id, "by": HOUSE}
+        mine: dict[str, Any] = {"organization_id": self.book.organization.id, "by": HOUSE}
         total = self.book.total()
         self._run(ingest.open_allocation(month=date(2026, month, 1), at=self.book.now(), **mine))
         assert self.book.total() == total
@@ -209,10 +209,10 @@ class Ledger(RuleBasedStateMachine):
 
 def test_rollups_equal_charges_after_any_mix_of_writes(committed: None) -> None:
     small_book()
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Ledger,
         settings=settings(
-            max_examples=10,
+            max_examples=15,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),

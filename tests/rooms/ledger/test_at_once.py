@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
+from finops.connectors.types import UsageEvent
 from finops.core.periods import DayRange
 from finops.ingest import services as ingest
+from finops.ingest.models import QuarantinedRecord
 from finops.ingest.types import Status
 from finops.jobs import services as jobs
 from finops.ledger import services as ledger
@@ -17,9 +22,6 @@ from finops.pricing.services import Agreed, set_discount
 from tests.factories.ledger import AT, PRICE, THEN, Book, event, small_book
 from tests.factories.orgs import HOUSE, the_cast
 from tests.factories.pricing import counts
-
-from datetime import date, timedelta
-from decimal import Decimal
 
 PERIOD = DayRange(date(2026, 10, 1), date(2026, 11, 1))
 CALLS = 120
@@ -82,7 +84,7 @@ def test_revisions_while_history_is_rated_anew(committed: None) -> None:
     """A report restates its buckets while two re-ratings walk over them: one of them decides each time, never both."""
     small_book()
     acme = the_cast().acme
-    mine = {"organization_id": acme.id, "by": HOUSE}
+    mine: dict[str, Any] = {"organization_id": acme.id, "by": HOUSE}
     book = Book(acme)
     report = book.source("report", revises=True)
     buckets = range(60)
@@ -126,11 +128,11 @@ def test_the_same_broken_records_in_two_orders(committed: None) -> None:
     source = Book(acme).source()
     broken = [event(f"call-{n}", category="Gift") for n in range(300)]
 
-    def send(batch: list[object]) -> Callable[[], None]:
-        return lambda: _none(Book(acme, sources={"gateway": source}).take(*batch))  # type: ignore[arg-type]
+    def send(batch: list[UsageEvent]) -> Callable[[], None]:
+        def work() -> None:
+            Book(acme, sources={"gateway": source}).take(*batch)
+
+        return work
 
     _together(*[send(batch) for batch in (broken, broken[::-1]) * 2])
-
-
-def _none(_: object) -> None:
-    return None
+    assert QuarantinedRecord.objects.count() == len(broken)

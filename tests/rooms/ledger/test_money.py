@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from finops.connectors.registry import reparse
 from finops.connectors.types import GivenCost
 from finops.core.periods import DayRange
 from finops.ingest import services as ingest
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.types import Received, Status
-from finops.connectors.registry import reparse
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
 from finops.ledger.selectors import spend
@@ -23,6 +23,7 @@ from tests.factories.orgs import HOUSE
 from tests.factories.pricing import counts, steps
 
 OCTOBER = DayRange(date(2026, 10, 1), date(2026, 11, 1))
+_DAY = THEN.date()
 COSTS = "list_cost, contracted_cost, effective_cost, billed_cost, reporting_cost"
 
 
@@ -34,7 +35,7 @@ def rework(book: Book, kind: str) -> Job:
     return Job.objects.get(id=job.id)
 
 
-def euro(book: Book, rate: str, day: date = THEN.date()) -> None:
+def euro(book: Book, rate: str, day: date = _DAY) -> None:
     add_exchange_rates(
         organization_id=book.organization.id,
         rates=[GivenRate(day, "EUR", "USD", Decimal(rate))],

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.core import ids
 from finops.core.ids import uuid7_batch
 
 
@@ -32,7 +31,7 @@ def test_two_batches_of_one_millisecond_differ() -> None:
 
 
 def test_a_counter_that_starts_at_its_highest_still_counts_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids.os, "urandom", lambda length: b"\xff" * length)
+    monkeypatch.setattr("os.urandom", lambda length: b"\xff" * length)
     made = uuid7_batch(3, unix_ms=2**48 - 1)
     assert made == sorted(set(made))
     assert all(UUID(one).version == 7 for one in made)

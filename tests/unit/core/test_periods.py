@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ def test_months_tile_the_period(start: date, length: int) -> None:
     period = DayRange(start, start + timedelta(days=length))
     found = months(period)
     assert found[0] == month_start(start)
-    assert all(next_month(month) == after for month, after in zip(found, found[1:], strict=False))
+    assert all(next_month(month) == after for month, after in pairwise(found))
     assert found[-1] < period.end <= next_month(found[-1])
 
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 class Command(BaseCommand):
     help = "Run a benchmark; the last line printed is one JSON object."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own name and type
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="a file of bench/, without .py")

@@ -20,6 +20,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from finops.pricing.models import PriceBook
 from finops.runtime import places, ports
 from finops.runtime.console import Screen, Step
 from finops.runtime.demo_login import DEMO_LOGINS
@@ -30,7 +31,9 @@ from finops.runtime.supervisor import Interrupts, Program, Stopped, Supervisor, 
 from finops.runtime.valkey import Place as ValkeyPlace
 from finops.runtime.valkey import Valkey
 
-QUEUES = "ingest,control,alerts,routing"
+# Folding must not wait behind a re-rating of last year: what is short and regular has a worker of its own.
+QUEUES = "ingest,alerts,routing"
+SHORT_QUEUE = "control"
 WEB_PATIENCE_S = 90.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -87,6 +90,8 @@ def _start(supervisor: Supervisor, screen: Screen, options: dict[str, Any]) -> N
     _collect_static(supervisor, screen)
     if options["demo"]:
         _seed(supervisor, screen)
+    else:
+        _seed_prices(supervisor, screen)
     for program in _programs(options):
         supervisor.launch(program)
     with screen.step("Starting web, worker and beat"):
@@ -166,6 +171,20 @@ def _seed(supervisor: Supervisor, screen: Screen) -> None:
         raise CannotRun(f"seed_demo ended with status {status}; its lines are above")
 
 
+def _seed_prices(supervisor: Supervisor, screen: Screen) -> None:
+    """Without a price book every call would be unpriced. One that is there stays: a new release is seeded on request."""
+    try:
+        if PriceBook.objects.exists():
+            return
+    finally:
+        connections.close_all()
+    with screen.step("Filling the price book"):
+        program = Program("seed_prices", _manage("seed_prices"))
+        status = supervisor.run_to_end(program, on_line=lambda line: screen.line("prices", line))
+    if status != 0:
+        raise CannotRun(f"seed_prices ended with status {status}; its lines are above")
+
+
 def _programs(options: dict[str, Any]) -> list[Program]:
     # Behind Ctrl-C a person reads this; with -v 2 everything is told.
     level = "info" if options["verbosity"] > 1 else "warning"
@@ -175,11 +194,14 @@ def _programs(options: dict[str, Any]) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "--quiet", "--app", "finops.config.celery"]
     worker = [*celery, "worker", "--queues", QUEUES, "--concurrency", count, "--loglevel", level]
     worker += ["--without-gossip", "--without-mingle", "--hostname", "capstan@%h"]
+    control = [*celery, "worker", "--queues", SHORT_QUEUE, "--pool", "solo", "--loglevel", level]
+    control += ["--without-gossip", "--without-mingle", "--hostname", "control@%h"]
     beat = [*celery, "beat", "--loglevel", level, "--pidfile="]
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"} if os.geteuid() == 0 else {}
     return [
         Program("web", [*web, "finops.config.wsgi:application"]),
         Program("worker", worker, patience_s=20.0, environment=quiet),
+        Program("control", control, patience_s=20.0, environment=quiet),
         Program("beat", beat, patience_s=5.0),
     ]
 
