@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +23,7 @@ from dashboards.periods import NamedPeriod
 from dashboards.scope import Scope
 from finops.attribution import selectors, services
 from finops.attribution.models import AttributionRule
-from finops.attribution.rules.conditions import FIELDS
+from finops.attribution.rules.conditions import FIELDS, MAX_CONDITIONS
 from finops.attribution.types import DIMENSIONS, Assignment, Condition, Operator, Preview, RuleDraft, RuleVersion
 from finops.core.errors import FinopsError, Forbidden, NotFound
 from finops.core.money import from_pico
@@ -30,6 +31,7 @@ from finops.ingest.services import REATTRIBUTE, open_rework, preview_rule
 from finops.orgs.rules import Permission
 
 CONDITION_ROWS = 5
+SPARE_ROWS = 2
 MOVES_SHOWN = 12
 _OPERATORS = {
     Operator.IS: "is",
@@ -46,13 +48,14 @@ _FIELD_HINT = "tag:env, identity:email or one of: " + ", ".join(FIELDS)
 
 
 class RuleForm(ActionForm):
-    """A rule as a person fills it in: up to five conditions, what it sets, and when it holds."""
+    """A rule as a person fills it in: its conditions and two more, what it sets, and when it holds."""
 
     name = forms.CharField(max_length=200)
 
     def __init__(self, *args: Any, organization_id: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for row in range(CONDITION_ROWS):
+        self.rows = self._rows()
+        for row in range(self.rows):
             self.fields[f"field{row}"] = forms.CharField(
                 required=False, max_length=220, label=f"Condition {row + 1}: field",
                 widget=forms.TextInput(attrs={"list": "condition-fields", "autocomplete": "off"}),
@@ -62,8 +65,9 @@ class RuleForm(ActionForm):
                 label=f"Condition {row + 1}: how",
             )  # fmt: skip
             self.fields[f"values{row}"] = forms.CharField(
-                required=False, max_length=4000, label=f"Condition {row + 1}: values"
-            )
+                required=False, max_length=20_000, label=f"Condition {row + 1}: values, one a line",
+                widget=forms.Textarea(attrs={"rows": _lines(self.initial.get(f"values{row}", ""))}),
+            )  # fmt: skip
         for kind in DIMENSIONS:
             self.fields[kind] = OwnerField(organization_id, kind)
         self.fields["task_type"] = forms.CharField(required=False, max_length=60, label="Task type")
@@ -73,23 +77,35 @@ class RuleForm(ActionForm):
         self.fields["active_from"] = InstantField(label="Holds from", help_text="Empty: always has.")
         self.fields["active_to"] = InstantField(label="Holds until", help_text="Empty: open.")
 
+    def _rows(self) -> int:
+        """As many as the rule has or the browser sent, and some to spare: a condition with no row would be lost."""
+        kept = sum(name.startswith("field") for name in self.initial)
+        sent = [int(name[5:]) for name in self.data if re.fullmatch(r"field[0-9]{1,3}", name)]
+        return min(max(CONDITION_ROWS, kept + SPARE_ROWS, 1 + max(sent, default=0)), MAX_CONDITIONS + SPARE_ROWS)
+
+    def _instant(self, name: str) -> datetime | None:
+        """The day as typed; where it is the day it was before, the very instant, which the field does not show."""
+        said: datetime | None = self.cleaned_data[name]
+        before: datetime | None = self.initial.get(name)
+        return before if said and before and said.date() == before.date() else said
+
     def draft(self) -> RuleDraft:
         said = self.cleaned_data
         return RuleDraft(
             conditions=tuple(
                 Condition(said[f"field{row}"].strip(), Operator(said[f"operator{row}"]), _values(said, row))
-                for row in range(CONDITION_ROWS)
+                for row in range(self.rows)
                 if said[f"field{row}"].strip()
             ),
             assignment=Assignment({kind: said[kind] for kind in DIMENSIONS if said[kind]}, said["task_type"].strip()),
             override=said["override"],
-            active_from=said["active_from"],
-            active_to=said["active_to"],
+            active_from=self._instant("active_from"),
+            active_to=self._instant("active_to"),
         )
 
     @property
     def condition_rows(self) -> list[tuple[Any, Any, Any]]:
-        return [(self[f"field{row}"], self[f"operator{row}"], self[f"values{row}"]) for row in range(CONDITION_ROWS)]
+        return [(self[f"field{row}"], self[f"operator{row}"], self[f"values{row}"]) for row in range(self.rows)]
 
     @property
     def owner_fields(self) -> list[Any]:
@@ -97,13 +113,17 @@ class RuleForm(ActionForm):
 
 
 def _values(said: dict[str, Any], row: int) -> tuple[str, ...]:
-    """One value as it stands, several parted by commas where the operator takes several."""
+    """One value as it stands, several one a line where the operator takes several."""
     text, operator = said[f"values{row}"].strip(), Operator(said[f"operator{row}"])
     if not text or operator in {Operator.EXISTS, Operator.ABSENT}:
         return ()
     if operator in {Operator.ONE_OF, Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.CONTAINS}:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return tuple(part.strip() for part in text.splitlines() if part.strip())
     return (text,)
+
+
+def _lines(text: str) -> int:
+    return min(max(text.count("\n") + 1, 1), 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +261,15 @@ def _initial(here: Here, row: AttributionRule | None) -> dict[str, Any]:
         return {}
     version = selectors.as_rule(row).versions[0]
     found: dict[str, Any] = {"name": row.name, "override": version.override, "task_type": version.assignment.task_type}
-    for place, condition in enumerate(version.conditions[:CONDITION_ROWS]):
+    for place, condition in enumerate(version.conditions):
         found |= {
             f"field{place}": condition.field,
             f"operator{place}": str(condition.operator),
-            f"values{place}": ", ".join(condition.values),
+            f"values{place}": "\n".join(condition.values),
         }
     found |= {kind: reading.slug_of(here.id, kind, owner) for kind, owner in version.assignment.owners.items()}
     for name in ("active_from", "active_to"):
-        instant = getattr(version, name)
-        found[name] = instant.date() if instant else None
+        found[name] = getattr(version, name)
     return found
 
 

@@ -18,8 +18,8 @@ from finops.attribution import selectors as attribution
 from finops.attribution import services as tags
 from finops.attribution.models import MAX_SLOTS
 from finops.core.errors import NotFound
-from finops.orgs import selectors as orgs
 from finops.orgs import invitations, services
+from finops.orgs import selectors as orgs
 from finops.orgs.models import Membership, Organization, User
 from finops.orgs.rules import Permission
 

@@ -28,7 +28,9 @@ def quarantined(organization_id: int, record_id: int) -> QuarantinedRecord:
     return found
 
 
-def held_ids(organization_id: int, *, code: str = "", source: str = "", after: int = 0, limit: int = 10_000) -> list[int]:
+def held_ids(
+    organization_id: int, *, code: str = "", source: str = "", after: int = 0, limit: int = 10_000
+) -> list[int]:
     """Ids above `after` of held records, oldest first: what a replay of all takes on."""
     rows = quarantine(organization_id, state=QuarantinedRecord.State.HELD, code=code, source=source)
     return list(rows.filter(id__gt=after).order_by("id").values_list("id", flat=True)[:limit])

@@ -186,7 +186,7 @@ def _about_self(caller: Caller, filters: Reach) -> bool:
 
 
 def _bound(caller: Caller) -> Reach:
-    """What holds even for questions about oneself: the reach of a key. A login's own spend is its own wherever it fell."""
+    """What holds for questions about oneself too: a key's reach. A login's own spend is its own wherever it fell."""
     return caller.reach if caller.user_id is None else EVERYTHING
 
 

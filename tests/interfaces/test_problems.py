@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.test import Client, override_settings
 
@@ -143,6 +144,20 @@ def test_what_nobody_foresaw_tells_the_request_and_nothing_else(
     assert "RuntimeError" in line
     assert "hunter2" not in line
     assert said["title"] == "Internal Server Error"
+
+
+@pytest.mark.parametrize("lost", [OperationalError("deadlock detected"), InterfaceError("connection already closed")])
+def test_a_database_that_could_not_just_now_is_asked_again(
+    alice: Api, monkeypatch: pytest.MonkeyPatch, lost: Exception
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise lost
+
+    monkeypatch.setattr(selectors, "teams", broken)
+    answer = alice.get("teams")
+    problem(answer, 503, "api.try_again")
+    assert answer["Retry-After"] == "1"
+    assert str(lost) not in answer.content.decode()
 
 
 def test_a_request_id_is_not_a_way_to_write_into_the_log(alice: Api) -> None:

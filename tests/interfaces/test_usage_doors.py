@@ -405,9 +405,9 @@ def test_a_record_is_booked_by_replay_once_its_reason_is_gone(send: Send, dana: 
     assert said(dana.post(f"quarantine/{held[0].id}/replay"))["state"] == "booked"
     is_problem(dana.post(f"quarantine/{held[0].id}/replay"), 409, "ingest.already_settled")
     assert said(dana.post("quarantine/replay", {"code": "pricing.no_exchange_rate"})) == {
-        "replayed": 1, "booked": 1, "held": 0,
+        "replayed": 1, "booked": 1, "held": 0, "next": None,
     }  # fmt: skip
-    assert said(dana.post("quarantine/replay")) == {"replayed": 0, "booked": 0, "held": 0}
+    assert said(dana.post("quarantine/replay")) == {"replayed": 0, "booked": 0, "held": 0, "next": None}
     assert charged(cast.acme) == 2
 
 

@@ -46,7 +46,7 @@ class Corridor:
             if not event.key_prefix:
                 event = replace(event, key_prefix=sent_with)
             elif self._is_bound(sent_with):
-                return Problem("ingest.key_not_yours", "key", "a key that is bound to an owner tells of its own calls only")
+                return Problem("ingest.key_not_yours", "key", "a key bound to an owner tells of its own calls only")
         shape, found = self.shape(event, source_id)
         priced = self.price(event, found)
         if isinstance(priced, Problem):

@@ -37,8 +37,8 @@ def take(
 ) -> list[Outcome]:
     """Book records of one source; says what became of each, in order. Sending them again adds nothing.
 
-    `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine; `sent_with` is the prefix of
-    the virtual key they came in with, whose defaults apply to records that name no key.
+    `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine; `sent_with` is the
+    prefix of the virtual key they came in with, whose defaults apply to records that name no key.
     """
     source = Source.objects.get(organization_id=organization_id, id=source_id)
     outcomes: list[Outcome] = []

@@ -79,6 +79,18 @@ def test_an_erased_person_s_names_are_gone_and_their_charges_stay_theirs(book: B
     assert book.disagreements() == []
 
 
+def test_a_name_nobody_had_when_the_call_came_is_forgotten_in_the_reasons_too(book: Book, cast: Cast) -> None:
+    mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE}
+    book.take(said(dimensions=Dimensions(person="Bob-Codes")), said(dimensions=Dimensions(person="somebody-else")))
+    orgs.add_identity(person_id=cast.bob.id, kind="github", value="bob-codes", at=NOON, **mine)
+    before = owners(book)
+    ingest.erase_person(person_id=cast.bob.id, at=AT, **mine)
+    kept = json.dumps(list(Interned.objects.values_list("body", flat=True))).lower()
+    assert "bob-codes" not in kept
+    assert '"unknown", 0, "somebody-else"' in kept
+    assert owners(book) == before
+
+
 def test_a_name_that_is_somebody_else_s_by_now_stays(book: Book, cast: Cast) -> None:
     """The desk's shared address was Bob's and is Alice's: to forget it would take it from her."""
     mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE}

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from finops.attribution.services import promote_tag
 from finops.attribution.types import RuleDraft
 from finops.connectors.types import Dimensions
 from finops.core.periods import DayRange
 from finops.ingest import services as ingest
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
+from finops.ledger.selectors import labels, spend
+from finops.ledger.types import SpendQuestion
 from tests.factories.attribution import draft, rule
-from tests.factories.ledger import THEN, Book, event
+from tests.factories.ledger import PRICE, THEN, Book, event
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.pricing import counts
 
@@ -70,6 +73,18 @@ def test_they_agree_beside_a_rule_that_is_in_force_already(history: Book, cast: 
     rule(cast.acme.id, draft(("model", "is", ("gpt-mini",)), team=cast.search.id), name="First")
     _work(history)
     _agree(history, draft(("tag:env", "exists", ()), team=cast.chat.id))
+
+
+def test_a_tag_key_promoted_later_gets_its_history_by_attributing_anew(book: Book) -> None:
+    book.take(event("a", tags=(("env", "prod"),)), event("b"))
+    promote_tag(organization_id=book.organization.id, key="env", by=HOUSE, at=book.now())
+    assert _work(book)["changed"] == 1
+    question = SpendQuestion(book.organization.id, OCTOBER, group_by=("tag1",))
+    spent = {row.values: row.reporting_cost for row in spend(question)}
+    words = labels(book.organization.id, "tag1", [value for (value,) in spent])
+    assert {words[value]: cost for (value,), cost in spent.items()} == {"prod": PRICE, "(none)": PRICE}
+    assert _work(book)["changed"] == 0
+    assert book.disagreements() == []
 
 
 def _agree(book: Book, said: RuleDraft) -> None:

@@ -65,6 +65,14 @@ def test_of_many_workers_one_gets_the_job() -> None:
     assert sorted(got) == [False, False, False, True]
 
 
+def test_an_import_is_resumed_by_its_command_alone(cast: Cast) -> None:
+    job = services.open_job(organization_id=cast.acme.id, kind="import", parameters={}, **WHO)
+    services.request_stop(organization_id=cast.acme.id, job_id=job.id, **WHO)
+    with pytest.raises(JobNotResumable, match="import_usage"):
+        services.resume(organization_id=cast.acme.id, job_id=job.id, **WHO)
+    assert services.resume(organization_id=cast.acme.id, job_id=job.id, by_command=True, **WHO).state == "queued"
+
+
 def test_a_worker_that_fell_silent_loses_its_turn(cast: Cast) -> None:
     first = claimed(cast)
     assert services.claim(job_id=first.id, at=NOON + MINUTE) is None

@@ -149,6 +149,17 @@ def test_a_revision_that_names_another_request_frees_the_first(book: Book) -> No
     assert book.disagreements() == []
 
 
+def test_what_others_saw_follows_a_revision(book: Book) -> None:
+    book.take(event("bucket", provider_request_id="req_1"), source="report", revises=True)
+    assert book.take(event("seen", provider_request_id="req_1"), source="tools") == [SIGHTED]
+    assert book.take(event("bucket", provider_request_id="req_1", counts=TWICE), source="report") == [REVISED]
+    ((standing, _),) = book.standing()
+    assert rows("SELECT charge_id FROM ledger_sighting") == [(standing,)]
+    assert rows("SELECT charge_id FROM ledger_charge_key WHERE external_id = 'seen'") == [(standing,)]
+    assert book.take(event("seen", provider_request_id="req_1"), source="tools") == [DUPLICATE]
+    assert book.disagreements() == []
+
+
 def test_a_revision_cannot_become_a_call_that_is_charged_already(book: Book) -> None:
     book.take(event("gw-1", provider_request_id="req_1"))
     book.take(event("bucket"), source="report", revises=True)

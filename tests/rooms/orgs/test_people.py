@@ -10,6 +10,7 @@ from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.core import serializers as dump
 
+from finops.api.models import FirstAnswer
 from finops.audit.models import AuditEvent
 from finops.orgs import selectors, services
 from finops.orgs.models import Identity, Membership, Person, User
@@ -88,6 +89,18 @@ def test_erasure_leaves_no_trace_of_the_name_anywhere(cast: Cast) -> None:
             assert "zanzibar" not in kept.lower(), model
     with pytest.raises(PersonErased):
         services.add_identity(person_id=erin.id, kind="github", value="again", **here)
+    with pytest.raises(PersonErased):
+        services.change_owner(kind="person", owner_id=erin.id, changes={"name": "Erin again"}, **here)
+
+
+def test_answers_kept_for_repeated_requests_forget_an_erased_person(cast: Cast) -> None:
+    kept: dict[str, Any] = {"caller": "user:1", "operation": "POST /x", "body_digest": "0", "status": 201}
+    for key, organization, name in (("a", cast.acme, "Bob"), ("b", cast.acme, "Dana"), ("c", cast.globex, "Bob")):
+        FirstAnswer.objects.create(
+            organization_id=organization.id, key=key, answer={"people": [{"name": name}]}, created_at=NOON, **kept
+        )
+    services.erase_person(organization_id=cast.acme.id, person_id=cast.bob.id, **WHO)
+    assert list(FirstAnswer.objects.filter(answer__isnull=True).values_list("key", flat=True)) == ["a"]
 
 
 def test_a_login_of_two_organizations_outlives_erasure_in_one(cast: Cast) -> None:

@@ -54,6 +54,13 @@ def test_the_bound_holds_before_and_after_decompression(content: bytes, at_once:
             assert bodies.read(asked, most=most) == content
 
 
+def test_a_gzip_body_of_very_many_members_is_refused() -> None:
+    nothing = gzip.compress(b"")
+    assert bodies.read(request(nothing * 1_000, encoding="gzip")) == b""
+    with pytest.raises(Malformed, match="1,000 members"):
+        bodies.read(request(nothing * 1_001, encoding="gzip"))
+
+
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_gzip_are_told_so(content: bytes) -> None:
     asked = request(b"\x1f\x8b" + content, encoding="gzip")

@@ -117,7 +117,7 @@ def test_a_viewer_sees_every_total_and_no_person() -> None:
 
 def test_an_engineer_sees_the_teams_totals_and_themselves_wherever_the_spend_fell() -> None:
     reach = rules.role_reach(Role.ENGINEER, team_ids=frozenset(), person_id=7, person_team_ids=frozenset({3}))
-    bob = a_caller(Role.ENGINEER, reach=reach, person_id=7)
+    bob = a_caller(Role.ENGINEER, reach=reach, person_id=7, user_id=1)
     assert rules.spend_filters(bob) == {"team": frozenset({3})}
     with pytest.raises(OutOfReach):
         rules.spend_filters(bob, filters={"team": frozenset({4})})
@@ -129,6 +129,16 @@ def test_an_engineer_sees_the_teams_totals_and_themselves_wherever_the_spend_fel
     assert rules.charge_filters(bob) == itself
     assert rules.charge_visible(bob, {"person": 7, "team": 4})
     assert not rules.charge_visible(bob, {"person": 8, "team": 3})
+
+
+def test_a_key_keeps_to_its_reach_even_when_asked_about_its_own_person() -> None:
+    own, reach = frozenset({7}), {"team": frozenset({3}), "person": frozenset({7})}
+    key = a_caller(Role.ENGINEER, reach=reach, person_id=7, user_id=None)
+    assert rules.spend_filters(key, filters={"person": own}) == reach
+    assert rules.charge_filters(key) == reach
+    assert not rules.charge_visible(key, {"person": 7, "team": 4})
+    with pytest.raises(OutOfReach):
+        rules.spend_filters(key, filters={"person": own, "team": frozenset({4})})
 
 
 def test_an_engineer_without_a_team_or_person_sees_nothing() -> None:

@@ -88,6 +88,16 @@ def test_a_long_prompt_moves_the_whole_call_over_the_cliff() -> None:
     assert past_it.list_pico == 6 * 10**11 + 600_000 * 100_001 + 225 * 10**6
 
 
+def test_a_thousand_short_prompts_in_one_record_are_no_long_one() -> None:
+    known = found(
+        version(steps(input_uncached="3", output_text="15"), steps(200_000, input_uncached="6", output_text="22.5"))
+    )
+    together = rate(known, counts(input_uncached=300_000, output_text=10, requests=1_000), NOON)
+    assert together.list_pico == 3 * 300_000 * 10**6 + 150 * 10**6
+    each_long = rate(known, counts(input_uncached=600_000, requests=2), NOON)
+    assert each_long.list_pico == 6 * 600_000 * 10**6
+
+
 def test_everything_in_the_prompt_counts_for_the_threshold() -> None:
     assert input_tokens(counts(**dict.fromkeys(INPUT_METERS, 3), output_text=1_000, requests=1)) == 3 * len(
         INPUT_METERS

@@ -172,7 +172,7 @@ def _seed(supervisor: Supervisor, screen: Screen) -> None:
 
 
 def _seed_prices(supervisor: Supervisor, screen: Screen) -> None:
-    """Without a price book every call would be unpriced. One that is there stays: a new release is seeded on request."""
+    """Without a price book every call would be unpriced. One that is there stays: a new release is `seed_prices`."""
     try:
         if PriceBook.objects.exists():
             return
