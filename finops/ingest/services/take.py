@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
+import psycopg
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.rules import check
 from finops.ingest.services.corridor import Corridor
 from finops.ingest.types import Outcome, Problem, Received, Status
-from finops.ledger.services import Batch, post
+from finops.ledger.services import Batch, ClaimMoved, post
 from finops.ledger.types import Posted, Posting
 from finops.sources.models import Source
 
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
 BATCH_MOST: Final = 5_000
+TRIES: Final = 3
 _SEEN_EVERY: Final = timedelta(seconds=10)
 _CONFLICT: Final = Problem(
     "ingest.conflict", "id", "this id was charged before with other content; send corrections under their own id"
@@ -89,13 +91,34 @@ def _take_batch(
         held.append((record, problem))
         outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
     batch = Batch(organization_id=source.organization_id, postings=postings)
-    with transaction.atomic():
-        posted = post(batch=batch, revises=source.revises, at=at)
-        hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
+    posted = _book(batch, source, parser, held, sent_with, at)
     for n, posting, became in zip(places, postings, posted, strict=True):
         problem = _CONFLICT if became is Posted.CONFLICT else None
         outcomes[n] = Outcome(posting.external_id, Status(became.value), problem)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _book(
+    batch: Batch, source: Source, parser: str, held: list[tuple[Received, Problem]], sent_with: str, at: datetime
+) -> list[Posted]:
+    """One transaction for what is charged and what is held; once more, twice at most, when another was in the way."""
+    tries_left = TRIES
+    while True:
+        tries_left -= 1
+        try:
+            with transaction.atomic():
+                posted = post(batch=batch, revises=source.revises, at=at)
+                hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
+            return posted
+        except (ClaimMoved, OperationalError) as error:
+            # Inside somebody's transaction there is nothing left to try again in.
+            if not tries_left or connection.in_atomic_block or not _passing(error):
+                raise
+
+
+def _passing(error: Exception) -> bool:
+    """Another writer was in the way: the same batch goes through when that one is done."""
+    return isinstance(error, ClaimMoved) or isinstance(error.__cause__, psycopg.errors.TransactionRollback)
 
 
 def hold(

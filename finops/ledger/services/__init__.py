@@ -5,13 +5,14 @@ from __future__ import annotations
 from finops.ledger.services.correct import Correction, correct, correction_key
 from finops.ledger.services.fold import compact_day, fold, fold_all, settle_days
 from finops.ledger.services.partitions import ensure_months, months_ahead
-from finops.ledger.services.post import Batch, post
+from finops.ledger.services.post import Batch, ClaimMoved, post
 from finops.ledger.services.rebuild import rebuild
 from finops.ledger.services.reverse import reverse_in_transaction
 from finops.ledger.services.scrub import forget_identities
 
 __all__ = [
     "Batch",
+    "ClaimMoved",
     "Correction",
     "compact_day",
     "correct",

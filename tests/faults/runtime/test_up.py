@@ -151,6 +151,8 @@ def test_it_comes_up_mends_itself_and_ctrl_c_leaves_nothing(up: Callable[..., Up
     capstan = up()
     assert capstan.said("^Open ").endswith(f"http://localhost:{capstan.port}/")
     assert capstan.answers()
+    # Without a price book every call would be unpriced.
+    assert capstan.said("Filling the price book")
 
     # A second one on the same data folder is told about the first.
     assert up().ended() == 1

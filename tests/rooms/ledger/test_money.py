@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from finops.connectors.registry import reparse
 from finops.connectors.types import GivenCost
@@ -115,7 +116,7 @@ def test_without_a_rate_a_record_waits_and_is_booked_once_there_is_one(book: Boo
         b'"usage":{"input_uncached":10},"cost":{"amount":"2.50","currency":"EUR"}}'
     )
     source = book.source()
-    mine = {"organization_id": book.organization.id}
+    mine: dict[str, Any] = {"organization_id": book.organization.id}
     received: list[Received] = [reparse("capstan", raw)]
     (outcome,) = ingest.take(source_id=source.id, parser="capstan", received=received, at=book.now(), **mine)
     assert outcome.status is Status.QUARANTINED

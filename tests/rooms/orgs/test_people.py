@@ -14,8 +14,9 @@ from finops.api.models import FirstAnswer
 from finops.audit.models import AuditEvent
 from finops.orgs import selectors, services
 from finops.orgs.models import Identity, Membership, Person, User
+from finops.orgs.services.checks import PersonErased
 from finops.orgs.services.members import LastOwner
-from finops.orgs.services.people import EmailInvalid, IdentityInvalid, IdentityTaken, PersonErased
+from finops.orgs.services.people import EmailInvalid, IdentityInvalid, IdentityTaken
 from tests.factories.orgs import HOUSE, NOON, Cast, actor
 
 WHO: dict[str, Any] = {"by": HOUSE, "at": NOON}
