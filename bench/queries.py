@@ -152,6 +152,9 @@ def odd_questions(organization_id: int, count: int) -> Iterator[Asked]:
             filters[name] = frozenset(min(sizes[name], 1 + int(rng.paretovariate(0.6))) for _ in range(most))
         grain = rng.choice([Grain.TOTAL, Grain.TOTAL, Grain.DAY, Grain.WEEK, Grain.MONTH])
         limit = rng.choice([CHART_GROUPS, 50, EXPLORER_ROWS])
+        if grain is not Grain.TOTAL:
+            # As on the pages: a chart is of one dimension, and of the few largest.
+            group_by, limit = group_by[:1], CHART_GROUPS
         question = SpendQuestion(organization_id, rng.choice(periods()), group_by, filters, grain, limit)
         yield Asked("narrow" if cube_for({*group_by, *filters}) is not None else "wide", question)
 

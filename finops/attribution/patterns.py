@@ -17,9 +17,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from re import _constants as codes  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any, Final
+
+# The standard library's own reading of a pattern; no types are published for it.
+codes: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 LONGEST_PATTERN: Final = 200
 LONGEST_VALUE: Final = 200
