@@ -1,7 +1,7 @@
 """The public price data of `genai-prices`, read into effective-dated prices by our own meters. Pure.
 
-Its rules are followed (docs/decisions/0006-pricing-catalogue.md): what has no price of its own is priced as what it is a
-part of; a tier costs the standard price until the day its own is stated from; thresholds are cliffs.
+Its rules are followed (docs/decisions/0006-pricing-catalogue.md): what has no price of its own is priced as what it is
+a part of; a tier costs the standard price until the day its own is stated from; thresholds are cliffs.
 """
 
 from __future__ import annotations
