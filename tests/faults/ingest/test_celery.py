@@ -76,7 +76,8 @@ def test_a_job_is_worked_and_rollups_are_folded(book: Book, queue: str, broker_u
         app.send_task("ledger.fold_rollups", queue=queue, connection=broker)
         _wait(lambda: rows("SELECT count(*) FROM ledger_rollup_delta") == [(0,)])
     assert book.total() == 5 * PRICE
-    assert rows("SELECT sum(effective_cost) FROM ledger_cube_0 WHERE level = 0") == [(5 * PRICE,)]
+    folded = "SELECT sum(effective_cost) FROM ledger_cube_0 WHERE level = 0 AND organization_id = %s"
+    assert rows(folded, book.organization.id) == [(5 * PRICE,)]
     assert book.disagreements() == []
 
 
