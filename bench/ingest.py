@@ -40,10 +40,11 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
     """Keys: events_per_s, copy_rows_per_s, ratio; and what they were made of."""
     events = int(parameters.get("events", "300000"))
     workers = int(parameters.get("workers", "2"))
+    days = float(parameters.get("days", "30"))
     with tempfile.TemporaryDirectory() as folder, support.scratch_database():
         organization_id, source_id = _company()
         say(f"writing {events} events")
-        files = _write_events(Path(folder), events, workers)
+        files = _write_events(Path(folder), events, workers, days)
         say("ingesting")
         first = _ingest(files, organization_id, source_id)
         say(f"{first}; sending all of it again")
@@ -66,6 +67,7 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
             "fold_share": round(first["fold_seconds"] / first["seconds"], 3),
             "memory_growth": round(first["memory_growth"], 3),
             "events": events,
+            "days": days,
             "workers": workers,
             "machine": support.machine(),
         }
@@ -100,10 +102,10 @@ def _company() -> tuple[int, int]:
     return org.id, Source.objects.create(organization=org, slug="api", name="API").id
 
 
-def _events(count: int, worker: int, workers: int) -> Iterator[dict[str, Any]]:
-    """A month of calls in time order: people come in sessions, each with a model or two of their own, some agents."""
+def _events(count: int, worker: int, days: float) -> Iterator[dict[str, Any]]:
+    """`days` of calls in time order: people come in sessions, each with a model or two of their own, some agents."""
     rng = random.Random(worker)
-    step = timedelta(days=30) / count
+    step = timedelta(days=days) / count
     for n in range(count):
         person = min(int(rng.paretovariate(0.7)) * 7 + n // 400, 10**9) % PEOPLE
         provider, model = MODELS[(person + (rng.random() < 0.2)) % len(MODELS)]
@@ -128,7 +130,7 @@ def _events(count: int, worker: int, workers: int) -> Iterator[dict[str, Any]]:
         yield event
 
 
-def _write_events(folder: Path, events: int, workers: int) -> list[Path]:
+def _write_events(folder: Path, events: int, workers: int, days: float) -> list[Path]:
     """One NDJSON file a worker, written before the clock starts."""
     files = []
     encoder = msgspec.json.Encoder()
@@ -136,7 +138,7 @@ def _write_events(folder: Path, events: int, workers: int) -> list[Path]:
         share = events // workers + (worker < events % workers)
         path = folder / f"events-{worker}.ndjson"
         with path.open("wb") as file:
-            for event in _events(share, worker, workers):
+            for event in _events(share, worker, days):
                 file.write(encoder.encode(event) + b"\n")
         files.append(path)
     return files
