@@ -214,7 +214,13 @@ def test_emoji_everywhere(send: Send) -> None:
         (b"{}", "application/json", {"Content_Encoding": "gzip"}, 400, "api.malformed"),
         # The time in a gzip header would name these cases differently in every process that collects them.
         (gzip.compress(b"[]", mtime=0)[:-3], "application/json", {"Content_Encoding": "gzip"}, 400, "api.malformed"),
-        (gzip.compress(b"[]", mtime=0) + b"tail", "application/json", {"Content_Encoding": "gzip"}, 400, "api.malformed"),
+        (
+            gzip.compress(b"[]", mtime=0) + b"tail",
+            "application/json",
+            {"Content_Encoding": "gzip"},
+            400,
+            "api.malformed",
+        ),
     ],
 )
 def test_bodies_that_cannot_be_read(
