@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import compress
 from operator import attrgetter, ne
 from typing import Final, NamedTuple
@@ -15,6 +15,8 @@ from finops.core.tokens import METERS
 # A count per meter, in the order of `core.tokens.METERS`.
 Counts = tuple[int, ...]
 NO_COUNTS: Final[Counts] = (0,) * len(METERS)
+# Stands where the time of an undated event will. No time that may be booked, so one nobody dated is held, not charged.
+NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class GivenCost(msgspec.Struct, frozen=True, gc=False):
@@ -66,6 +68,8 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # Sorted by key, so that the same tags in another order are the same event.
     tags: tuple[tuple[str, str], ...] = ()
     cost: GivenCost | None = None
+    # The source says no time. It is then that of receipt (`dated`), which is ours, and no part of what the event says.
+    undated: bool = False
 
 
 class Problem(NamedTuple):
@@ -88,6 +92,13 @@ class Received(NamedTuple):
     event: UsageEvent | None
     problem: Problem | None = None
     external_id: str = ""
+
+
+def dated(record: Received, at: datetime) -> Received:
+    """A record as it was received at a moment: an event that says no time of its own happened then."""
+    if record.event is None or not record.event.undated:
+        return record
+    return record._replace(event=msgspec.structs.replace(record.event, occurred_at=at))
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -115,6 +126,8 @@ def content_hash(event: UsageEvent) -> bytes:
     """
     counts, values, cost = event.counts, _values(event), event.cost
     said: list[object] = [event.external_id, event.occurred_at, event.provider, event.model]
+    if event.undated:
+        said[1] = None
     said.append(list(compress(zip(METERS, counts, strict=False), counts)))
     if values != _DEFAULTS:
         said.append(list(compress(zip(_NAMES, values, strict=True), map(ne, values, _DEFAULTS))))
