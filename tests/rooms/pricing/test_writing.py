@@ -208,7 +208,7 @@ def test_rates_are_added_changed_and_left_alone(cast: Cast) -> None:
     again = services.add_exchange_rates(rates=[given_rate("1.15"), given_rate("1.3", source="gbp")], **dana(cast))
     assert (first, again) == ((2, 0, 0), (0, 1, 1))
     exchange = selectors.load_exchange(cast.acme.id)
-    assert exchange.rate("EUR", NOVEMBER) == Decimal("1.15")
+    assert exchange.rate("EUR", NOVEMBER) == (Decimal("1.15"), NOVEMBER)
     assert selectors.load_exchange(cast.globex.id).rate("EUR", NOVEMBER) is None
     row = ExchangeRate.objects.get(from_currency="EUR")
     assert list(row.events.order_by("pgh_id").values_list("rate", flat=True)) == [  # type: ignore[attr-defined]
@@ -230,10 +230,10 @@ def test_rates_are_all_kept_or_none(cast: Cast) -> None:
 
 def test_rates_for_everybody_and_a_change_of_the_reporting_currency(cast: Cast) -> None:
     services.add_exchange_rates(**{**dana(cast), "organization_id": None}, rates=[given_rate("1.25")])
-    assert selectors.load_exchange(cast.globex.id).rate("EUR", NOVEMBER) == Decimal("1.25")
+    assert selectors.load_exchange(cast.globex.id).rate("EUR", NOVEMBER) == (Decimal("1.25"), NOVEMBER)
     cast.acme.reporting_currency = "EUR"
     cast.acme.save()
-    assert selectors.load_exchange(cast.acme.id).rate("USD", NOVEMBER) == Decimal("0.8")
+    assert selectors.load_exchange(cast.acme.id).rate("USD", NOVEMBER) == (Decimal("0.8"), NOVEMBER)
 
 
 def test_the_database_refuses_bad_rates(cast: Cast) -> None:
