@@ -72,6 +72,14 @@ def test_an_own_model_on_an_own_machine(cast: Cast) -> None:
     assert cost(cast.globex.id, "llama-8b", provider="vllm", host="gpu-7.internal") == "model_unknown"
 
 
+def test_a_price_agreed_in_another_currency_is_an_own_model_of_the_same_name(cast: Cast) -> None:
+    services.add_custom_model(about=about(model="gpt"), currency="EUR", steps=[steps(input_uncached="8")], **dana(cast))
+    find = selectors.load_pricer(cast.acme.id).find
+    before, since = (rate(find("openai", "gpt", "", "", day), MILLION, AT) for day in (OCTOBER, NOVEMBER))
+    assert (before.currency, before.list_pico, before.contracted_pico) == ("USD", 10 * 10**12, 10 * 10**12)
+    assert (since.currency, since.list_pico, since.contracted_pico) == ("EUR", 8 * 10**12, 8 * 10**12)
+
+
 @pytest.mark.parametrize(
     ("call", "code", "field"),
     [
