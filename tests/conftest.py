@@ -106,6 +106,20 @@ def _start_once(place: Place, folder: Path) -> None:
         processes.Roster(folder / "run" / "children.json").write([identity])
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_in_the_ledger(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[None]:
+    """The ledger's tables have no models, so Django's flush after a test with real transactions leaves them be."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    real = marker is not None and marker.kwargs.get("transaction", False)
+    if not real and not {"transactional_db", "live_server"} & set(request.fixturenames):
+        return
+    from tests.factories.ledger import empty_ledger
+
+    with django_db_blocker.unblock():
+        empty_ledger()
+
+
 @pytest.fixture(scope="session")
 def broker_url() -> Iterator[str]:
     """A Celery broker's address: REDIS_URL, or an embedded Valkey of this process's own."""

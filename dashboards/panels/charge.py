@@ -193,11 +193,10 @@ def _chain(here: Here, row: ChargeRow) -> tuple[tuple[str, str, str], ...]:
         "reverses": "This line reverses",
         "reversed_by": "Reversed by",
         "replaced_by": "Replaced by",
-        "replaces": "Replaces",
     }
     return tuple(
         (
-            words.get(kind, kind),
+            words[kind],
             str(other),
             reverse("dashboards:charge", kwargs={"organization": here.caller.organization_slug, "charge_id": other}),
         )

@@ -70,6 +70,8 @@ def _shown(job: Job) -> dict[str, Any]:
     """A job with what came of it in words: amounts are kept as picodollars of the reporting currency."""
     result: dict[str, Any] = dict(job.result)
     before, after = result.pop("before_pico", None), result.pop("after_pico", None)
+    # A rework that still runs keeps what it counts beside its place.
+    passed_over = result.pop("passed_over", job.cursor.get("tally", {}).get("passed_over", 0))
     return {
         "job": job,
         "name": KINDS.get(job.kind, job.kind),
@@ -81,5 +83,6 @@ def _shown(job: Job) -> dict[str, Any]:
         "command": services.COMMANDS.get(job.kind, "") if job.state in (Job.State.STOPPED, Job.State.FAILED) else "",
         "before": from_pico(before) if isinstance(before, int) else None,
         "after": from_pico(after) if isinstance(after, int) else None,
+        "passed_over": passed_over,
         "facts": [(name, value) for name, value in sorted(result.items()) if isinstance(value, (int, str))],
     }

@@ -158,7 +158,7 @@ def rules(request: HttpRequest, here: Here) -> HttpResponse:
         "months": periods.months_back(here.now.date(), 12),
         "retired": request.GET.get("retired") == "1",
         "may_run": here.caller.can(Permission.JOBS_RUN),
-        "last": len(rows),
+        "last": sum(row.archived_at is None for row in rows),
     }
     return show(request, here, "rules", "pages/rules.html", context)
 
@@ -203,7 +203,7 @@ def edit(request: HttpRequest, here: Here, rule_id: int | None = None) -> HttpRe
 @page("rules", Permission.ATTRIBUTION_MANAGE)
 def move(request: HttpRequest, here: Here, rule_id: int) -> HttpResponse:
     row = selectors.rule(here.id, rule_id)
-    position = max(row.position + (-1 if request.POST.get("way") == "up" else 1), 1)
+    position = max(row.place + (-1 if request.POST.get("way") == "up" else 1), 1)
     return act(
         request,
         lambda: services.move_rule(

@@ -43,8 +43,11 @@ class AttributionRule(Owned):
     """One rule in the organization's order. What it says is in its versions; it is retired, never deleted."""
 
     name = models.CharField(max_length=200)
-    # 1 is asked first. Unique, checked at the end of the transaction so that rules can change places.
+    # 1 is asked first; retired ones have theirs, for past calls. Unique, checked at the end of the transaction so that
+    # rules can change places.
     position = models.PositiveIntegerField()
+    # Added by `selectors.rules`: the position among those that are not retired.
+    place: int
     # Calls from then on are no longer this rule's. `archived_at` is when that was said.
     retired_from = models.DateTimeField(null=True, blank=True)
 

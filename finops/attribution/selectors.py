@@ -12,7 +12,8 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any, Final
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from finops.attribution.models import (
     AttributionRule,
@@ -167,8 +168,16 @@ def ordered_rules(organization_id: int) -> list[Rule]:
 
 
 def rules(organization_id: int, *, retired: bool = False) -> QuerySet[AttributionRule]:
-    """The rules in order, with their versions newest first: two queries."""
-    rows = AttributionRule.objects.filter(organization_id=organization_id)
+    """The rules in order, with their versions newest first: two queries. `place` is a rule's position, from 1, among
+    those that are not retired; what people and the API see and say.
+    """
+    before = AttributionRule.objects.filter(
+        organization_id=organization_id, archived_at__isnull=True, position__lt=OuterRef("position")
+    )
+    counted = before.order_by().values("organization_id").annotate(number=Count("id")).values("number")
+    rows = AttributionRule.objects.filter(organization_id=organization_id).annotate(  # type: ignore[no-redef]
+        place=Coalesce(Subquery(counted), 0) + 1
+    )
     if not retired:
         rows = rows.filter(archived_at__isnull=True)
     versions = AttributionRuleVersion.objects.filter(organization_id=organization_id).order_by("-number")
@@ -205,8 +214,8 @@ def snapshot_with(
 ) -> Snapshot:
     """The organization as it would be with the draft saved: as a new rule, or as the next version of `rule_id`.
 
-    `position` counts from 1; None is where the rule is, or last. Nothing is written; for previews.
-    Raises BadCondition and NotFound.
+    `position` counts from 1, without retired ones; None is where the rule is, or last. Nothing is written: this is for
+    previews. Raises BadCondition and NotFound.
     """
     check_conditions(draft.conditions)
     check_assignment(draft.assignment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,6 +14,8 @@ from finops.core.tokens import METERS
 # A count per meter, in the order of `core.tokens.METERS`.
 Counts = tuple[int, ...]
 NO_COUNTS: Final[Counts] = (0,) * len(METERS)
+# Stands where the time of an undated event will. No time that may be booked, so one nobody dated is held, not charged.
+NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class GivenCost(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -65,6 +67,8 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like
     # Sorted by key, so that the same tags in another order are the same event.
     tags: tuple[tuple[str, str], ...] = ()
     cost: GivenCost | None = None
+    # The source says no time. It is then that of receipt (`dated`), which is ours, and no part of what the event says.
+    undated: bool = False
 
 
 class Problem(NamedTuple):
@@ -89,6 +93,13 @@ class Received(NamedTuple):
     external_id: str = ""
 
 
+def dated(record: Received, at: datetime) -> Received:
+    """A record as it was received at a moment: an event that says no time of its own happened then."""
+    if record.event is None or not record.event.undated:
+        return record
+    return record._replace(event=replace(record.event, occurred_at=at))
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 # Says how the rest is written; another way of writing is another version, and known hashes stay what they are.
 _VERSION: Final = b"\x02"
@@ -105,6 +116,8 @@ def content_hash(event: UsageEvent) -> bytes:
     cost, tail = event.cost, b""
     if len(event.counts) != _METERS:
         event = replace(event, counts=_without_unused(event.counts))
+    if event.undated:
+        event = replace(event, occurred_at=NO_TIME)
     if cost is not None:
         # As text: 18 million dollars are more picodollars than fit the 64 bits MessagePack has for an integer.
         event, tail = replace(event, cost=None), f"{cost.pico} {cost.currency}".encode()

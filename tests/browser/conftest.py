@@ -20,7 +20,6 @@ from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
 from tests.factories.company import Company, busy_company
-from tests.factories.ledger import empty_ledger
 from tests.factories.orgs import HOUSE
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -54,7 +53,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def company(transactional_db: None) -> Iterator[Company]:
+def company(transactional_db: None) -> Company:
     at = datetime.now(UTC)
     made = busy_company(at, days=45, calls_a_day=14)
     acme = made.cast.acme
@@ -65,8 +64,7 @@ def company(transactional_db: None) -> Iterator[Company]:
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,
     )  # fmt: skip
-    yield made
-    empty_ledger()
+    return made
 
 
 @dataclass

@@ -420,6 +420,16 @@ def test_an_unpriced_model_is_described_and_rated_again(company: Company, alice:
     jobs = text_of(alice.get(at("jobs")))
     assert "Rating again" in jobs
     assert "done" in jobs
+    assert "passed over" not in jobs
+
+
+def test_a_job_says_what_it_passed_over_while_it_runs_and_after(company: Company, alice: Client) -> None:
+    tally = {"seen": 9, "changed": 2, "passed_over": 4, "before_pico": 0, "after_pico": 0}
+    Job.objects.create(organization=company.cast.acme, kind="rerate", state="running", requested_by="system:test",
+                       requested_at=company.at, cursor={"tally": tally})  # fmt: skip
+    assert "4 passed over" in text_of(alice.get(at("jobs")))
+    Job.objects.update(state="done", cursor={}, result=tally)
+    assert "4 passed over" in text_of(alice.get(at("jobs")))
 
 
 def test_what_is_held_can_be_read_replayed_and_given_up(company: Company, alice: Client) -> None:

@@ -7,17 +7,19 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
 from finops.audit.models import AuditEvent
 from finops.ingest.models import QuarantinedRecord
+from finops.ingest.services import replay
 from finops.orgs import services
 from finops.orgs.models import Organization
 from finops.pricing.rules.terms import GivenRate
@@ -346,6 +348,31 @@ def test_one_cloudevent_is_answered_as_openmeter_does(send: Send, cast: Cast) ->
     is_problem(send("events", other, SINGLE), 409, "ingest.conflict", "id")
     is_problem(send("events", event(2, specversion="0.3"), SINGLE), 422, "connectors.field_invalid", "specversion")
     assert QuarantinedRecord.objects.get(organization=cast.acme).parser == "cloudevents"
+
+
+def test_a_cloudevent_without_a_time_counts_when_it_first_came(send: Send, dana: Api, cast: Cast) -> None:
+    undated = {name: value for name, value in event().items() if name != "time"}
+    for day in ("2026-11-20", "2026-12-24"):
+        with time_machine.travel(f"{day}T10:00:00Z", tick=False):
+            assert send("events", undated, SINGLE).status_code == 204
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT occurred_at::date FROM ledger_charge WHERE organization_id = %s", [cast.acme.id])
+        assert cursor.fetchall() == [(date(2026, 11, 20),)]
+    is_problem(send("events", event(), SINGLE), 409, "ingest.conflict", "id")
+
+
+def test_a_held_cloudevent_without_a_time_is_replayed_as_of_its_receipt(send: Send, cast: Cast) -> None:
+    cost = {"cost": {"amount": "2.00", "currency": "EUR"}, "model": "gpt-4o"}
+    undated = {name: value for name, value in event(data=cost).items() if name != "time"}
+    with time_machine.travel("2026-11-20T10:00:00Z", tick=False):
+        is_problem(send("events", undated, SINGLE), 422, "pricing.no_exchange_rate", "cost.currency")
+    held = QuarantinedRecord.objects.get(organization=cast.acme)
+    rate = GivenRate(date(2026, 11, 20), "EUR", "USD", Decimal("1.10"))
+    add_exchange_rates(organization_id=cast.acme.id, rates=[rate], by=HOUSE, at=NOON)
+    replay(organization_id=cast.acme.id, record_ids=[held.id], by=HOUSE, at=held.received_at + timedelta(days=30))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT occurred_at FROM ledger_charge WHERE organization_id = %s", [cast.acme.id])
+        assert cursor.fetchall() == [(held.received_at,)]
 
 
 def test_a_batch_of_cloudevents(send: Send, cast: Cast) -> None:

@@ -26,6 +26,7 @@ from finops.ingest.demo.streams import INVOICES, STREAMS, Streams
 from finops.ingest.demo.world import World
 from finops.ingest.models import QuarantinedRecord
 from finops.ledger import selectors as ledger
+from finops.ledger.services import settle_days
 from finops.ledger.types import Grain, SpendQuestion, SpendRow
 from finops.orgs.models import Agent, Identity, Membership, Organization, Person, Project, Team, VirtualKey
 from finops.pricing import selectors as pricing
@@ -176,6 +177,11 @@ def test_every_record_is_charged_once_and_the_pages_add_up_to_the_charges(acme: 
         assert sum(row.list_cost for row in answer) == listed
         assert sum(row.effective_cost for row in answer) == effective
         assert sum(row.reporting_cost for row in answer) == reporting
+
+
+def test_the_days_that_lie_behind_are_settled(acme: Organization) -> None:
+    assert len(rows("SELECT until FROM ledger_settled WHERE organization_id = %s", acme.id)) == 1
+    assert settle_days(organization_id=acme.id) is None, "nothing is left to settle"
 
 
 def test_everything_is_priced_but_the_model_nobody_knows_yet(acme: Organization) -> None:

@@ -94,7 +94,9 @@ class RuleChange(_Said):
 
 
 class RuleMove(Input):
-    position = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    position = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, help_text="From 1; retired rules are not counted."
+    )
 
 
 class RuleRetirement(Input):
@@ -176,7 +178,7 @@ def _shown(row: AttributionRule, rule: Rule, words: Words) -> dict[str, Any]:
         **versions[0],
         "id": row.id,
         "name": row.name,
-        "position": row.position,
+        "position": row.place,
         "retired_from": row.retired_from,
         "versions": versions,
     }

@@ -13,7 +13,7 @@ from finops.attribution.rules.conditions import (
 )
 from finops.attribution.rules.owning import attribute
 from finops.attribution.rules.preview import PreviewRow, preview
-from finops.attribution.rules.snapshot import Snapshot, with_rule
+from finops.attribution.rules.snapshot import Snapshot, place_of, with_rule
 
 __all__ = [
     "FIELDS",
@@ -26,6 +26,7 @@ __all__ = [
     "check_conditions",
     "check_pattern",
     "percentage_weights",
+    "place_of",
     "preview",
     "split",
     "with_rule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -98,13 +98,25 @@ class Plan(NamedTuple):
 
 
 def with_rule(snapshot: Snapshot, rule: Rule, *, position: int | None = None) -> Snapshot:
-    """The snapshot with a rule put in its place, or in another (0 is first); a rule that is there keeps its place."""
+    """The snapshot with a rule put in its place, or in another (0 is first, retired ones uncounted); a rule that is
+    there keeps its place.
+    """
     others = [other for other in snapshot.rules if other.rule_id != rule.rule_id]
     if position is None:
         places = [place for place, other in enumerate(snapshot.rules) if other.rule_id == rule.rule_id]
-        position = places[0] if places else len(others)
-    others.insert(position, rule)
+        place = places[0] if places else len(others)
+    else:
+        place = place_of(position, [other.retired_from is None for other in others])
+    others.insert(place, rule)
     return replace(snapshot, rules=tuple(others))
+
+
+def place_of(position: int, standing: Sequence[bool]) -> int:
+    """Where in the whole order a position is that counts from 0 and only the rules that are not retired: right before
+    the rule that has it, or last.
+    """
+    counted = [place for place, stands in enumerate(standing) if stands]
+    return counted[position] if position < len(counted) else len(standing)
 
 
 def version_at(rule: Rule, at: datetime | None) -> RuleVersion | None:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from finops.attribution import selectors
 from finops.attribution.models import AttributionRule, AttributionRuleVersion
-from finops.attribution.rules import check_assignment, check_conditions
+from finops.attribution.rules import check_assignment, check_conditions, place_of
 from finops.attribution.services.checks import (
     Changed,
     Retired,
@@ -53,8 +53,9 @@ def create_rule(
     version = _add_version(rule, draft, 1, by, at)
     if position is not None:
         _place(rule, position)
-    _note("attribution_rule.created", rule, by, at, {"version_id": version.id, "position": rule.position})
-    return selectors.rule(organization_id, rule.id)
+    made = selectors.rule(organization_id, rule.id)
+    _note("attribution_rule.created", rule, by, at, {"version_id": version.id, "position": made.place})
+    return made
 
 
 @transaction.atomic
@@ -91,13 +92,18 @@ def change_rule(
 
 @transaction.atomic
 def move_rule(*, organization_id: int, rule_id: int, position: int, by: Actor, at: datetime) -> AttributionRule:
-    """Puts the rule at `position` (from 1) of the order, which holds for all time. Raises NotFound, PositionInvalid."""
-    rule = _locked(organization_id, rule_id, retired=True)
-    before = rule.position
-    if position != before:
-        _place(rule, position)
-        _note("attribution_rule.moved", rule, by, at, {"before": before, "after": rule.position})
-    return selectors.rule(organization_id, rule.id)
+    """Puts the rule at `position` of the order, which holds for all time: from 1, of the rules that are not retired.
+
+    Raises NotFound, PositionInvalid.
+    """
+    _locked(organization_id, rule_id, retired=True)
+    rule = selectors.rule(organization_id, rule_id)
+    if position == rule.place:
+        return rule
+    _place(rule, position)
+    moved = selectors.rule(organization_id, rule_id)
+    _note("attribution_rule.moved", rule, by, at, {"before": rule.place, "after": moved.place})
+    return moved
 
 
 @transaction.atomic
@@ -162,10 +168,12 @@ def _as_draft(row: AttributionRuleVersion) -> RuleDraft:
 def _place(rule: AttributionRule, position: int) -> None:
     """Renumbers the rules so that this one is at `position`. The unique constraint looks when the transaction ends."""
     rows = list(AttributionRule.objects.filter(organization_id=rule.organization_id).order_by("position", "id"))
-    if not 1 <= position <= len(rows):
-        raise PositionInvalid(f"position is from 1 to {len(rows)}", field="position")
     rows.remove(rule)
-    rows.insert(position - 1, rule)
+    standing = [row.archived_at is None for row in rows]
+    last = sum(standing) + 1
+    if not 1 <= position <= last:
+        raise PositionInvalid(f"position is from 1 to {last}", field="position")
+    rows.insert(place_of(position - 1, standing), rule)
     moved = []
     for place, row in enumerate(rows, start=1):
         if row.position != place:

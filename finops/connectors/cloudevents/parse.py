@@ -13,11 +13,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from finops.connectors.capstan.parse import oddity, written_oddly
 from finops.connectors.capstan.record import LONGEST, NAMES, Record, event_of
 from finops.connectors.capstan.usage import CONVENTION, INCLUSIVE, INCLUSIVE_NAMES
-from finops.connectors.types import Problem, Received
+from finops.connectors.types import NO_TIME, Problem, Received
 from finops.connectors.wording import WHOLE, lenient, not_json, not_valid, problem
 
 PARSER: Final = "cloudevents"
@@ -79,6 +80,8 @@ def parse(raw: bytes) -> Received:
         inside = event.field not in {"id", "occurred_at"}
         named = f"data.{event.field}" if inside else event.field
         return Received(raw, None, problem(event.code, named, event.message), record.id)
+    if values.get("time") is None:
+        event = replace(event, undated=True)
     return Received(raw, event, None, record.id)
 
 
@@ -115,12 +118,9 @@ def _record(values: Any) -> Record:
             raise _Wrong("connectors.field_invalid", name, f"{name}: expected text that is not empty")
     if values["specversion"] != "1.0":
         raise _Wrong("connectors.field_invalid", "specversion", "specversion: only 1.0 is known here")
-    if "time" not in values:
-        # OpenMeter would take the time of receipt; then the same event sent twice would be two different ones.
-        raise _Wrong("connectors.field_missing", "time", "time is required, so that a repeat is the same event")
     made = _from_data(_data(values))
     made["id"] = external_id(values["source"], values["id"])
-    made["occurred_at"] = values["time"]
+    made["occurred_at"] = NO_TIME if values.get("time") is None else values["time"]
     _add_subject(made, values)
     try:
         return msgspec.convert(made, Record)

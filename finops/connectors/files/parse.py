@@ -211,9 +211,16 @@ def amount(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    """Any value as text, lists and objects as JSON. Raises ValueError."""
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, Decimal) else _encode(value).decode()
+    if isinstance(value, Decimal):
+        return str(value)
+    try:
+        return _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        # Mended it could be booked here, and not be read again from quarantine, where the row is no JSON.
+        raise ValueError("holds bytes that are not valid UTF-8") from None
 
 
 def _inside(row: Mapping[str, Any], steps: tuple[str, ...]) -> Any:

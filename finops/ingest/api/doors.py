@@ -15,6 +15,7 @@ from finops.connectors import bodies as records
 from finops.connectors.bodies import JSON_TYPES, LINES_TYPES, Records
 from finops.connectors.capstan import parse as capstan
 from finops.connectors.cloudevents import parse as cloudevents
+from finops.connectors.types import dated
 from finops.core.errors import NotFound
 from finops.ingest import bodies, services
 from finops.ingest.api import answers, schemas
@@ -87,10 +88,11 @@ def _booked(
     request: Request, found: Records, *, parser: str, parse: Callable[[bytes], Received], default: str, quiet: bool
 ) -> Response:
     source = _source(request, default)
-    received = records.parse_all(found, parse)
+    at = now()
+    received = [dated(record, at) for record in records.parse_all(found, parse)]
     outcomes = services.take(
         organization_id=source.organization_id, source_id=source.id, parser=parser, received=received,
-        sent_with=_key_of(request), at=now(),
+        sent_with=_key_of(request), at=at,
     )  # fmt: skip
     if found.single:
         return answers.one(request, received[0], outcomes[0], quiet=quiet)

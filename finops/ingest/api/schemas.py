@@ -61,14 +61,14 @@ RECORD: Final[Schema] = _record()
 _EVENT: Final[Schema] = {
     "type": "object",
     "description": "CloudEvents 1.0. Unique is source and id together.",
-    "required": ["specversion", "id", "source", "type", "time", "data"],
+    "required": ["specversion", "id", "source", "type", "data"],
     "properties": {
         "specversion": {"const": "1.0"},
         "id": {"type": "string", "minLength": 1},
         "source": {"type": "string", "minLength": 1},
         "type": {"type": "string", "minLength": 1},
         "subject": {"type": "string"},
-        "time": {"type": "string", "format": "date-time"},
+        "time": {"type": "string", "format": "date-time", "description": "Without it, the moment of receipt."},
         "datacontenttype": {"type": "string", "default": "application/json"},
         "data": {"type": "object"},
     },

@@ -20,7 +20,7 @@ from finops.ingest.demo.rhythm import span
 from finops.ingest.demo.workers import Share, book_in_processes
 from finops.ingest.services import open_allocation, run_allocation
 from finops.jobs import services as jobs
-from finops.ledger.services import fold_all, rebuild
+from finops.ledger.services import fold_all, rebuild, settle_days
 from finops.orgs.models import Organization, VirtualKey
 from finops.orgs.services.keys import note_use
 from finops.pricing.services import seed_price_book
@@ -144,6 +144,7 @@ def _add_up(organization: Organization, step: Step) -> None:
     if connection.in_atomic_block:
         # A test's transaction, which can have no snapshot of its own to rebuild from.
         fold_all()
+        settle_days(organization_id=organization.id)
         return
     # Quicker than folding a whole history, which merges every delta into cubes that are there already.
     rebuild(organization_id=organization.id, say=lambda _, done, total: step.advance(done, total))

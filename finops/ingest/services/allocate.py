@@ -10,7 +10,8 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, NamedTuple
 
-from django.db import Error, connection, transaction
+import psycopg
+from django.db import Error, OperationalError, connection, transaction
 
 from finops.attribution import selectors as attribution
 from finops.attribution.rules import split
@@ -30,6 +31,8 @@ from finops.ledger.types import Ownership, Posted, Posting, Priced, Shape, Taggi
 ALLOCATE: Final = "allocate"
 _NO_COUNTS: Final = (0,) * len(METERS)
 _NO_TAGS: Final = Tagging(tags=(), slots={})
+# How long a worker waits for another's month before it renews its beat; well below `jobs.STALE_AFTER`.
+_TURN_MS: Final = 10_000
 
 
 class SharedTwice(Invalid):
@@ -68,7 +71,9 @@ def run_allocation(*, job: Job, now: Callable[[], datetime]) -> None:
     First what rules left that no longer hold for the month is undone. Raises SharedTwice before anything is written.
     """
     month = date.fromisoformat(job.parameters["month"])
-    with _alone(job.organization_id, month):
+    with _alone(job, month, now) as mine:
+        if not mine:
+            return
         rules = attribution.shared_costs(job.organization_id, month)
         _refuse_overlap(job.organization_id, rules, month)
         lines, changed = 0, 0
@@ -90,21 +95,39 @@ def run_allocation(*, job: Job, now: Callable[[], datetime]) -> None:
 
 
 @contextmanager
-def _alone(organization_id: int, month: date) -> Iterator[None]:
-    """One worker at a time shares a month: lines are made from what is held, and both would undo each other's.
+def _alone(job: Job, month: date, now: Callable[[], datetime]) -> Iterator[bool]:
+    """One worker at a time shares a month: lines are made from what is held, and both would undo each other's. False
+    when the job was stopped while it waited for its turn.
 
     A lock of the session, because words are interned in transactions of their own; it goes with the connection.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT hashtextextended(%s, 0)", [f"allocate:{organization_id}:{month}"])
+        cursor.execute("SELECT hashtextextended(%s, 0)", [f"allocate:{job.organization_id}:{month}"])
         (lock,) = cursor.fetchone() or (0,)
-        cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
+    while not _gets(lock):
+        # Who waits is alive. In silence the job would be handed to a third worker, to wait as well, and to a fourth.
+        if not jobs.progress(job=job, done=job.done, at=now()):
+            yield False
+            return
     try:
-        yield
+        yield True
     finally:
         # When the connection is gone, so is the lock, and what ended it is the error to be told.
         with suppress(Error), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+
+
+def _gets(lock: int) -> bool:
+    """Whether the lock was free before the patience of one turn ended."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(_TURN_MS)])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            return False
+        raise
+    return True
 
 
 def _refuse_overlap(organization_id: int, rules: Sequence[SharedCost], month: date) -> None:

@@ -16,7 +16,7 @@ from finops.ingest.rules import calls_of, request_key
 from finops.ingest.types import Problem
 from finops.ledger.types import Ownership, Posting, Priced, Shape, Tagging
 from finops.pricing import selectors as pricing
-from finops.pricing.rules import Found, rate
+from finops.pricing.rules import DatedRate, Found, rate
 from finops.pricing.types import Rated
 
 _ONE = Decimal(1)
@@ -33,7 +33,7 @@ class Corridor:
         self._shapes: dict[tuple[Any, ...], tuple[Shape, Found]] = {}
         self._owners: dict[tuple[Any, ...], Ownership] = {}
         self._taggings: dict[tuple[tuple[str, str], ...], Tagging] = {}
-        self._rates: dict[tuple[str, date], Decimal | None] = {}
+        self._rates: dict[tuple[str, date], DatedRate | None] = {}
 
     def posting(self, event: UsageEvent, source_id: int, sent_with: str = "") -> Posting | Problem:
         """The charge an event becomes, or why it cannot be booked yet.
@@ -141,9 +141,9 @@ class Corridor:
                     "cost.currency",
                     f"no rate from {rated.currency} to {self.exchange.reporting_currency} within ten days of {day}",
                 )
-            fx = _ONE
+            fx = DatedRate(_ONE, day)
         same = rated.currency == self.exchange.reporting_currency
-        reporting_pico = rated.effective_pico if same else convert_pico(rated.effective_pico, fx)
+        reporting_pico = rated.effective_pico if same else convert_pico(rated.effective_pico, fx.rate)
         if (
             abs(rated.list_pico) > MAX_PICO
             or abs(rated.contracted_pico) > MAX_PICO
@@ -162,11 +162,11 @@ class Corridor:
             billed,
             self.exchange.reporting_currency,
             reporting_pico,
-            rate_text(fx),
-            None if same else day,
+            rate_text(fx.rate),
+            None if same else fx.day,
         )
 
-    def _fx(self, currency: str, day: date) -> Decimal | None:
+    def _fx(self, currency: str, day: date) -> DatedRate | None:
         key = (currency, day)
         if key not in self._rates:
             self._rates[key] = self.exchange.rate(currency, day)

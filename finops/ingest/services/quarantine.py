@@ -11,6 +11,7 @@ from django.db import transaction
 
 from finops.audit import services as audit
 from finops.connectors.registry import reparse
+from finops.connectors.types import dated
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
 from finops.ingest.models import QuarantinedRecord
@@ -112,7 +113,7 @@ def replay_held(
 
 
 def _read(parser: str, record: QuarantinedRecord) -> Received:
-    return reparse(parser, bytes(record.raw))
+    return dated(reparse(parser, bytes(record.raw)), record.received_at)
 
 
 def _settle(record: QuarantinedRecord, outcome: Outcome, at: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -58,13 +58,14 @@ def run_rework(*, job: Job, now: Callable[[], datetime]) -> None:
     since = datetime.fromisoformat(cursor["since"]) if cursor else now()
     total = standing_count(job.organization_id, period, filters=filters)
     for rows in standing(job.organization_id, period, filters=filters, after=after):
-        corrections = _corrections(job.organization_id, job.kind, rows)
+        corrections, passed_over = _corrections(job.organization_id, job.kind, rows)
         batch = Batch(organization_id=job.organization_id, postings=[one.posting for one in corrections])
         at = now()
         with transaction.atomic():
             correct(organization_id=job.organization_id, batch=batch, corrections=corrections, at=at)
             # A charge this job made comes by again when it has the time of those behind it.
             tally.seen += sum(row.reason != job.kind or row.booked_at < since for row in rows)
+            tally.passed_over += passed_over
             tally.add(rows, corrections)
             last = rows[-1]
             place: dict[str, Any] = {"at": last.occurred_at.isoformat(), "id": str(last.id), "since": since.isoformat()}
@@ -81,6 +82,8 @@ class Tally:
 
     seen: int = 0
     changed: int = 0
+    # Charges that stay as they are because their new cost cannot be said, most often for want of an exchange rate.
+    passed_over: int = 0
     before_pico: int = 0
     after_pico: int = 0
 
@@ -92,39 +95,39 @@ class Tally:
             self.after_pico += one.posting.priced.reporting_pico
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "seen": self.seen,
-            "changed": self.changed,
-            "before_pico": self.before_pico,
-            "after_pico": self.after_pico,
-        }
+        return asdict(self)
 
 
-def _corrections(organization_id: int, kind: str, rows: list[ChargeRow]) -> list[Correction]:
+def _corrections(organization_id: int, kind: str, rows: list[ChargeRow]) -> tuple[list[Correction], int]:
+    """What changes, and how many charges cannot be worked over."""
     corridor = Corridor(organization_id)
     background = Background(organization_id, rows)
-    found = []
+    found, passed_over = [], 0
     for row in rows:
         event = event_of(row, background)
         posting = _reworked(corridor, kind, row, event, background)
-        if posting is not None:
+        if isinstance(posting, Problem):
+            passed_over += 1
+        elif posting is not None:
             was = request_key(background.word(row, "provider"), row.provider_request_id)
             becomes = request_key(posting.shape.provider, row.provider_request_id)
             found.append(Correction(row.id, row.occurred_at, was, posting, becomes))
-    return found
+    return found, passed_over
 
 
 def _reworked(
     corridor: Corridor, kind: str, row: ChargeRow, event: UsageEvent, background: Background
-) -> Posting | None:
-    """The charge this one becomes, or None when it stays as it is."""
+) -> Posting | Problem | None:
+    """The charge this one becomes, None when it stays as it is, or why that cannot be said."""
     source_id = row.dimensions["source"]
     stood = priced_of(row, background)
     if kind == RERATE:
         shape, found = corridor.shape(event, source_id)
         priced = corridor.price(event, found)
         ownership = ownership_of(row, background)
-        if isinstance(priced, Problem) or (priced == stood and _same_model(row, shape, background)):
+        if isinstance(priced, Problem):
+            return priced
+        if priced == stood and _same_model(row, shape, background):
             return None
     else:
         shape, priced = shape_of(row, background), stood

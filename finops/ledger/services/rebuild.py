@@ -59,7 +59,8 @@ FROM (
 
 
 def rebuild(*, organization_id: int, say: Say = lambda step, done, total: None) -> None:
-    """Make every rollup of an organization anew from its charges, in one transaction. `say` hears each step.
+    """Make every rollup of an organization anew from its charges, in one transaction, its days settled as by
+    `settle_days`. `say` hears each step.
 
     Posting goes on meanwhile: the whole is read from one snapshot, in which a charge and its delta are both visible or
     neither, so what commits later stays a delta and is folded after. Raises RuntimeError inside a transaction.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finops.pricing.rules.exchange import Exchange
+from finops.pricing.rules.exchange import DatedRate, Exchange
 from finops.pricing.rules.names import Names
 from finops.pricing.rules.pricer import Catalogue, Overrides, Pricer
 from finops.pricing.rules.quoting import Quote, quote
@@ -10,6 +10,7 @@ from finops.pricing.rules.rating import Found, Line, explain, rate
 
 __all__ = [
     "Catalogue",
+    "DatedRate",
     "Exchange",
     "Found",
     "Line",

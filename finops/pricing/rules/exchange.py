@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from finops.pricing.types import RateFact
 
@@ -14,6 +14,13 @@ from finops.pricing.types import RateFact
 MAX_AGE: Final = timedelta(days=10)
 _ONE: Final = Decimal(1)
 _PLACES: Final = _ONE.scaleb(-12)
+
+
+class DatedRate(NamedTuple):
+    """How much of the reporting currency one unit was, and of which day: the one asked for, or one before it."""
+
+    rate: Decimal
+    day: date
 
 
 class Exchange:
@@ -40,14 +47,14 @@ class Exchange:
         days.append(day)
         rates.append(rate)
 
-    def rate(self, currency: str, day: date) -> Decimal | None:
-        """How much of the reporting currency one unit of `currency` was; None when no rate of the last ten days is."""
+    def rate(self, currency: str, day: date) -> DatedRate | None:
+        """The rate of `currency` that holds on a day; None when none of the last ten days is known."""
         if currency == self.reporting_currency:
-            return _ONE
+            return DatedRate(_ONE, day)
         for series in self._series:
             if currency in series:
                 days, rates = series[currency]
                 position = bisect_right(days, day) - 1
                 if position >= 0 and day - days[position] <= MAX_AGE:
-                    return rates[position]
+                    return DatedRate(rates[position], days[position])
         return None

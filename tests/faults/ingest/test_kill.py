@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from finops.jobs.models import Job
 from finops.ledger.services import fold_all
 from finops.orgs import services as orgs
 from finops.runtime.places import CHECKOUT
-from tests.factories.ledger import Book, disagreements, empty_ledger, rows, small_book
+from tests.factories.ledger import Book, disagreements, rows, small_book
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 
 FIRST = datetime(2026, 8, 1, tzinfo=UTC)
@@ -41,10 +40,9 @@ FROM ledger_session WHERE organization_id = %(one)s
 
 
 @pytest.fixture
-def cast(transactional_db: None) -> Iterator[Cast]:
+def cast(transactional_db: None) -> Cast:
     small_book()
-    yield the_cast()
-    empty_ledger()
+    return the_cast()
 
 
 def test_ten_thousand_events_and_five_kills(cast: Cast, tmp_path: Path) -> None:

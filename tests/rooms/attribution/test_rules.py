@@ -84,6 +84,24 @@ def test_rules_change_places(cast: Cast) -> None:
             services.move_rule(organization_id=cast.acme.id, rule_id=rows["c"].id, position=position, by=HOUSE, at=NOON)
 
 
+def test_a_retired_rule_is_not_counted_in_a_move(cast: Cast) -> None:
+    rows = {name: rule(cast.acme.id, draft(team=cast.chat.id), name=name) for name in ("a", "b", "c", "d")}
+    for name in ("b", "c"):
+        services.retire_rule(organization_id=cast.acme.id, rule_id=rows[name].id, by=HOUSE, at=LATER)
+    assert [row.place for row in selectors.rules(cast.acme.id)] == [1, 2]
+    mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE, "at": LATER}
+    moved = services.move_rule(rule_id=rows["d"].id, position=1, **mine)
+    assert (moved.place, order(cast)) == (1, ["d", "a", "b", "c"])
+    with pytest.raises(PositionInvalid):
+        services.move_rule(rule_id=rows["d"].id, position=3, **mine)
+    rule(cast.acme.id, draft(team=cast.chat.id), name="between", position=2)
+    assert order(cast) == ["d", "between", "a", "b", "c"]
+    services.move_rule(rule_id=rows["a"].id, position=3, **mine)
+    assert [row.place for row in selectors.rules(cast.acme.id)] == [1, 2, 3]
+    latest = AuditEvent.objects.filter(verb="attribution_rule.moved").latest("id")
+    assert latest.details == {"before": 2, "after": 1}, "the last move changed nothing"
+
+
 def test_a_retired_rule_keeps_its_place_and_cannot_be_changed(cast: Cast) -> None:
     row = rule(cast.acme.id, draft(team=cast.chat.id))
     retired = services.retire_rule(organization_id=cast.acme.id, rule_id=row.id, by=HOUSE, at=LATER)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from finops.attribution import services as attribution
 from finops.attribution.types import Method
 from finops.connectors.types import Dimensions, GivenCost
 from finops.ingest import services as ingest
+from finops.ingest.services import allocate
 from finops.ingest.services.allocate import SharedTwice
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
@@ -115,3 +118,49 @@ def test_rules_whose_pools_are_apart_share_side_by_side(book: Book, cast: Cast) 
     share(book)
     assert totals(book) == before
     assert set(totals(book, "team_id")[cast.search.id]) == {Decimal(0)}
+
+
+@pytest.fixture
+def another_worker(book: Book) -> Iterator[Any]:
+    """Somebody else who shares October just now; `close()` ends it."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"allocate:{book.organization.id}:{OCTOBER}"]
+        )
+    yield other
+    other.close()
+
+
+def waiting(book: Book, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setattr(allocate, "_TURN_MS", 20)
+    job = ingest.open_allocation(organization_id=book.organization.id, month=OCTOBER, by=HOUSE, at=book.now())
+    claimed = jobs.claim(job_id=job.id, at=book.now())
+    assert claimed is not None
+    return claimed
+
+
+def test_who_waits_for_another_worker_says_that_it_lives(
+    book: Book, another_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = waiting(book, monkeypatch)
+    beats: list[datetime] = []
+
+    def now() -> datetime:
+        beat = Job.objects.get(id=job.id).beat_at
+        assert beat is not None
+        beats.append(beat)
+        if len(beats) == 4:
+            another_worker.close()
+        return book.now()
+
+    ingest.run_allocation(job=job, now=now)
+    assert Job.objects.get(id=job.id).state == Job.State.DONE
+    assert beats[:4] == sorted(set(beats[:4])), "each turn renewed it"
+
+
+def test_a_job_that_waits_can_be_stopped(book: Book, another_worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = waiting(book, monkeypatch)
+    jobs.request_stop(organization_id=book.organization.id, job_id=job.id, by=HOUSE, at=book.now())
+    ingest.run_allocation(job=job, now=book.now)
+    assert Job.objects.get(id=job.id).state == Job.State.STOPPED

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.factories.ledger import Book, empty_ledger, small_book
+from tests.factories.ledger import Book, small_book
 from tests.factories.orgs import Cast, the_cast
 
 
@@ -18,10 +16,3 @@ def book(cast: Cast) -> Book:
     """Acme's ledger, with the small price book."""
     small_book()
     return Book(cast.acme)
-
-
-@pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
-    """A database in which transactions are real ones; the ledger's own tables are emptied behind it."""
-    yield
-    empty_ledger()

@@ -218,7 +218,7 @@ class Ledger(RuleBasedStateMachine):
         assert self.book.disagreements() == []
 
 
-def test_rollups_equal_charges_after_any_mix_of_writes(committed: None) -> None:
+def test_rollups_equal_charges_after_any_mix_of_writes(transactional_db: None) -> None:
     small_book()
     run_state_machine_as_test(
         Ledger,

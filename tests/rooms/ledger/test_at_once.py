@@ -49,7 +49,7 @@ def _together(*work: Callable[[], None]) -> None:
         raise failures[0]
 
 
-def test_overlapping_batches_of_two_sources(committed: None) -> None:
+def test_overlapping_batches_of_two_sources(transactional_db: None) -> None:
     small_book()
     acme = the_cast().acme
     sources = {slug: Book(acme).source(slug) for slug in ("gateway", "tools")}
@@ -80,7 +80,7 @@ def test_overlapping_batches_of_two_sources(committed: None) -> None:
     assert book.disagreements() == []
 
 
-def test_revisions_while_history_is_rated_anew(committed: None) -> None:
+def test_revisions_while_history_is_rated_anew(transactional_db: None) -> None:
     """A report restates its buckets while two re-ratings walk over them: one of them decides each time, never both."""
     small_book()
     acme = the_cast().acme
@@ -122,7 +122,7 @@ def test_revisions_while_history_is_rated_anew(committed: None) -> None:
     assert book.disagreements() == []
 
 
-def test_the_same_broken_records_in_two_orders(committed: None) -> None:
+def test_the_same_broken_records_in_two_orders(transactional_db: None) -> None:
     small_book()
     acme = the_cast().acme
     source = Book(acme).source()

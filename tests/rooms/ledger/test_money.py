@@ -110,6 +110,27 @@ def test_euros_are_kept_and_reported_at_the_rate_of_their_day(book: Book) -> Non
     assert book.disagreements() == []
 
 
+def test_a_charge_says_of_which_day_its_rate_is(book: Book) -> None:
+    friday = _DAY - timedelta(days=3)
+    euro(book, "1.10", day=friday)
+    book.take(event("monday", cost=GivenCost(1_000_000_000_000, "EUR")))
+    assert book.charges("reporting_cost, fx_rate, fx_date") == [(Decimal("1.1"), Decimal("1.1"), friday)]
+    assert rework(book, ingest.RERATE).result["changed"] == 0
+
+
+def test_a_re_rating_counts_what_it_passes_over_for_want_of_a_rate(book: Book) -> None:
+    about = Agreed(provider="own", model="eu-7b", effective_from=date(2026, 1, 1))
+    mine: dict[str, Any] = {"organization_id": book.organization.id, "by": HOUSE}
+    book.take(event("eu", model="eu-7b", provider="own"), event("us"))
+    rates = [steps(input_uncached="2", output_text="5", requests="0")]
+    add_custom_model(about=about, steps=rates, currency="EUR", at=book.now(), **mine)
+    result = rework(book, ingest.RERATE).result
+    assert (result["seen"], result["changed"], result["passed_over"]) == (2, 0, 1)
+    euro(book, "1.10")
+    result = rework(book, ingest.RERATE).result
+    assert (result["changed"], result["passed_over"]) == (1, 0)
+
+
 def test_without_a_rate_a_record_waits_and_is_booked_once_there_is_one(book: Book) -> None:
     raw = (
         b'{"id":"eur-1","occurred_at":"2026-10-14T09:30:00Z","provider":"openai","model":"gpt",'

@@ -21,7 +21,6 @@ from finops.ledger.selectors.spend import TooManyDimensions, UnknownDimension
 from finops.ledger.services.reverse import MEASURES_OF_CHARGE, reverse_in_transaction
 from finops.ledger.types import DIMENSIONS, Grain, SpendQuestion
 from finops.orgs.models import Organization
-from tests.factories.ledger import empty_ledger
 from tests.factories.orgs import Cast
 from tests.factories.postings import AT, ownership, post_all, posting, random_postings
 
@@ -255,13 +254,6 @@ def test_a_fold_that_fails_in_the_middle_has_taken_nothing(cast: Cast, monkeypat
     assert rows(SpendQuestion(cast.acme.id, WHOLE, ("person",))) == before
 
 
-@pytest.fixture
-def emptied_ledger(transactional_db: None) -> Iterator[None]:
-    """The ledger's tables have no models, so the test database's own flush leaves them be."""
-    yield
-    empty_ledger()
-
-
 def all_rollups(organization_id: int) -> dict[str, list[Row]]:
     found = {}
     with connection.cursor() as cursor:
@@ -273,7 +265,7 @@ def all_rollups(organization_id: int) -> dict[str, list[Row]]:
     return found
 
 
-@pytest.mark.usefixtures("emptied_ledger")
+@pytest.mark.django_db(transaction=True)
 def test_rebuilding_makes_the_very_rollups_that_folding_made() -> None:
     acme = Organization.objects.create(slug="acme", name="Acme").id
     globex = Organization.objects.create(slug="globex", name="Globex").id
@@ -301,7 +293,7 @@ def test_rebuilding_makes_the_very_rollups_that_folding_made() -> None:
     assert heard[-1].startswith("done")
 
 
-@pytest.mark.usefixtures("emptied_ledger")
+@pytest.mark.django_db(transaction=True)
 def test_rebuilding_inside_a_transaction_is_refused() -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="snapshot"):
         services.rebuild(organization_id=1)

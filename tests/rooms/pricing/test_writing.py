@@ -72,6 +72,14 @@ def test_an_own_model_on_an_own_machine(cast: Cast) -> None:
     assert cost(cast.globex.id, "llama-8b", provider="vllm", host="gpu-7.internal") == "model_unknown"
 
 
+def test_a_price_agreed_in_another_currency_is_an_own_model_of_the_same_name(cast: Cast) -> None:
+    services.add_custom_model(about=about(model="gpt"), currency="EUR", steps=[steps(input_uncached="8")], **dana(cast))
+    find = selectors.load_pricer(cast.acme.id).find
+    before, since = (rate(find("openai", "gpt", "", "", day), MILLION, AT) for day in (OCTOBER, NOVEMBER))
+    assert (before.currency, before.list_pico, before.contracted_pico) == ("USD", 10 * 10**12, 10 * 10**12)
+    assert (since.currency, since.list_pico, since.contracted_pico) == ("EUR", 8 * 10**12, 8 * 10**12)
+
+
 @pytest.mark.parametrize(
     ("call", "code", "field"),
     [
@@ -208,7 +216,7 @@ def test_rates_are_added_changed_and_left_alone(cast: Cast) -> None:
     again = services.add_exchange_rates(rates=[given_rate("1.15"), given_rate("1.3", source="gbp")], **dana(cast))
     assert (first, again) == ((2, 0, 0), (0, 1, 1))
     exchange = selectors.load_exchange(cast.acme.id)
-    assert exchange.rate("EUR", NOVEMBER) == Decimal("1.15")
+    assert exchange.rate("EUR", NOVEMBER) == (Decimal("1.15"), NOVEMBER)
     assert selectors.load_exchange(cast.globex.id).rate("EUR", NOVEMBER) is None
     row = ExchangeRate.objects.get(from_currency="EUR")
     assert list(row.events.order_by("pgh_id").values_list("rate", flat=True)) == [  # type: ignore[attr-defined]
@@ -230,10 +238,10 @@ def test_rates_are_all_kept_or_none(cast: Cast) -> None:
 
 def test_rates_for_everybody_and_a_change_of_the_reporting_currency(cast: Cast) -> None:
     services.add_exchange_rates(**{**dana(cast), "organization_id": None}, rates=[given_rate("1.25")])
-    assert selectors.load_exchange(cast.globex.id).rate("EUR", NOVEMBER) == Decimal("1.25")
+    assert selectors.load_exchange(cast.globex.id).rate("EUR", NOVEMBER) == (Decimal("1.25"), NOVEMBER)
     cast.acme.reporting_currency = "EUR"
     cast.acme.save()
-    assert selectors.load_exchange(cast.acme.id).rate("USD", NOVEMBER) == Decimal("0.8")
+    assert selectors.load_exchange(cast.acme.id).rate("USD", NOVEMBER) == (Decimal("0.8"), NOVEMBER)
 
 
 def test_the_database_refuses_bad_rates(cast: Cast) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from time import perf_counter
 
@@ -146,6 +147,9 @@ def test_a_draft_takes_its_place_in_a_copy() -> None:
     assert [one.rule_id for one in with_rule(snapshot, rule(3, team=CHAT), position=0).rules] == [3, 1, 2]
     assert [one.rule_id for one in with_rule(snapshot, rule(1, team=SEARCH)).rules] == [1, 2]
     assert [one.rule_id for one in with_rule(snapshot, first, position=1).rules] == [2, 1]
+    ended = replace(first, retired_from=NOVEMBER)
+    mostly_past = with_rule(acme(rules=(ended, second)), rule(3, team=CHAT), position=0)
+    assert [one.rule_id for one in mostly_past.rules] == [1, 3, 2]
     assert snapshot.rules == (first, second)
     assert attribute(with_rule(snapshot, rule(1, team=SEARCH)), call(), GATEWAY).team_id == SEARCH
 

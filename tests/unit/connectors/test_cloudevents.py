@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from finops.connectors.cloudevents.parse import external_id, from_headers, is_binary, parse
 from finops.connectors.registry import ParserUnknown, reparse
-from finops.connectors.types import Problem, UsageEvent
+from finops.connectors.types import Problem, UsageEvent, content_hash, dated
 from finops.core.tokens import METER_INDEX
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -92,7 +95,6 @@ def test_our_own_fields_stand_in_data_as_they_are() -> None:
         (event(id=""), "id"),
         (event(id=4), "id"),
         (event(source="s" * 300), "id"),
-        (event(time=None), "time"),
         (event(time="today"), "time"),
         (event(subject=4), "subject"),
         (event(data=None), "data"),
@@ -117,6 +119,19 @@ def test_our_own_fields_stand_in_data_as_they_are() -> None:
 )
 def test_what_is_wrong_is_named(value: Any, field: str) -> None:
     assert wrong(value).field == field
+
+
+@pytest.mark.parametrize("value", [event(time=None), event() | {"time": None}])
+def test_without_a_time_it_happened_when_it_was_received(value: Any) -> None:
+    received = parse(json.dumps(value).encode())
+    first, again = dated(received, NOON).event, dated(received, NOON + timedelta(days=40)).event
+    assert first is not None
+    assert again is not None
+    assert first.occurred_at == NOON
+    assert content_hash(first) == content_hash(again), "what we add is no part of what it says"
+    assert content_hash(first) != content_hash(read(event(time=NOON.isoformat())))
+    told = parse(json.dumps(event()).encode())
+    assert dated(told, NOON) is told
 
 
 def test_data_in_base_64() -> None:

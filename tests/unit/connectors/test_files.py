@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from finops.connectors.files.mapping import ColumnMissing, FileMap, MapInvalid, check_columns, file_map
@@ -174,6 +174,7 @@ EVERYTHING = file_map(
 
 
 @given(st.dictionaries(st.sampled_from("tmucaiek"), VALUE), st.booleans())
+@example(values={"m": [["\udc80"]]}, mostly_good=True)
 def test_any_row_is_answered(values: dict[str, Any], mostly_good: bool) -> None:
     good = {"t": "2026-01-01", "m": "gpt", "u": 1, "c": "1"} if mostly_good else {}
     received = row(EVERYTHING, **good | values)
