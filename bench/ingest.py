@@ -1,8 +1,9 @@
 """`bench ingest`: events through the whole corridor against a raw COPY of the rows it made.
 
 Both sides: the same server, the same rows, the same indexes, the same number of connections, durable commits. Ours is
-timed from JSON text to the last fold: parsed, priced, attributed, deduplicated, posted, rolled up. Theirs is COPY of
-finished text, in one transaction per connection, which is the most favourable way to load it.
+timed from JSON text to the last fold: parsed, priced, attributed, deduplicated, posted, rolled up. Folds run beside the
+workers at the rhythm the schedule has, and until nothing is left. Theirs is COPY of finished text, in one transaction
+per connection, which is the most favourable way to load it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ MODELS = (
 )
 BATCH = 5_000
 READY_TIMEOUT_S = 60
+# As in the schedule of finops.config.celery.
+FOLD_EVERY_S = 2.0
 MEMORY_GROWTH_MOST = 1.2
 
 
@@ -55,7 +58,7 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
         _check_rollups()
         if first["memory_growth"] > MEMORY_GROWTH_MOST:
             raise AssertionError(f"memory grew {first['memory_growth']:.2f} times after the first tenth")
-        say("raw COPY of the same rows")
+        say("raw COPY of the same rows, three times")
         copied = _raw_copy(Path(folder), workers)
         events_per_s = events / first["seconds"]
         return {
@@ -64,7 +67,7 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
             "copy_rows_per_s": round(events / copied),
             "ratio": round(events_per_s / (events / copied), 3),
             "resend_events_per_s": round(events / again["seconds"]),
-            "fold_share": round(first["fold_seconds"] / first["seconds"], 3),
+            "last_fold_share": round(first["last_fold_seconds"] / first["seconds"], 3),
             "memory_growth": round(first["memory_growth"], 3),
             "events": events,
             "days": days,
@@ -157,14 +160,14 @@ def _ingest(files: list[Path], organization_id: int, source_id: int) -> dict[str
         process.start()
     barrier.wait(READY_TIMEOUT_S)
     started = time.perf_counter()
-    answers = support.gather(processes, results)
+    answers = support.gather(processes, results, meanwhile=fold_all, every_s=FOLD_EVERY_S)
     posted = time.perf_counter()
     fold_all()
     ended = time.perf_counter()
     return {
         "charged": sum(answer["charged"] for answer in answers),
         "seconds": ended - started,
-        "fold_seconds": ended - posted,
+        "last_fold_seconds": ended - posted,
         "memory_growth": max(answer["memory_growth"] for answer in answers),
     }
 
@@ -234,24 +237,33 @@ def _check_rollups() -> None:
 
 
 def _raw_copy(folder: Path, workers: int) -> float:
-    """Seconds to COPY the same charges and keys into tables with the same indexes, half of them a connection."""
+    """Seconds to COPY the same charges and keys into tables with the same indexes, a share of them a connection: the
+    quickest of three times, because each takes only seconds.
+    """
+    for table, order in (("charge", "booked_at, occurred_at, id"), ("charge_key", "charge_id, source_id")):
+        _write_copy(folder, table, order, workers)
+    return min(_timed_copy(folder, workers) for _ in range(3))
+
+
+def _write_copy(folder: Path, table: str, order: str, workers: int) -> None:
+    numbered = f"SELECT *, row_number() OVER (ORDER BY {order}) AS n FROM ledger_{table}"
     with support.connect() as connection:
+        for worker in range(workers):
+            query = f"SELECT {_columns(table)} FROM ({numbered}) AS r WHERE mod(n, {workers}) = {worker} ORDER BY n"
+            with (
+                (folder / f"{table}-{worker}.copy").open("wb") as file,
+                connection.cursor().copy(f"COPY ({query}) TO STDOUT") as copy,
+            ):
+                for chunk in copy:
+                    file.write(chunk)
+
+
+def _timed_copy(folder: Path, workers: int) -> float:
+    with support.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS raw_charge, raw_key")
         connection.execute("CREATE TABLE raw_charge (LIKE ledger_charge INCLUDING ALL)")
         connection.execute("CREATE TABLE raw_key (LIKE ledger_charge_key INCLUDING ALL)")
         connection.commit()
-        for table, order in (("charge", "booked_at, occurred_at, id"), ("charge_key", "charge_id, source_id")):
-            for worker in range(workers):
-                with (
-                    (folder / f"{table}-{worker}.copy").open("wb") as file,
-                    connection.cursor().copy(
-                        f"COPY (SELECT {_columns(table)} FROM (SELECT *, row_number() OVER (ORDER BY {order}) AS n"
-                        f" FROM ledger_{table}) AS r WHERE n %% {workers} = {worker} ORDER BY n) TO STDOUT".replace(
-                            "%%", "%"
-                        )
-                    ) as copy,
-                ):
-                    for chunk in copy:
-                        file.write(chunk)
     spawn = multiprocessing.get_context("spawn")
     barrier, results = spawn.Barrier(workers + 1), spawn.Queue()
     processes = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -66,16 +66,25 @@ def _server() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         yield connection
 
 
-def gather(processes: Sequence[BaseProcess], results: Queue[T]) -> list[T]:
-    """One answer from each process. Raises RuntimeError when one ends without answering, not waiting for ever."""
+def gather(
+    processes: Sequence[BaseProcess],
+    results: Queue[T],
+    *,
+    meanwhile: Callable[[], object] = lambda: None,
+    every_s: float = 1.0,
+) -> list[T]:
+    """One answer from each process; `meanwhile` runs each time `every_s` pass without one. Raises RuntimeError when a
+    process ends without answering, not waiting for ever.
+    """
     answers: list[T] = []
     while len(answers) < len(processes):
         try:
-            answers.append(results.get(timeout=1))
+            answers.append(results.get(timeout=every_s))
         except Empty:
             failed = [process.exitcode for process in processes if process.exitcode]
             if failed:
                 raise RuntimeError(f"a worker ended with {failed[0]}; its error stands above") from None
+            meanwhile()
     for process in processes:
         process.join()
     return answers
