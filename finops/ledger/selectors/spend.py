@@ -17,14 +17,13 @@ from django.db import connection, transaction
 
 from finops.core.errors import FinopsError
 from finops.core.periods import EPOCH, day_number
+from finops.ledger.columns import COUNTS, DAILY_SUMS, EXTRAS_OF_COSTS, MEASURES, WHOLE, WHOLE_SUMS
 from finops.ledger.rules import CUBES, cube_for, runs
-from finops.ledger.services.fold import DAILY_SUMS, EXTRAS_OF_COSTS, WHOLE_SUMS
-from finops.ledger.services.rows import MEASURES
 from finops.ledger.types import DIMENSIONS, TAG_SLOTS, Grain, SpendQuestion, SpendRow
 
 Group = tuple[int, ...]
 
-_COUNTS: Final = ", ".join(MEASURES[:4])
+_COUNTS: Final = ", ".join(COUNTS)
 _MEASURES: Final = ", ".join(MEASURES)
 _SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
 _NOT_NOTHING: Final = " OR ".join(f"{measure} <> 0" for measure in MEASURES)
@@ -168,7 +167,7 @@ def _rows(plan: _Plan, picked: list[Group] | None) -> tuple[str, list[Any]]:
     """The rows that make the answer, as a subquery (v0, v1, bucket, currency, measures) and its parameters."""
     question = plan.question
     if plan.number is None:
-        measures = f"{_COUNTS}, effective_cost, {EXTRAS_OF_COSTS}"
+        measures = f"{_COUNTS}, {WHOLE}, {EXTRAS_OF_COSTS}"
         cube, params = _wide(plan, picked)
     else:
         measures = _MEASURES
