@@ -13,12 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboards import periods, reading
 from dashboards.access import Here, page, show
-from dashboards.actions import send
 from dashboards.panels.bar import address
 from dashboards.scope import Scope
 from finops.core.errors import Invalid
 from finops.core.periods import DayRange
 from finops.ingest.services import RERATE, open_rework
+from finops.ingest.tasks import send
 from finops.ledger import selectors as ledger
 from finops.ledger.types import UNPRICED, Grain
 from finops.orgs.rules import Permission
