@@ -18,8 +18,10 @@ from finops.ingest import services
 from finops.ingest.services import REATTRIBUTE, RERATE
 from finops.ingest.tasks import send
 from finops.jobs.api import JobOutput
-from finops.ledger.api import periods, questions
-from finops.ledger.api.questions import QuestionUnclear
+from finops.ledger import selectors as ledger
+from finops.ledger.api.questions import ValueUnknown, ids_told
+from finops.ledger.rules import periods
+from finops.ledger.rules.questions import QuestionUnclear, shown
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Caller, OutOfReach, Permission, spend_filters
 
@@ -52,7 +54,7 @@ class AllocationInput(Input):
 
 def days_of(said: Mapping[str, Any]) -> DayRange:
     """Raises PeriodUnclear naming `from` or `to`."""
-    return periods.between(said["from"], said["to"]).days
+    return periods.bounded(said["from"], said["to"])
 
 
 class _Rework(Resource):
@@ -81,15 +83,15 @@ def _filters(asked: Caller, said: Mapping[str, list[str]]) -> dict[str, list[int
     """
     if len(said) > _FILTERS_MOST:
         raise QuestionUnclear(f"At most {_FILTERS_MOST} dimensions.", field="filters")
-    known = questions.dimensions(asked.organization_id)
+    known = ledger.dimensions(asked.organization_id)
     wished: dict[str, frozenset[int]] = {}
     for name, values in said.items():
-        field = f"filters.{questions.shown(name)}"
+        field = f"filters.{shown(name)}"
         if name not in known:
-            raise QuestionUnclear(f"There is no dimension {questions.shown(name)}.", field=field)
-        wished[name] = questions.ids_told(asked, known, name, values, field=field)
+            raise QuestionUnclear(f"There is no dimension {shown(name)}.", field=field)
+        wished[name] = ids_told(asked, known, name, values, field=field)
         if not wished[name]:
-            raise questions.ValueUnknown(f"No charge has such a {name}.", field=field)
+            raise ValueUnknown(f"No charge has such a {name}.", field=field)
     allowed = known.columns(spend_filters(asked, filters=wished))
     return {column: sorted(ids) for column, ids in allowed.items()}
 

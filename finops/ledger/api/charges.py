@@ -20,8 +20,9 @@ from finops.core.errors import NotFound
 from finops.core.tokens import METERS
 from finops.ledger import selectors
 from finops.ledger.api import questions, shapes, stories
-from finops.ledger.api.questions import Asked, QuestionUnclear
+from finops.ledger.api.questions import Asked
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput, money
+from finops.ledger.rules.questions import Dimensions, QuestionUnclear
 from finops.ledger.selectors.sessions import FILTERS as SESSION_FILTERS
 from finops.ledger.types import ChargePage, ChargeRow
 from finops.orgs import selectors as orgs
@@ -105,7 +106,7 @@ class OneCharge(Resource):
         if not charge_visible(asking, row.dimensions):
             # As for one that does not exist: an id must not tell whose it is.
             raise NotFound(f"there is no charge {charge_id}")
-        known = questions.dimensions(asking.organization_id)
+        known = selectors.dimensions(asking.organization_id)
         steps = selectors.charge_steps(asking.organization_id, row)
         seen = selectors.sightings(asking.organization_id, row.id)
         names = Names(asking.organization_id, known, [row], steps=steps, sources=[one["source_id"] for one in seen])
@@ -125,7 +126,7 @@ class Names:
     def __init__(
         self,
         organization_id: int,
-        known: questions.Dimensions,
+        known: Dimensions,
         rows: Iterable[ChargeRow],
         *,
         steps: Iterable[list[Any]] = (),

@@ -12,8 +12,8 @@ from finops.core.money import from_pico
 from finops.core.tokens import METERS
 from finops.ledger import selectors
 from finops.ledger.api import shapes
-from finops.ledger.api.questions import Dimensions
 from finops.ledger.api.shapes import MoneyField, NamedOutput, money
+from finops.ledger.rules.questions import Dimensions
 from finops.ledger.selectors import Named
 from finops.ledger.types import UNPRICED, ChargeRow
 from finops.pricing import selectors as pricing
