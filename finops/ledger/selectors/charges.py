@@ -136,7 +136,7 @@ def find_charges(organization_id: int, external_id: str) -> list[UUID]:
 
 
 def corrections(organization_id: int, row: ChargeRow) -> dict[str, UUID]:
-    """How a charge is corrected: `reversed_by` and `replaced_by`, and `replaces` for one that replaced another."""
+    """What corrects a charge: `reversed_by` and `replaced_by`, those there are."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT external_id, charge_id FROM ledger_charge_key WHERE organization_id = %s AND source_id = 0"
