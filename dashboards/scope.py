@@ -25,6 +25,8 @@ from finops.ledger.types import Grain, SpendQuestion
 from finops.orgs.rules import Caller
 
 ID_LARGEST: Final = 2**31 - 1
+# Python refuses to read a number of thousands of digits, so length is looked at first; leading zeros are nobody's id.
+_ID_DIGITS: Final = len(str(ID_LARGEST))
 _COMPARED: Final = ("previous", "none")
 # What the address may hold beside dimensions; anything else is an error a person should hear about.
 _WORDS: Final = frozenset(
@@ -154,7 +156,7 @@ def _ids(name: str, raw: list[str]) -> frozenset[int]:
         raise QuestionUnclear(f"At most {VALUES_MOST} values of {name} fit one question.", field=name)
     found = set()
     for text in texts:
-        if not (text.isascii() and text.isdigit() and int(text) <= ID_LARGEST):
+        if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS and int(text) <= ID_LARGEST):
             raise QuestionUnclear(f"{name}={questions.shown(text)} is not an id.", field=name)
         found.add(int(text))
     return frozenset(found)

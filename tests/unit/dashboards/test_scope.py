@@ -56,6 +56,7 @@ def test_dates_of_the_form_become_a_period() -> None:
 @pytest.mark.parametrize(
     "query",
     [
+        f"team={'9' * 5000}",
         "team=abc", "team=-1", "team=1.5", "team=99999999999", "team=١", "team=1%00", "group=team,model,project",
         "group=nonsense", "compare=sideways", "grain=hour", "colour=red", "tag:unknown=1",
         "period=custom&from=2026-10-01",
