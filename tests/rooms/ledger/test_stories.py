@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from finops.connectors.types import GivenCost
 from finops.core.periods import DayRange
@@ -52,7 +53,7 @@ def test_a_charge_without_a_price_says_what_it_lacks_until_it_is_rated_again(boo
         at=book.now(),
     )
     assert (told(book, "new").pricing.state, told(book, "new").pricing.reason) == ("unpriced", "")
-    mine = {"organization_id": book.organization.id, "by": HOUSE, "at": book.now()}
+    mine: dict[str, Any] = {"organization_id": book.organization.id, "by": HOUSE, "at": book.now()}
     job = jobs.claim(job_id=ingest.open_rework(kind=ingest.RERATE, period=OCTOBER, **mine).id, at=book.now())
     assert job is not None
     ingest.run_rework(job=job, now=book.now)
