@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from tests.factories.ledger import empty_ledger
 from tests.factories.orgs import Cast
 
 CHECKOUT: Final = Path(__file__).resolve().parents[4]
@@ -35,6 +36,13 @@ def run() -> Run:
         return out.getvalue(), err.getvalue()
 
     return of
+
+
+@pytest.fixture
+def committed(transactional_db: None) -> Iterator[None]:
+    """Another process sees what this one writes; tables Django does not know are emptied behind it."""
+    yield
+    empty_ledger()
 
 
 def csv_file(folder: Path, rows: int, *, name: str = "usage.csv") -> Path:

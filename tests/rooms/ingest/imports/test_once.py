@@ -112,7 +112,7 @@ def test_ctrl_c_says_how_to_go_on(cast: Cast, run: Run, tmp_path: Path, monkeypa
     assert run(path)[0].strip() == "5 rows: 5 charged."
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("committed")
 def test_sigkill_and_again(tmp_path: Path) -> None:
     cast = the_cast()
     path = csv_file(tmp_path, 30_000)
@@ -139,7 +139,7 @@ def test_sigkill_and_again(tmp_path: Path) -> None:
     assert Job.objects.get().state == "done"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("committed")
 def test_two_at_once_are_refused(run: Run, tmp_path: Path) -> None:
     the_cast()
     path = csv_file(tmp_path, 5)
