@@ -181,8 +181,10 @@ def _worker(path: str, organization_id: int, source_id: int, barrier: Any, resul
     from finops.ingest.services import take
     from finops.ingest.services.corridor import Corridor
     from finops.ingest.types import Status
+    from finops.runtime.collecting import calm_collector
 
     Corridor(organization_id)  # imports, connection and snapshots, as a worker that has been up for a second has them
+    calm_collector()
     batches = sum(1 for _ in _batches(path))
     early = 0.0
     barrier.wait(READY_TIMEOUT_S)

@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from finops.runtime import processes
 from finops.runtime.places import CHECKOUT
 from finops.runtime.postgres import Place, Postgres, running_processes, stop_leftovers
 from finops.runtime.valkey import Place as ValkeyPlace
 from finops.runtime.valkey import Valkey
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 # Cheapest first, so that a mistake is named in seconds.
 ORDER = ("unit", "repository", "rooms", "interfaces", "scenarios", "browser", "faults")

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import worker_init
+
+from finops.runtime.collecting import calm_collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finops.config.settings")
 
 app = Celery("capstan")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def _calm(**_: object) -> None:
+    calm_collector()
+
 
 # name -> (task, seconds). Synchronised into django-celery-beat's tables when beat starts.
 app.conf.beat_schedule = {

@@ -6,6 +6,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from finops.runtime.collecting import calm_collector
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "finops.config.settings")
 
 application = get_wsgi_application()
+calm_collector()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from itertools import compress
-from operator import attrgetter, ne
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from finops.core.tokens import METERS
 
@@ -17,14 +16,14 @@ Counts = tuple[int, ...]
 NO_COUNTS: Final[Counts] = (0,) * len(METERS)
 
 
-class GivenCost(msgspec.Struct, frozen=True, gc=False):
+class GivenCost(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A cost the source itself states. `pico` is integer picodollars of `currency` (ISO 4217, upper case)."""
 
     pico: int
     currency: str
 
 
-class Dimensions(msgspec.Struct, frozen=True, gc=False):
+class Dimensions(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Owners a source names outright, by our slugs or ids as text; '' is "not said"."""
 
     team: str = ""
@@ -34,7 +33,7 @@ class Dimensions(msgspec.Struct, frozen=True, gc=False):
     customer: str = ""
 
 
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One call as a source tells it. Meters are disjoint; `occurred_at` is UTC; text is free of NUL.
 
     A msgspec Struct rather than a dataclass: hundreds of thousands are made, hashed and thrown away a minute.
@@ -92,36 +91,26 @@ class Received(NamedTuple):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 # Says how the rest is written; another way of writing is another version, and known hashes stay what they are.
-_VERSION: Final = b"\x01"
-_OWNERS: Final = tuple(field.name for field in msgspec.structs.fields(Dimensions))
-_owners: Final = attrgetter(*_OWNERS)
-_NO_OWNERS: Final = Dimensions()
-# What an event may leave unsaid, apart from what is written in a way of its own.
-_UNSAID: Final = {
-    field.name: field.default
-    for field in msgspec.structs.fields(UsageEvent)
-    if not field.required and field.name not in {"dimensions", "cost"}
-}
-_NAMES: Final = tuple(_UNSAID)
-_DEFAULTS: Final = tuple(_UNSAID.values())
-_values: Final = attrgetter(*_NAMES)
+_VERSION: Final = b"\x02"
+# How many meters there were when this version began.
+_METERS: Final = 14
 
 
 def content_hash(event: UsageEvent) -> bytes:
     """16 bytes that are equal when two sightings of one external id say the same. Ours, stable: BLAKE2b of msgpack.
 
-    Only what is said is hashed, each under its name, so that a field or a meter that is added later changes no hash of
-    an event that does not say it.
+    The event is hashed as the array of its fields. A meter that was added since counts only where it was used; a field
+    that is added must likewise be left out where it says nothing, or every event sent again would seem a new one.
     """
-    counts, values, cost = event.counts, _values(event), event.cost
-    said: list[object] = [event.external_id, event.occurred_at, event.provider, event.model]
-    said.append(list(compress(zip(METERS, counts, strict=False), counts)))
-    if values != _DEFAULTS:
-        said.append(list(compress(zip(_NAMES, values, strict=True), map(ne, values, _DEFAULTS))))
-    if event.dimensions != _NO_OWNERS:
-        owners = _owners(event.dimensions)
-        said.append(["dimensions", list(compress(zip(_OWNERS, owners, strict=True), owners))])
+    cost, tail = event.cost, b""
+    if len(event.counts) != _METERS:
+        event = replace(event, counts=_without_unused(event.counts))
     if cost is not None:
         # As text: 18 million dollars are more picodollars than fit the 64 bits MessagePack has for an integer.
-        said.append(["cost", str(cost.pico), cost.currency])
-    return hashlib.blake2b(_VERSION + _encode(said), digest_size=16).digest()
+        event, tail = replace(event, cost=None), f"{cost.pico} {cost.currency}".encode()
+    return hashlib.blake2b(_VERSION + _encode(event) + tail, digest_size=16).digest()
+
+
+def _without_unused(counts: Counts) -> Counts:
+    used = max((place + 1 for place, count in enumerate(counts) if count), default=0)
+    return (*counts, *(0,) * (_METERS - len(counts)))[: max(used, _METERS)]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from finops.core.periods import DayRange
 
@@ -197,7 +199,7 @@ class Tagging:
         self.slots = slots
 
 
-class Priced(NamedTuple):
+class Priced(msgspec.Struct, frozen=True, gc=False):
     """What a charge costs, in integer picodollars; `fx_rate` turned `currency` into `reporting_currency`."""
 
     priced: bool
@@ -214,7 +216,7 @@ class Priced(NamedTuple):
     fx_date: date | None
 
 
-class Posting(NamedTuple):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """One charge to be posted. `(key_source_id, key)` claims it once: the source's own id, or a key of the house
     under source 0. `request_key` is the provider's own request, or ''.
     """

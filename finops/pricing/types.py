@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 # Integer millionths of the currency per million units (so that rate x count = picodollars), in the order of METERS.
 Rates = tuple[int, ...]
@@ -38,7 +40,7 @@ class RateCard:
     daily_to: time | None = None
 
 
-class Rated(NamedTuple):
+class Rated(msgspec.Struct, frozen=True, gc=False):
     """What a call cost, in integer picodollars of `currency`. All zero and `priced` False when no price is known."""
 
     priced: bool

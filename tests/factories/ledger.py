@@ -222,27 +222,16 @@ def _checks() -> Iterator[tuple[str, str]]:
         ),
     )
     money = ("calls", "effective_cost", "reporting_cost")
-    hourly = ("hour", "value", "currency")
+    hourly = ("hour", *HOURLY, "currency")
     recent = f"day >= (SELECT max(day) FROM ({TRUTH}) AS newest) - {HOURLY_DAYS}"
-    for number, name in HOURLY.items():
-        kept = (
-            f"SELECT hour, value, currency, {', '.join(money)} FROM (SELECT *, (hour AT TIME ZONE 'UTC')::date"
-            f" - DATE '1970-01-01' AS day FROM ledger_hourly WHERE organization_id = %(organization)s"
-            f" AND dimension = {number}) AS h WHERE {recent}"
-        )
-        shape = f"SELECT hour, {name} AS value, currency, {', '.join(money)} FROM"
-        yield (
-            f"spend by hour and {name}",
-            _differences(
-                hourly,
-                [
-                    kept,
-                    f"{shape} ({DELTAS}) AS d WHERE {recent}",
-                ],
-                f"{shape} ({TRUTH}) AS t WHERE {recent}",
-                money,
-            ),
-        )
+    kept = (
+        f"SELECT hour, {', '.join(f'{name}_id AS {name}' for name in HOURLY)}, currency, {', '.join(money)}"
+        " FROM (SELECT *, (hour AT TIME ZONE 'UTC')::date - DATE '1970-01-01' AS day FROM ledger_hourly"
+        f" WHERE organization_id = %(organization)s) AS h WHERE {recent}"
+    )
+    shape = f"SELECT {', '.join((*hourly, *money))} FROM"
+    unfolded = f"{shape} ({DELTAS}) AS d WHERE {recent}"
+    yield "spend by hour", _differences(hourly, [kept, unfolded], f"{shape} ({TRUTH}) AS t WHERE {recent}", money)
     whose = ("session", "currency", "person_id", "agent_id", "project_id")
     sessions = " UNION ALL ".join(
         f"SELECT {', '.join(whose)}, first_at, last_at, {sums} FROM {table} WHERE organization_id = %(organization)s"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import compress
+from operator import attrgetter
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -33,7 +35,7 @@ class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     currency: Annotated[str, Meta(pattern=f"^[A-Z]{{3}}{_END}")]
 
 
-class Identities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Identities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """In the order they decide: the first that names somebody does."""
 
     email: Text = ""
@@ -42,8 +44,10 @@ class Identities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fal
     key_alias: Text = ""
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An unknown field is an error, because a misspelt one loses money in silence."""
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False):
+    """An unknown field is an error, because a misspelt one loses money in silence. Defaults are left out so that a
+    record written out again has the names it came with; see `parse.written_oddly`.
+    """
 
     id: Annotated[str, Meta(min_length=1, max_length=LONGEST)]
     occurred_at: Annotated[datetime, Meta(tz=True)]
@@ -82,6 +86,8 @@ PATHS: Final = (
     *(f"cost.{name}" for name in Cost.__struct_fields__),
 )
 _NOBODY: Final = Dimensions()
+_IDENTITY_KINDS: Final = ("email", "provider_user", "github", "key_alias")
+_identity_values: Final = attrgetter(*_IDENTITY_KINDS)
 _UTC: Final = UTC
 
 
@@ -142,13 +148,8 @@ def _dimensions(record: Record) -> Dimensions:
 def _identities(told: Identities | None) -> tuple[tuple[str, str], ...]:
     if told is None:
         return ()
-    pairs = (
-        ("email", told.email),
-        ("provider_user", told.provider_user),
-        ("github", told.github),
-        ("key_alias", told.key_alias),
-    )
-    return tuple([pair for pair in pairs if pair[1]])
+    values = _identity_values(told)
+    return tuple(compress(zip(_IDENTITY_KINDS, values, strict=True), values))
 
 
 def _cost(told: Cost | None) -> GivenCost | None:

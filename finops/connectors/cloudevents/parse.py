@@ -47,6 +47,7 @@ _ALIASES: Final[Mapping[str, str]] = {
 _OURS: Final = frozenset(Record.__struct_fields__) - {"id", "occurred_at"}
 _HEADER: Final = "ce-"
 _anything: Final = msgspec.json.Decoder()
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class _Wrong(Exception):
@@ -61,7 +62,7 @@ def parse(raw: bytes) -> Received:
     """One event in structured mode. Never raises for an event."""
     try:
         values = _anything.decode(raw)
-        odd = oddity(raw) if written_oddly(raw, values) else None
+        odd = oddity(raw) if written_oddly(raw, _encode(values)) else None
         if odd is not None:
             return _refused(raw, odd)
         record = _record(values)

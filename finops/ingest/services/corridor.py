@@ -144,7 +144,12 @@ class Corridor:
             fx = _ONE
         same = rated.currency == self.exchange.reporting_currency
         reporting_pico = rated.effective_pico if same else convert_pico(rated.effective_pico, fx)
-        if max(map(abs, (rated.list_pico, rated.contracted_pico, rated.effective_pico, reporting_pico))) > MAX_PICO:
+        if (
+            abs(rated.list_pico) > MAX_PICO
+            or abs(rated.contracted_pico) > MAX_PICO
+            or abs(rated.effective_pico) > MAX_PICO
+            or abs(reporting_pico) > MAX_PICO
+        ):
             return Problem("ingest.cost_out_of_range", "usage", "no single charge is this large")
         return Priced(
             rated.priced,

@@ -22,6 +22,7 @@ from finops.sources.models import Source
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
 BATCH_MOST: Final = 5_000
 TRIES: Final = 3
+_STATUS: Final = {became: Status(became.value) for became in Posted}
 _SEEN_EVERY: Final = timedelta(seconds=10)
 _CONFLICT: Final = Problem(
     "ingest.conflict", "id", "this id was charged before with other content; send corrections under their own id"
@@ -94,7 +95,7 @@ def _take_batch(
     posted = _book(batch, source, parser, held, sent_with, at)
     for n, posting, became in zip(places, postings, posted, strict=True):
         problem = _CONFLICT if became is Posted.CONFLICT else None
-        outcomes[n] = Outcome(posting.external_id, Status(became.value), problem)
+        outcomes[n] = Outcome(posting.external_id, _STATUS[became], problem)
     return [outcome for outcome in outcomes if outcome is not None]
 
 

@@ -38,8 +38,8 @@ LEVEL_SHIFT: Final = 2
 # newest days change with every fold, so they are kept as days alone until this many have passed.
 UNSETTLED_DAYS: Final = 2
 
-# Hourly spend is kept for what burn rates are asked of, and for as long. Numbers are stored: never change or reuse one.
-HOURLY: Final = {1: "team", 2: "person", 3: "project", 4: "agent", 5: "customer", 6: "key", 7: "source", 8: "provider"}
+# Hourly spend is kept over what burn rates are asked of, and for as long.
+HOURLY: Final = ("team", "person", "project", "agent", "customer", "key", "source", "provider")
 HOURLY_DAYS: Final = 35
 
 

@@ -80,15 +80,11 @@ WITH whole AS (
 SELECT coalesce(bool_or(day < settled), FALSE),
     {", ".join(f"bool_and({name} = {name}_most)" for name in rows.ROLLED_DIMENSIONS)} FROM whole
 """
-_TO_HOURLY: Final = """
-INSERT INTO ledger_hourly AS c (organization_id, dimension, hour, value, currency, calls, effective_cost,
-    reporting_cost)
-SELECT organization_id, {number}, hour, {dimension}_id, currency, sum(calls), sum(effective_cost), sum(reporting_cost)
-FROM ledger_folding GROUP BY organization_id, hour, {dimension}_id, currency
-ORDER BY organization_id, hour, {dimension}_id, currency
-ON CONFLICT (organization_id, dimension, hour, value, currency) DO UPDATE SET calls = c.calls + EXCLUDED.calls,
-    effective_cost = c.effective_cost + EXCLUDED.effective_cost,
-    reporting_cost = c.reporting_cost + EXCLUDED.reporting_cost
+HOURLY_KEY: Final = f"organization_id, hour, {', '.join(f'{name}_id' for name in HOURLY)}, currency"
+HOURLY_COLUMNS: Final = f"{HOURLY_KEY}, calls, effective_cost, reporting_cost"
+HOURLY_SUMS: Final = f"{HOURLY_KEY}, sum(calls), sum(effective_cost), sum(reporting_cost)"
+_TO_HOURLY: Final = f"""
+INSERT INTO ledger_hourly ({HOURLY_COLUMNS}) SELECT {HOURLY_SUMS} FROM ledger_folding GROUP BY {HOURLY_KEY}
 """
 _CUBE_COLUMNS: Final = f"organization_id, cube, level, block, a, b, currency, {_MEASURES}"
 _TO_CUBE: Final = f"""
@@ -132,8 +128,7 @@ def fold(*, most: int = MOST_DELTAS) -> int:
         if taken > 0:
             cursor.execute(_TO_DAILY)
             _fold_cubes(cursor)
-            for number, dimension in HOURLY.items():
-                cursor.execute(_TO_HOURLY.format(number=number, dimension=dimension))
+            cursor.execute(_TO_HOURLY)
         cursor.execute(_FOLD_SESSIONS, [most])
         return taken + max(int(cursor.rowcount), 0)
 
@@ -195,7 +190,7 @@ def settle_days(*, organization_id: int) -> date | None:
         was, settled = (day_number(before) if before else 0), settled_day(newest)
         if settled <= was:
             return None
-        _forget_hours(cursor, organization_id, EPOCH + timedelta(days=newest - HOURLY_DAYS))
+        _settle_hours(cursor, organization_id, newest, settled)
         for index in range(max(was, first), settled):
             compact_day(organization_id=organization_id, day=EPOCH + timedelta(days=index))
         for number in CUBES:
@@ -203,10 +198,17 @@ def settle_days(*, organization_id: int) -> date | None:
         return mark_settled(cursor, organization_id, settled)
 
 
-def _forget_hours(cursor: CursorWrapper, organization_id: int, before: date) -> None:
+def _settle_hours(cursor: CursorWrapper, organization_id: int, newest: int, settled: int) -> None:
+    """Regroup the hours of settled days, and forget those too old for a burn rate."""
     cursor.execute(
-        "DELETE FROM ledger_hourly WHERE organization_id = %s AND dimension = ANY(%s) AND hour < %s",
-        [organization_id, list(HOURLY), day_start(before)],
+        f"WITH gone AS (DELETE FROM ledger_hourly WHERE organization_id = %s AND hour < %s RETURNING *)"
+        f" INSERT INTO ledger_hourly ({HOURLY_COLUMNS}) SELECT {HOURLY_SUMS} FROM gone WHERE hour >= %s"
+        f" GROUP BY {HOURLY_KEY} HAVING sum(calls) <> 0 OR sum(effective_cost) <> 0 OR sum(reporting_cost) <> 0",
+        [
+            organization_id,
+            day_start(EPOCH + timedelta(days=settled)),
+            day_start(EPOCH + timedelta(days=newest - HOURLY_DAYS)),
+        ],
     )
 
 

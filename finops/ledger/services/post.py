@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection
+import psycopg
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from msgspec.structs import replace
 
 from finops.core.errors import FinopsError
 from finops.core.ids import uuid7_batch
@@ -63,6 +66,11 @@ WHERE k.organization_id = %s AND k.source_id = 0 AND k.charge_id = m.was
 _SIGHTING: Final = -1
 
 
+# (organization, source) whose last batch here met known keys. As many as there are sources; another process learns it
+# for itself, at the price of one try.
+_resending: set[tuple[int, int]] = set()
+
+
 class _Lost(NamedTuple):
     """A claim that somebody else holds."""
 
@@ -106,8 +114,9 @@ def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
     if not connection.in_atomic_block:
         raise RuntimeError("posting belongs inside a transaction")
     ids = uuid7_batch(len(batch.postings), unix_ms=int(at.timestamp() * 1000))
+    times = rows.times_of(batch.postings)
     with connection.cursor() as cursor:
-        lost_keys, lost_requests = _claim(cursor, batch, ids, lock=revises)
+        lost_keys, lost_requests = _claim(cursor, batch, ids, times, lock=revises)
         outcomes = _judge(batch.postings, lost_keys, lost_requests, revises=revises)
         if lost_keys and lost_requests:
             _pass_on_requests(cursor, batch, ids, outcomes, lost_requests)
@@ -117,17 +126,50 @@ def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
             batch_postings = _with_revisions(batch.postings, outcomes, lost_keys)
         else:
             batch_postings = list(batch.postings)
-        kept = [n for n, outcome in enumerate(outcomes) if outcome in (Posted.CHARGED, Posted.REVISED)]
-        _copy_charges(cursor, batch, [ids[n] for n in kept], [batch_postings[n] for n in kept], at)
+        made = [outcome in (Posted.CHARGED, Posted.REVISED) for outcome in outcomes]
+        ids, times = list(compress(ids, made)), list(compress(times, made))
+        _copy_charges(cursor, batch, ids, list(compress(batch_postings, made)), times, at)
     return outcomes
 
 
 def _claim(
-    cursor: CursorWrapper, batch: Batch, ids: list[str], *, lock: bool
+    cursor: CursorWrapper, batch: Batch, ids: list[str], times: list[str], *, lock: bool
 ) -> tuple[dict[int, _Lost], dict[int, _Lost]]:
-    """Claim every key; gives the claims that were lost, by position: own keys, and request keys."""
+    """Claim every key; gives the claims that were lost, by position: own keys, and request keys.
+
+    Mostly all are new, and then they are simply copied in. A source whose last batch met known keys (something is being
+    sent again) is asked key by key from the start.
+    """
+    source = (batch.organization_id, batch.postings[0].key_source_id)
+    if source not in _resending and _claim_as_new(cursor, batch, ids, times):
+        return {}, {}
+    keys, requests = _claim_each(cursor, batch, ids, times, lock=lock)
+    if keys or requests:
+        _resending.add(source)
+    else:
+        _resending.discard(source)
+    return keys, requests
+
+
+def _claim_as_new(cursor: CursorWrapper, batch: Batch, ids: list[str], times: list[str]) -> bool:
+    """Whether no key was known, and all are claimed. When one was, none is."""
+    text = rows.keys(batch.organization_id, ids, batch.postings, times)
+    try:
+        with (
+            transaction.atomic(),
+            cursor.copy(f"COPY ledger_charge_key ({', '.join(rows.KEY_COLUMNS)}) FROM STDIN") as copy,
+        ):
+            copy.write(text)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def _claim_each(
+    cursor: CursorWrapper, batch: Batch, ids: list[str], times: list[str], *, lock: bool
+) -> tuple[dict[int, _Lost], dict[int, _Lost]]:
     cursor.execute(_CLAIM_TABLE)
-    text, count = rows.claims(ids, batch.postings)
+    text, count = rows.claims(ids, batch.postings, times)
     with cursor.copy(f"COPY ledger_claim ({', '.join(rows.CLAIM_COLUMNS)}) FROM STDIN") as copy:
         copy.write(text)
     cursor.execute(_CLAIM, [batch.organization_id])
@@ -290,20 +332,22 @@ def _note_sighting(
 
 def _with_revisions(postings: Sequence[Posting], outcomes: list[Posted], keys: dict[int, _Lost]) -> list[Posting]:
     return [
-        posting._replace(revision=keys[n].revision + 1, reason=posting.reason or "revision")
+        replace(posting, revision=keys[n].revision + 1, reason=posting.reason or "revision")
         if outcomes[n] is Posted.REVISED
         else posting
         for n, posting in enumerate(postings)
     ]
 
 
-def _copy_charges(cursor: CursorWrapper, batch: Batch, ids: list[str], postings: list[Posting], at: datetime) -> None:
+def _copy_charges(
+    cursor: CursorWrapper, batch: Batch, ids: list[str], postings: list[Posting], times: list[str], at: datetime
+) -> None:
     if not postings:
         return
     segments = batch.segments
-    rollups, sessions = segments.deltas(postings)
+    rollups, sessions = segments.deltas(postings, times)
     for table, columns, text in (
-        ("ledger_charge", rows.CHARGE_COLUMNS, segments.charges(ids, postings, at.astimezone(UTC))),
+        ("ledger_charge", rows.CHARGE_COLUMNS, segments.charges(ids, postings, times, at.astimezone(UTC))),
         ("ledger_rollup_delta", rows.DELTA_COLUMNS, rollups),
         ("ledger_session_delta", rows.SESSION_COLUMNS, sessions),
     ):

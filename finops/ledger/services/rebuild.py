@@ -11,9 +11,18 @@ from django.db.backends.utils import CursorWrapper
 
 from finops.core.periods import EPOCH, day_number, day_start
 from finops.ledger.columns import COUNTS, EXTRAS_OF_COSTS, MEASURES, WHOLE
-from finops.ledger.rules import CUBES, HOURLY, HOURLY_DAYS, settled_day
+from finops.ledger.rules import CUBES, HOURLY_DAYS, settled_day
 from finops.ledger.services import rows
-from finops.ledger.services.fold import DAILY_COLUMNS, ROLLUP_LOCK, cube_insert, make_blocks, mark_settled
+from finops.ledger.services.fold import (
+    DAILY_COLUMNS,
+    HOURLY_COLUMNS,
+    HOURLY_KEY,
+    HOURLY_SUMS,
+    ROLLUP_LOCK,
+    cube_insert,
+    make_blocks,
+    mark_settled,
+)
 from finops.ledger.services.reverse import MEASURES_OF_CHARGE
 
 Say = Callable[[str, int, int], None]
@@ -40,17 +49,12 @@ INSERT INTO ledger_session ({_SESSION_KEY}, first_at, last_at, {_MEASURES})
 SELECT {_SESSION_KEY}, min(occurred_at), max(occurred_at), {_OF_CHARGE} FROM ledger_charge
 WHERE organization_id = %s AND session <> '' GROUP BY {_SESSION_KEY} ORDER BY {_SESSION_KEY}
 """
-# One pass over the newest charges for all hourly dimensions: each grouping set leaves the others' columns null.
 _HOURLY: Final = f"""
-INSERT INTO ledger_hourly (organization_id, dimension, hour, value, currency, calls, effective_cost, reporting_cost)
-SELECT organization_id,
-    CASE {" ".join(f"WHEN grouping({name}_id) = 0 THEN {number}" for number, name in HOURLY.items())} END AS dimension,
-    date_trunc('hour', occurred_at, 'UTC') AS hour,
-    coalesce({", ".join(f"{name}_id" for name in HOURLY.values())}) AS value,
-    currency, sum(calls), sum(effective_cost), sum(reporting_cost)
-FROM ledger_charge WHERE organization_id = %s AND occurred_at >= %s
-GROUP BY organization_id, hour, currency, GROUPING SETS ({", ".join(f"({name}_id)" for name in HOURLY.values())})
-ORDER BY dimension, hour, value, currency
+INSERT INTO ledger_hourly ({HOURLY_COLUMNS}) SELECT {HOURLY_SUMS}
+FROM (
+    SELECT *, date_trunc('hour', occurred_at, 'UTC') AS hour FROM ledger_charge
+    WHERE organization_id = %s AND occurred_at >= %s
+) AS recent GROUP BY {HOURLY_KEY} ORDER BY hour
 """
 
 

@@ -7,8 +7,9 @@ value and joined per charge, which is what makes posting fast; see docs/benchmar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from operator import add, itemgetter
 from typing import Final
 
 import msgspec
@@ -57,17 +58,43 @@ SESSION_COLUMNS: Final = (
     *("organization_id", "session", "currency", "person_id", "agent_id", "project_id", "first_at", "last_at"),
     *MEASURES,
 )
+KEY_COLUMNS: Final = (
+    *("organization_id", "source_id", "external_id"),
+    *("content_hash", "charge_id", "occurred_at"),
+)
 CLAIM_COLUMNS: Final = ("n", "source_id", "external_id", "content_hash", "charge_id", "occurred_at")
 
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_CACHED_SLICE: Final = (METER_INDEX["cache_read"], METER_INDEX["cache_read_audio"])
+# The counts of a group of meters, picked out in C: this is asked of every charge.
+_input: Final = itemgetter(*INPUT_SLICE)
+_cached: Final = itemgetter(METER_INDEX["cache_read"], METER_INDEX["cache_read_audio"])
+_output: Final = itemgetter(*OUTPUT_SLICE)
 _encoder = msgspec.json.Encoder()
+
+# What charges add up to, in the order of MEASURES; costs in picodollars.
+Sums = tuple[int, ...]
+_Group = tuple[str, Shape, Ownership, Tagging, str, str]
+# A session's name, currency, person, project and agent.
+_Session = tuple[str, str, int, int, int]
 
 
 def escape(text: str) -> str:
     """Text as COPY's text format wants it. NUL cannot be stored and is refused at the doors."""
     return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+
+def _escape_of(postings: Iterable[Posting]) -> Callable[[str], str]:
+    """`escape`, or nothing to do: one look at all the names of a batch is quicker than five at each charge's."""
+    texts = [
+        f"{one.key} {one.external_id} {one.session} {one.request_key} {one.provider_request_id}" for one in postings
+    ]
+    return escape if _SPECIAL.search(" ".join(texts)) else str
+
+
+def times_of(postings: Iterable[Posting]) -> list[str]:
+    """When each was, as text; what the functions below take as `times`. Made once, because it is slow to make."""
+    return [posting.occurred_at.isoformat() for posting in postings]
 
 
 class Segments:
@@ -104,13 +131,16 @@ class Segments:
         tags = escape(_encoder.encode(dict(tagging.tags)).decode()) if tagging.tags else "\\N"
         return f"{tags}\t{rolled}", rolled
 
-    def state(self, posting: Posting) -> str:
-        if not posting.priced.priced:
-            return UNPRICED
-        return ATTRIBUTED if posting.ownership.attributed else UNATTRIBUTED
-
     def _price(self, priced: Priced, state: str) -> str:
-        key = (state, *priced[1:4], *priced[8:9], *priced[10:])
+        key = (
+            state,
+            priced.price_id,
+            priced.contract_id,
+            priced.currency,
+            priced.fx_rate,
+            priced.fx_date,
+            priced.reporting_currency,
+        )
         found = self._prices.get(key)
         if found is None:
             fx_date = priced.fx_date.isoformat() if priced.fx_date else "\\N"
@@ -120,96 +150,122 @@ class Segments:
             )
         return found
 
-    def charges(self, ids: Sequence[str], postings: Sequence[Posting], booked_at: datetime) -> bytes:
+    def charges(
+        self, ids: Sequence[str], postings: Sequence[Posting], times: Sequence[str], booked_at: datetime
+    ) -> bytes:
         """Rows for COPY ledger_charge (CHARGE_COLUMNS)."""
         tail = f"{booked_at.isoformat()}\t{self.organization_id}"
+        safe = _escape_of(postings)
         lines = []
-        for charge_id, posting in zip(ids, postings, strict=True):
-            priced = posting.priced
+        for charge_id, posting, time in zip(ids, postings, times, strict=True):
             counts = "\t".join([str(count) if count else "\\N" for count in posting.counts])
-            billed = "\\N" if priced.billed_pico is None else pico_text(priced.billed_pico)
             lines.append(
-                f"{charge_id}\t{posting.occurred_at.isoformat()}\t{escape(posting.external_id)}"
-                f"\t{escape(posting.session)}\t{escape(posting.provider_request_id)}\t{posting.calls}\t{counts}"
-                f"\t{pico_text(priced.list_pico)}\t{pico_text(priced.contracted_pico)}"
-                f"\t{pico_text(priced.effective_pico)}\t{billed}\t{pico_text(priced.reporting_pico)}"
+                f"{charge_id}\t{time}\t{safe(posting.external_id)}\t{safe(posting.session)}"
+                f"\t{safe(posting.provider_request_id)}\t{posting.calls}\t{counts}\t{_costs(posting.priced)}"
                 f"\t{self._shapes[posting.shape][0]}\t{self._owners[posting.ownership][0]}"
-                f"\t{self._taggings[posting.tagging][0]}\t{self._price(priced, self.state(posting))}"
+                f"\t{self._taggings[posting.tagging][0]}\t{self._price(posting.priced, state_of(posting))}"
                 f"\t{tail}\t{posting.reason}\t{posting.revision}\n"
             )
         return "".join(lines).encode()
 
-    def deltas(self, postings: Iterable[Posting]) -> tuple[bytes, bytes]:
+    def deltas(self, postings: Sequence[Posting], times: Sequence[str]) -> tuple[bytes, bytes]:
         """Rows for COPY ledger_rollup_delta (DELTA_COLUMNS) and ledger_session_delta (SESSION_COLUMNS)."""
-        rollups: dict[tuple[object, ...], list[int]] = {}
-        sessions: dict[tuple[object, ...], list[int]] = {}
-        spans: dict[tuple[object, ...], list[datetime]] = {}
-        for posting in postings:
-            priced, counts, owner, at = posting.priced, posting.counts, posting.ownership, posting.occurred_at
-            added = (
-                posting.calls,
-                sum([counts[index] for index in INPUT_SLICE]),
-                counts[_CACHED_SLICE[0]] + counts[_CACHED_SLICE[1]],
-                sum([counts[index] for index in OUTPUT_SLICE]),
-                priced.list_pico,
-                priced.contracted_pico,
-                priced.effective_pico,
-                priced.reporting_pico,
-            )
-            key = (at.isoformat()[:13], posting.shape, owner, posting.tagging, self.state(posting), priced.currency)
-            _accumulate(rollups, key, added)
+        rollups: dict[_Group, Sums] = {}
+        sessions: dict[_Session, tuple[str, str, Sums]] = {}
+        for posting, time in zip(postings, times, strict=True):
+            owner, currency, sums = posting.ownership, posting.priced.currency, _sums(posting)
+            group = (time[:13], posting.shape, owner, posting.tagging, state_of(posting), currency)
+            known = rollups.get(group)
+            rollups[group] = sums if known is None else tuple(map(add, known, sums))
             if posting.session:
-                ids = owner.ids
-                whose = (posting.session, priced.currency, ids[1], ids[3], ids[2])
-                _accumulate(sessions, whose, added)
-                span = spans.setdefault(whose, [at, at])
-                span[0], span[1] = min(span[0], at), max(span[1], at)
-        return self._rollup_lines(rollups), self._session_lines(sessions, spans)
+                _, person, project, agent, *_ = owner.ids
+                whose = (posting.session, currency, person, project, agent)
+                had = sessions.get(whose)
+                if had is None:
+                    sessions[whose] = (time, time, sums)
+                else:
+                    first, last, so_far = had
+                    sessions[whose] = (min(first, time), max(last, time), tuple(map(add, so_far, sums)))
+        return self._rollup_lines(rollups), self._session_lines(sessions)
 
-    def _rollup_lines(self, rollups: dict[tuple[object, ...], list[int]]) -> bytes:
+    def _rollup_lines(self, rollups: dict[_Group, Sums]) -> bytes:
         lines = []
         for (hour, shape, owner, tagging, state, currency), sums in rollups.items():
             lines.append(
-                f"{self.organization_id}\t{hour}:00:00+00:00\t{self._shapes[shape][1]}\t{self._owners[owner][1]}"  # type: ignore[index]
-                f"\t{self._taggings[tagging][1]}\t{self._words['state', state]}\t{currency}\t{_measures(sums)}\n"  # type: ignore[index]
+                f"{self.organization_id}\t{hour}:00:00+00:00\t{self._shapes[shape][1]}\t{self._owners[owner][1]}"
+                f"\t{self._taggings[tagging][1]}\t{self._words['state', state]}\t{currency}\t{_measures(sums)}\n"
             )
         return "".join(lines).encode()
 
-    def _session_lines(
-        self, sessions: dict[tuple[object, ...], list[int]], spans: dict[tuple[object, ...], list[datetime]]
-    ) -> bytes:
+    def _session_lines(self, sessions: dict[_Session, tuple[str, str, Sums]]) -> bytes:
         lines = []
-        for whose, sums in sessions.items():
-            session, currency, person, agent, project = whose
-            first, last = spans[whose]
+        for (session, currency, person, project, agent), (first, last, sums) in sessions.items():
             lines.append(
-                f"{self.organization_id}\t{escape(str(session))}\t{currency}\t{person}\t{agent}\t{project}"
-                f"\t{first.isoformat()}\t{last.isoformat()}\t{_measures(sums)}\n"
+                f"{self.organization_id}\t{escape(session)}\t{currency}\t{person}\t{agent}\t{project}"
+                f"\t{first}\t{last}\t{_measures(sums)}\n"
             )
         return "".join(lines).encode()
 
 
-def claims(ids: Sequence[str], postings: Sequence[Posting]) -> tuple[bytes, int]:
+def state_of(posting: Posting) -> str:
+    if not posting.priced.priced:
+        return UNPRICED
+    return ATTRIBUTED if posting.ownership.attributed else UNATTRIBUTED
+
+
+def claims(ids: Sequence[str], postings: Sequence[Posting], times: Sequence[str]) -> tuple[bytes, int]:
     """Rows for COPY of the claim table (CLAIM_COLUMNS), and how many there are: a key each, and a request key."""
+    safe = _escape_of(postings)
     lines = []
-    for n, (charge_id, posting) in enumerate(zip(ids, postings, strict=True)):
-        tail = f"{charge_id}\t{posting.occurred_at.isoformat()}\n"
-        lines.append(f"{n}\t{posting.key_source_id}\t{escape(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}")
+    for n, (charge_id, posting, time) in enumerate(zip(ids, postings, times, strict=True)):
+        tail = f"{charge_id}\t{time}\n"
+        lines.append(f"{n}\t{posting.key_source_id}\t{safe(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}")
         if posting.request_key:
-            lines.append(f"{n}\t0\t{escape(posting.request_key)}\t\\\\x\t{tail}")
+            lines.append(f"{n}\t0\t{safe(posting.request_key)}\t\\\\x\t{tail}")
     return "".join(lines).encode(), len(lines)
 
 
-def _accumulate(into: dict[tuple[object, ...], list[int]], key: tuple[object, ...], added: tuple[int, ...]) -> None:
-    sums = into.get(key)
-    if sums is None:
-        into[key] = list(added)
-        return
-    for index, value in enumerate(added):
-        sums[index] += value
+def keys(organization_id: int, ids: Sequence[str], postings: Sequence[Posting], times: Sequence[str]) -> bytes:
+    """Rows for COPY ledger_charge_key (KEY_COLUMNS), in the order everybody claims in: so nobody deadlocks."""
+    safe = _escape_of(postings)
+    lines = []
+    for charge_id, posting, time in zip(ids, postings, times, strict=True):
+        tail = f"{charge_id}\t{time}\n"
+        lines.append(
+            f"{organization_id}\t{posting.key_source_id}\t{safe(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}"
+        )
+        if posting.request_key:
+            lines.append(f"{organization_id}\t0\t{safe(posting.request_key)}\t\\\\x\t{tail}")
+    lines.sort()
+    return "".join(lines).encode()
 
 
-def _measures(sums: list[int]) -> str:
+def _costs(priced: Priced) -> str:
+    """The five costs, tab-separated. Mostly they are one number, and then it is written once."""
+    listed, billed = priced.list_pico, priced.billed_pico
+    text = pico_text(listed)
+    contracted = text if priced.contracted_pico == listed else pico_text(priced.contracted_pico)
+    effective = text if priced.effective_pico == listed else pico_text(priced.effective_pico)
+    reporting = text if priced.reporting_pico == listed else pico_text(priced.reporting_pico)
+    stated = "\\N" if billed is None else pico_text(billed)
+    return f"{text}\t{contracted}\t{effective}\t{stated}\t{reporting}"
+
+
+def _sums(posting: Posting) -> Sums:
+    counts, priced = posting.counts, posting.priced
+    return (
+        posting.calls,
+        sum(_input(counts)),
+        sum(_cached(counts)),
+        sum(_output(counts)),
+        priced.list_pico,
+        priced.contracted_pico,
+        priced.effective_pico,
+        priced.reporting_pico,
+    )
+
+
+def _measures(sums: Sums) -> str:
     counted = "\t".join(map(str, sums[:4]))
     return counted + "\t" + "\t".join(map(pico_text, sums[4:]))
 

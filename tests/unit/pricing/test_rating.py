@@ -14,7 +14,7 @@ from finops.core.tokens import INPUT_METERS, METERS
 from finops.pricing.rules import Found, explain, rate
 from finops.pricing.rules.pricer import card, own_card
 from finops.pricing.rules.rating import choose_card, input_tokens
-from finops.pricing.types import ContractTerms, PriceVersion, StepRates
+from finops.pricing.types import ContractTerms, PriceVersion, Rated, StepRates
 from tests.factories.pricing import counts, steps, terms
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -120,7 +120,7 @@ def test_a_request_is_free_where_tokens_are_priced_and_unknown_where_nothing_is(
 
 def test_no_price_at_all_says_why() -> None:
     nothing = Found("openai", "gpt-next", (), "model_unknown")
-    assert rate(nothing, counts(input_uncached=9), NOON) == (False, 0, 0, "USD", 0, 0, 0, "model_unknown")
+    assert rate(nothing, counts(input_uncached=9), NOON) == Rated(False, 0, 0, "USD", 0, 0, 0, "model_unknown")
     assert explain(nothing, counts(input_uncached=9), NOON) == []
     assert not nothing.priced
 
