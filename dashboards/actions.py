@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from kombu.exceptions import OperationalError
 
 from dashboards.access import Here, show
 from dashboards.forms import ActionForm
 from finops.core.errors import FinopsError, Forbidden, NotFound
-from finops.ingest import tasks
-from finops.jobs.models import Job
-
-log = logging.getLogger(__name__)
 
 
 def act(request: HttpRequest, call: Callable[[], Any], *, done: str, to: str) -> HttpResponse:
@@ -66,15 +59,3 @@ def form_page(
 def posted(request: HttpRequest) -> Any:
     """What a form is bound to: the body of a POST, nothing otherwise."""
     return request.POST if request.method == "POST" else None
-
-
-def send(job: Job) -> None:
-    """Tells a worker of a job once it is committed. Nobody there to tell is no failure: the schedule finds the job."""
-
-    def tell() -> None:
-        try:
-            tasks.run_job.apply_async(kwargs={"job_id": job.id}, retry=False)
-        except OperationalError as error:
-            log.warning("job %s waits for the schedule: the broker does not answer (%s)", job.id, type(error).__name__)
-
-    transaction.on_commit(tell)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from dashboards.scope import Dimensions, Scope
-from finops.attribution import selectors as attribution
+from dashboards.scope import Scope
 from finops.core.errors import NotFound
 from finops.ledger import selectors as ledger
+from finops.ledger.rules.questions import Dimensions
 from finops.ledger.types import SpendQuestion, SpendRow
 from finops.orgs import selectors as orgs
 from finops.orgs.rules import Caller
@@ -42,14 +42,11 @@ class Line:
 
 def dimensions(caller: Caller) -> Dimensions:
     """Every name that may stand in an address of this organization."""
-    return Dimensions({tag.key: tag.slot for tag in attribution.promoted_tags(caller.organization_id)})
+    return ledger.dimensions(caller.organization_id)
 
 
 def ask(question: SpendQuestion) -> list[SpendRow]:
-    """The ledger's rows; none when a filter allows nothing, which needs no query."""
-    if any(not ids for ids in question.filters.values()):
-        return []
-    return list(ledger.spend(question))
+    return ledger.spend(question)
 
 
 def lines(rows: Iterable[SpendRow]) -> list[Line]:

@@ -1,12 +1,12 @@
 """The question in the address: period, grouping, filters, comparison, grain. Parsed, checked, and written back.
 
 Every link of a page carries the same scope, so an address can be sent to a colleague and means the same to them, within
-what they may see: `Scope.question` is the one place where a caller's reach meets what was asked.
+what they may see. The grammar is the ledger's (`finops.ledger.rules.questions`); here are the pages' own words for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
@@ -19,12 +19,15 @@ from dashboards.periods import NamedPeriod
 from finops.core.errors import FinopsError
 from finops.core.fiscal import FiscalCalendar
 from finops.core.periods import DayRange
-from finops.ledger.types import DIMENSIONS, TAG_SLOTS, Grain, SpendQuestion
-from finops.orgs.rules import PEOPLE_DIMENSIONS, Caller, charge_filters, spend_filters
+from finops.ledger.rules import questions
+from finops.ledger.rules.questions import VALUES_MOST, Dimensions, QuestionUnclear
+from finops.ledger.types import Grain, SpendQuestion
+from finops.orgs.rules import Caller
 
-GROUPS_MOST: Final = 2
-IDS_MOST: Final = 100
 ID_LARGEST: Final = 2**31 - 1
+# Python refuses to read a number of thousands of digits, so length is looked at first; leading zeros are nobody's id.
+_ID_DIGITS: Final = len(str(ID_LARGEST))
+_COMPARED: Final = ("previous", "none")
 # What the address may hold beside dimensions; anything else is an error a person should hear about.
 _WORDS: Final = frozenset(
     {"period", "from", "to", "group", "compare", "grain", "cursor", "session", "pick", "for", "q"}
@@ -37,34 +40,6 @@ class ScopeUnclear(FinopsError):
 
     code = "dashboards.scope_unclear"
     status = 400
-
-
-class Dimensions:
-    """The names an address may use: the ledger's dimensions, and `tag:<key>` for each promoted tag.
-
-    `tags` maps a promoted key to its slot (1-10); in the ledger it is the dimension `tag<slot>`.
-    """
-
-    def __init__(self, tags: Mapping[str, int] | None = None) -> None:
-        self._columns = {name: name for name in DIMENSIONS if name not in TAG_SLOTS}
-        self._columns |= {f"tag:{key}": f"tag{slot}" for key, slot in (tags or {}).items()}
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._columns
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def column(self, name: str) -> str:
-        return self._columns[name]
-
-    @staticmethod
-    def label(name: str) -> str:
-        return f"Tag {name[4:]}" if name.startswith("tag:") else name.replace("_", " ").capitalize()
-
-    def offered(self, caller: Caller) -> dict[str, str]:
-        """Name and label of those this caller may group by."""
-        return {name: self.label(name) for name in self if caller.sees_people or name not in PEOPLE_DIMENSIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +99,20 @@ class Scope:
     ) -> SpendQuestion:
         """The question to the ledger, within the caller's reach. `only` narrows further (the largest groups of a
         chart). Raises what `orgs.rules.spend_filters` raises."""
-        filters = dict(spend_filters(caller, group_by=group_by, filters=self.filters))
-        for name, ids in (only or {}).items():
-            filters[name] = filters[name] & ids if name in filters else ids
-        return SpendQuestion(
-            organization_id=caller.organization_id,
-            period=days or self.period.days,
-            group_by=tuple(self.dimensions.column(name) for name in group_by),
-            filters={self.dimensions.column(name): ids for name, ids in filters.items()},
+        return questions.question(
+            caller,
+            self.dimensions,
+            days or self.period.days,
+            group_by=group_by,
+            filters=self.filters,
             grain=grain,
             limit=limit,
+            only=only or {},
         )
 
     def charge_filters(self, caller: Caller) -> Mapping[str, frozenset[int]]:
         """The filters of the same question about single charges, within the caller's reach."""
-        allowed = charge_filters(caller, filters=self.filters)
-        return {self.dimensions.column(name): ids for name, ids in allowed.items()}
+        return self.dimensions.charge_filters(caller, self.filters)
 
 
 def parse(query: QueryDict, *, today: date, dimensions: Dimensions, calendar: FiscalCalendar | None = None) -> Scope:
@@ -148,22 +121,22 @@ def parse(query: QueryDict, *, today: date, dimensions: Dimensions, calendar: Fi
     Raises ScopeUnclear or PeriodUnclear, both answered with 400.
     """
     period = periods.parse(_period_token(query), today=today, calendar=calendar)
-    filters: dict[str, frozenset[int]] = {}
-    for name in query:
-        if name in dimensions:
-            if ids := _ids(name, query.getlist(name)):
-                filters[name] = ids
-        elif name not in _WORDS:
-            raise ScopeUnclear(f"There is nothing here called {name[:40]!r} to filter by.", field=name[:40])
-    given = query.get("grain", "")
+    try:
+        told = questions.filters_told(query, dimensions, _WORDS)
+        filters = {name: _ids(name, query.getlist(name)) for name in told}
+        group = questions.grouping(query.getlist("group"), dimensions, field="group")
+        compare = questions.one_of(query.get("compare", ""), _COMPARED, field="compare", default="previous")
+        grain = questions.one_of(query.get("grain", ""), GRAIN_NAMES, field="grain", default="")
+    except QuestionUnclear as error:
+        raise ScopeUnclear(error.message, field=error.field) from None
     return Scope(
         period=period,
         dimensions=dimensions,
-        group=_group(query, dimensions),
-        filters=filters,
-        compare=_compare(query.get("compare", "")),
-        grain=_grain(given, period.days),
-        grain_given=bool(given),
+        group=group,
+        filters={name: ids for name, ids in filters.items() if ids},
+        compare=compare == "previous",
+        grain=Grain(grain) if grain else _fitting(period.days),
+        grain_given=bool(grain),
     )
 
 
@@ -178,39 +151,19 @@ def _period_token(query: QueryDict) -> str:
 
 
 def _ids(name: str, raw: list[str]) -> frozenset[int]:
-    texts = [text for value in raw for text in value.split(",") if text]
-    if len(texts) > IDS_MOST:
-        raise ScopeUnclear(f"At most {IDS_MOST} values of {name} fit one question.", field=name)
+    texts = questions.parts(raw)
+    if len(texts) > VALUES_MOST:
+        raise QuestionUnclear(f"At most {VALUES_MOST} values of {name} fit one question.", field=name)
     found = set()
     for text in texts:
-        if not (text.isascii() and text.isdigit() and int(text) <= ID_LARGEST):
-            raise ScopeUnclear(f"{name}={text[:40]!r} is not an id.", field=name)
+        if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS and int(text) <= ID_LARGEST):
+            raise QuestionUnclear(f"{name}={questions.shown(text)} is not an id.", field=name)
         found.add(int(text))
     return frozenset(found)
 
 
-def _group(query: QueryDict, dimensions: Dimensions) -> tuple[str, ...]:
-    names = [name for value in query.getlist("group") for name in value.split(",") if name]
-    chosen = tuple(dict.fromkeys(names))
-    if len(chosen) > GROUPS_MOST:
-        raise ScopeUnclear("Group by one thing, or by two.", field="group")
-    for name in chosen:
-        if name not in dimensions:
-            raise ScopeUnclear(f"There is nothing here called {name[:40]!r} to group by.", field="group")
-    return chosen
-
-
-def _compare(raw: str) -> bool:
-    if raw not in {"", "previous", "none"}:
-        raise ScopeUnclear("Compare with `previous` or with `none`.", field="compare")
-    return raw != "none"
-
-
-def _grain(raw: str, days: DayRange) -> Grain:
-    if raw:
-        if raw not in {grain.value for grain in GRAIN_NAMES}:
-            raise ScopeUnclear("The grain is day, week or month.", field="grain")
-        return Grain(raw)
+def _fitting(days: DayRange) -> Grain:
+    """The grain whose buckets a chart has room for."""
     if days.days <= 62:
         return Grain.DAY
     return Grain.WEEK if days.days <= 400 else Grain.MONTH

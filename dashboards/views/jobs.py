@@ -9,10 +9,11 @@ from django.views.decorators.http import require_POST, require_safe
 from rest_framework.request import Request
 
 from dashboards.access import Here, page, show
-from dashboards.actions import act, send
+from dashboards.actions import act
 from dashboards.panels.bar import address
 from finops.api import paging
 from finops.core.money import from_pico
+from finops.ingest.tasks import send
 from finops.jobs import selectors, services
 from finops.jobs.models import Job
 from finops.orgs.rules import Permission

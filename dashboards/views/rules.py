@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboards import periods, reading
 from dashboards.access import Here, page, show
-from dashboards.actions import act, posted, send
+from dashboards.actions import act, posted
 from dashboards.forms import ActionForm, InstantField, OwnerField
 from dashboards.panels.bar import address
 from dashboards.periods import NamedPeriod
@@ -28,6 +28,7 @@ from finops.attribution.types import DIMENSIONS, Assignment, Condition, Operator
 from finops.core.errors import FinopsError, Forbidden, NotFound
 from finops.core.money import from_pico
 from finops.ingest.services import REATTRIBUTE, open_rework, preview_rule
+from finops.ingest.tasks import send
 from finops.orgs.rules import Permission
 
 CONDITION_ROWS = 5

@@ -13,15 +13,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboards import periods, reading
 from dashboards.access import Here, page, show
-from dashboards.actions import send
 from dashboards.panels.bar import address
 from dashboards.scope import Scope
 from finops.core.errors import Invalid
 from finops.core.periods import DayRange
 from finops.ingest.services import RERATE, open_rework
+from finops.ingest.tasks import send
 from finops.ledger import selectors as ledger
-from finops.ledger.types import UNPRICED, Grain
-from finops.orgs.rules import Permission
+from finops.ledger.types import UNPRICED
+from finops.orgs.rules import Permission, spend_filters
 
 LOOKED_BACK_DAYS = 365
 
@@ -74,51 +74,32 @@ def _state(here: Here) -> int:
 
 
 def _groups(here: Here) -> list[Group]:
-    """By model over the last year, the most calls first. Three questions and the names."""
-    state = _state(here)
-    if not state:
-        return []
+    """By model over the last year, the most calls first. The ledger tells a model's calls at each provider apart."""
     period = periods.parse(f"last-{LOOKED_BACK_DAYS}d", today=here.now.date())
-    scope = Scope(period, reading.dimensions(here.caller)).narrowed_to({"state": state})
-    by_day = reading.lines(reading.ask(scope.question(here.caller, group_by=("model",), grain=Grain.DAY)))
-    days: dict[int, list[reading.Line]] = {}
-    for line in by_day:
-        if line.calls > 0:
-            days.setdefault(line.values[0], []).append(line)
-    providers = _providers(here, scope, frozenset(days))
-    called = reading.names(scope, here.caller, "model", days)
-    groups = []
-    for model_id, several in days.items():
-        seen = sorted(line.bucket for line in several if line.bucket)
-        narrowed = scope.with_(period=periods.parse(f"{seen[0]}..{seen[-1]}", today=here.now.date())).narrowed_to(
-            {"state": state, "model": model_id}
-        )
-        hint = {"model": called[model_id], "provider": (providers.get(model_id) or ("",))[0]}
-        groups.append(
-            Group(
-                model_id=model_id,
-                model=called[model_id],
-                providers=providers.get(model_id, ()),
-                calls=sum(line.calls for line in several),
-                tokens=sum(line.tokens for line in several),
-                first=seen[0],
-                last=seen[-1],
-                charges=f"{address(here, 'charges')}?{narrowed.query()}",
-                alias=f"{address(here, 'alias_add')}?{urlencode(hint)}",
-                own=f"{address(here, 'contract_custom')}?{urlencode(hint)}",
-            )
-        )
+    models: dict[int, list[ledger.UnpricedGroup]] = {}
+    for found in ledger.unpriced(here.id, period.days, spend_filters(here.caller)):
+        models.setdefault(found.model.id, []).append(found)
+    whole = Scope(period, reading.dimensions(here.caller)).narrowed_to({"state": _state(here)})
+    groups = [_group(here, whole, several) for several in models.values()]
     return sorted(groups, key=lambda group: (-group.calls, group.model))
 
 
-def _providers(here: Here, scope: Scope, models: frozenset[int]) -> dict[int, tuple[str, ...]]:
-    """Which providers each model was called at (the state left out: the pair has a cube of its own)."""
-    if not models:
-        return {}
-    wide = scope.without("state")
-    rows = reading.ask(wide.question(here.caller, group_by=("provider", "model"), only={"model": models}))
-    called = reading.names(scope, here.caller, "provider", {row.values[0] for row in rows})
-    found: dict[int, tuple[str, ...]] = {}
-    for row in rows:
-        found[row.values[1]] = tuple(sorted({*found.get(row.values[1], ()), called[row.values[0]]}))
-    return found
+def _group(here: Here, whole: Scope, several: list[ledger.UnpricedGroup]) -> Group:
+    model = several[0].model
+    providers = sorted(one.provider.name for one in several if one.provider.id)
+    first, last = min(one.first_day for one in several), max(one.last_day for one in several)
+    days = periods.parse(f"{first}..{last}", today=here.now.date())
+    narrowed = whole.with_(period=days).narrowed_to({"model": model.id})
+    hint = urlencode({"model": model.name, "provider": providers[0] if providers else ""})
+    return Group(
+        model_id=model.id,
+        model=model.name,
+        providers=tuple(providers),
+        calls=sum(one.calls for one in several),
+        tokens=sum(one.input_tokens + one.output_tokens for one in several),
+        first=first,
+        last=last,
+        charges=f"{address(here, 'charges')}?{narrowed.query()}",
+        alias=f"{address(here, 'alias_add')}?{hint}",
+        own=f"{address(here, 'contract_custom')}?{hint}",
+    )

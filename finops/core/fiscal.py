@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from finops.core.periods import DayRange
+from finops.core.periods import DayRange, months_on
 
 MONTHS: Final = "months"
 RETAIL_445: Final = "445"
@@ -94,7 +94,7 @@ class FiscalCalendar:
     def _edge(self, year: int, index: int) -> date:
         if self.kind == RETAIL_445:
             return self._start(year) + _STARTS_445[index] * _WEEK
-        return _month(self._nominal(year), index)
+        return months_on(self._nominal(year), index)
 
     def _start(self, year: int) -> date:
         nominal = self._nominal(year)
@@ -109,8 +109,3 @@ class FiscalCalendar:
 def nearest_monday(day: date) -> date:
     """The Monday at most three days away; there is exactly one."""
     return day - timedelta(days=(day.weekday() + 3) % 7 - 3)
-
-
-def _month(start: date, months: int) -> date:
-    index = start.month - 1 + months
-    return date(start.year + index // 12, index % 12 + 1, 1)

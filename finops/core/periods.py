@@ -52,6 +52,12 @@ def next_month(day: date) -> date:
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
+def months_on(month: date, count: int) -> date:
+    """The first day of the month `count` months on, back when negative."""
+    index = month.year * 12 + month.month - 1 + count
+    return date(index // 12, index % 12 + 1, 1)
+
+
 def months(period: DayRange) -> list[date]:
     """First days of the calendar months the period touches, in order; none for a period of no days."""
     found: list[date] = []

@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from celery import shared_task
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerAway
 
 from finops.core.errors import FinopsError
 from finops.ingest.services.allocate import ALLOCATE, run_allocation
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, run_rework
 from finops.jobs import selectors as jobs_selectors
 from finops.jobs import services as jobs
+from finops.jobs.models import Job
 
 WORKED_HERE = (RERATE, REATTRIBUTE, ALLOCATE)
 logger = logging.getLogger(__name__)
@@ -57,3 +59,17 @@ def resume_jobs(**_: Any) -> None:
     for job_id in jobs_selectors.claimable(_now(), kinds=WORKED_HERE):
         # One that waits longer is handed out again; without an end, messages would pile up behind a long job.
         run_job.apply_async(kwargs={"job_id": job_id}, expires=30)
+
+
+def send(job: Job) -> None:
+    """Tells a worker of a job once it is committed. Nobody there to tell is no failure: the schedule finds the job."""
+
+    def tell() -> None:
+        try:
+            run_job.apply_async(kwargs={"job_id": job.id}, retry=False)
+        except BrokerAway as error:
+            logger.warning(
+                "job %s waits for the schedule: the broker does not answer (%s)", job.id, type(error).__name__
+            )
+
+    transaction.on_commit(tell)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db.models import Q, QuerySet
 
 from finops.core.errors import NotFound
 from finops.jobs.models import Job
-from finops.jobs.services import STALE_AFTER
+
+# A worker renews its beat with every progress; one silent for this long is taken for dead.
+STALE_AFTER: Final = timedelta(seconds=60)
 
 
 def jobs(organization_id: int, *, kind: str = "", state: str = "") -> QuerySet[Job]:
@@ -28,8 +31,13 @@ def job(organization_id: int, job_id: int) -> Job:
     return found
 
 
+def waiting(at: datetime) -> Q:
+    """Jobs nobody works on: queued, or their worker fell silent."""
+    silent = Q(state=Job.State.RUNNING) & (Q(beat_at__isnull=True) | Q(beat_at__lt=at - STALE_AFTER))
+    return Q(state=Job.State.QUEUED) | silent
+
+
 def claimable(at: datetime, *, kinds: Collection[str], limit: int = 100) -> list[int]:
     """Ids of jobs of these kinds waiting for a worker, of all organizations, oldest first."""
-    silent = Q(state=Job.State.RUNNING) & (Q(beat_at__isnull=True) | Q(beat_at__lt=at - STALE_AFTER))
-    rows = Job.objects.filter(Q(state=Job.State.QUEUED) | silent, kind__in=kinds).order_by("requested_at", "id")
+    rows = Job.objects.filter(waiting(at), kind__in=kinds).order_by("requested_at", "id")
     return list(rows.values_list("id", flat=True)[:limit])

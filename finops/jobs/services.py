@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q
 
 from finops.audit import services as audit
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
 from finops.jobs.models import Job
+from finops.jobs.selectors import waiting
 
-# A worker renews its beat with every progress; one silent for this long is taken for dead.
-STALE_AFTER: Final = timedelta(seconds=60)
 # Kinds worked by a command in somebody's terminal, not by the server's workers: what to run to go on.
 COMMANDS: Final = {"import": "import_usage"}
 ENDED: Final = (Job.State.STOPPED, Job.State.DONE, Job.State.FAILED)
@@ -61,8 +59,7 @@ def claim(*, job_id: int, at: datetime) -> Job | None:
     One conditional update, so that of two workers one gets it. `started_at` is the worker's proof of its turn: pass
     the job itself to `progress`, `finish` and `fail`, which refuse when the turn has passed to another.
     """
-    silent = Q(state=Job.State.RUNNING) & (Q(beat_at__isnull=True) | Q(beat_at__lt=at - STALE_AFTER))
-    taken = Job.objects.filter(Q(state=Job.State.QUEUED) | silent, id=job_id).update(
+    taken = Job.objects.filter(waiting(at), id=job_id).update(
         state=Job.State.RUNNING, started_at=at, beat_at=at, ended_at=None, error=""
     )
     return Job.objects.get(id=job_id) if taken else None

@@ -51,11 +51,15 @@ class Grain(StrEnum):
     MONTH = "month"
 
 
+# How many dimensions one answer may be grouped by.
+MOST_GROUPED: Final = 2
+
+
 @dataclass(frozen=True, slots=True)
 class SpendQuestion:
     """A question about spend. `filters` maps a dimension to the ids allowed; all must match.
 
-    `group_by` holds at most two dimensions. `limit` keeps the largest groups by reporting cost (None: all).
+    `group_by` holds at most MOST_GROUPED dimensions. `limit` keeps the largest groups by reporting cost (None: all).
     """
 
     organization_id: int

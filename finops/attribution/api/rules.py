@@ -23,7 +23,7 @@ from finops.attribution.types import DIMENSIONS, Assignment, Condition, Operator
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 
-_PERMISSION: Final = {
+READ_OR_MANAGE: Final = {
     "GET": Permission.ORG_READ,
     "POST": Permission.ATTRIBUTION_MANAGE,
     "PATCH": Permission.ATTRIBUTION_MANAGE,
@@ -206,7 +206,7 @@ def asks_for_retired(request: Request) -> bool:
 class Rules(Resource):
     """Attribution rules, in the order they are asked."""
 
-    permission: ClassVar = _PERMISSION
+    permission: ClassVar = READ_OR_MANAGE
 
     @listed(RuleOutput, RETIRED)
     def get(self, request: Request) -> Response:
@@ -234,7 +234,7 @@ class Rules(Resource):
 class OneRule(Resource):
     """One attribution rule with all its versions."""
 
-    permission: ClassVar = _PERMISSION
+    permission: ClassVar = READ_OR_MANAGE
 
     @answers(RuleDetailOutput)
     def get(self, request: Request, rule_id: int) -> Response:

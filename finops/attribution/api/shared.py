@@ -15,18 +15,13 @@ from finops.api.schema import answers, listed
 from finops.api.views import Input, Resource, now, valid
 from finops.attribution import selectors, services
 from finops.attribution.api.references import Words, ids
-from finops.attribution.api.rules import RETIRED, asks_for_retired
+from finops.attribution.api.rules import READ_OR_MANAGE, RETIRED, asks_for_retired
 from finops.attribution.models import SharedCostRule, SharedCostVersion
 from finops.attribution.services.shared import MAX_VALUES, POOL_IDS, PoolInvalid, SplitInvalid
 from finops.attribution.types import DIMENSIONS, Method, SharedCost, SharedCostDraft, WhenEmpty
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 
-_PERMISSION: Final = {
-    "GET": Permission.ORG_READ,
-    "POST": Permission.ATTRIBUTION_MANAGE,
-    "PATCH": Permission.ATTRIBUTION_MANAGE,
-}
 _VERSION_FIELDS: Final = (
     "pool", "method", "dimension", "targets", "percentages", "when_empty", "from_month", "to_month",
 )  # fmt: skip
@@ -203,7 +198,7 @@ def _version(made: SharedCostVersion, cost: SharedCost, words: Words) -> dict[st
 class SharedCosts(Resource):
     """How shared costs are split: rules, oldest first."""
 
-    permission: ClassVar = _PERMISSION
+    permission: ClassVar = READ_OR_MANAGE
 
     @listed(SharedCostOutput, RETIRED)
     def get(self, request: Request) -> Response:
@@ -230,7 +225,7 @@ class SharedCosts(Resource):
 class OneSharedCost(Resource):
     """One shared cost rule with all its versions."""
 
-    permission: ClassVar = _PERMISSION
+    permission: ClassVar = READ_OR_MANAGE
 
     @answers(SharedCostDetailOutput)
     def get(self, request: Request, shared_cost_id: int) -> Response:

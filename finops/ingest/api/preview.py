@@ -21,8 +21,8 @@ from finops.ingest import services
 from finops.ingest.api.rework import PeriodInput, days_of, whole_organization
 from finops.ledger import selectors as ledger
 from finops.ledger.api import shapes
-from finops.ledger.api.periods import PeriodUnclear
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput
+from finops.ledger.rules.periods import PeriodUnclear
 from finops.ledger.selectors import Named
 from finops.orgs.authentication import caller
 from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Final
 
-from django.db import transaction
-from kombu.exceptions import OperationalError
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,16 +14,17 @@ from finops.api.idempotency import idempotent
 from finops.api.schema import answers
 from finops.api.views import Input, Resource, now, valid
 from finops.core.periods import DayRange
-from finops.ingest import services, tasks
+from finops.ingest import services
 from finops.ingest.services import REATTRIBUTE, RERATE
+from finops.ingest.tasks import send
 from finops.jobs.api import JobOutput
-from finops.jobs.models import Job
-from finops.ledger.api import periods, questions
-from finops.ledger.api.questions import QuestionUnclear
+from finops.ledger import selectors as ledger
+from finops.ledger.api.questions import ValueUnknown, ids_told
+from finops.ledger.rules import periods
+from finops.ledger.rules.questions import QuestionUnclear, shown
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Caller, OutOfReach, Permission, spend_filters
 
-log = logging.getLogger(__name__)
 _FILTERS_MOST: Final = 30
 
 
@@ -56,19 +54,7 @@ class AllocationInput(Input):
 
 def days_of(said: Mapping[str, Any]) -> DayRange:
     """Raises PeriodUnclear naming `from` or `to`."""
-    return periods.between(said["from"], said["to"]).days
-
-
-def send(job: Job) -> None:
-    """Tells a worker once the job is committed. Nobody there to tell is no failure: the schedule finds the job."""
-
-    def tell() -> None:
-        try:
-            tasks.run_job.apply_async(kwargs={"job_id": job.id}, retry=False)
-        except OperationalError as error:
-            log.warning("job %s waits for the schedule: the broker does not answer (%s)", job.id, type(error).__name__)
-
-    transaction.on_commit(tell)
+    return periods.bounded(said["from"], said["to"])
 
 
 class _Rework(Resource):
@@ -97,15 +83,15 @@ def _filters(asked: Caller, said: Mapping[str, list[str]]) -> dict[str, list[int
     """
     if len(said) > _FILTERS_MOST:
         raise QuestionUnclear(f"At most {_FILTERS_MOST} dimensions.", field="filters")
-    known = questions.dimensions(asked.organization_id)
+    known = ledger.dimensions(asked.organization_id)
     wished: dict[str, frozenset[int]] = {}
     for name, values in said.items():
-        field = f"filters.{questions.shown(name)}"
+        field = f"filters.{shown(name)}"
         if name not in known:
-            raise QuestionUnclear(f"There is no dimension {questions.shown(name)}.", field=field)
-        wished[name] = questions.ids_told(asked, known, name, values, field=field)
+            raise QuestionUnclear(f"There is no dimension {shown(name)}.", field=field)
+        wished[name] = ids_told(asked, known, name, values, field=field)
         if not wished[name]:
-            raise questions.ValueUnknown(f"No charge has such a {name}.", field=field)
+            raise ValueUnknown(f"No charge has such a {name}.", field=field)
     allowed = known.columns(spend_filters(asked, filters=wished))
     return {column: sorted(ids) for column, ids in allowed.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -17,12 +16,13 @@ from finops.api import paging
 from finops.api.schema import answers, listed
 from finops.api.views import Resource, now
 from finops.core.errors import NotFound
-from finops.core.tokens import METERS
 from finops.ledger import selectors
 from finops.ledger.api import questions, shapes, stories
-from finops.ledger.api.questions import Asked, QuestionUnclear
+from finops.ledger.api.questions import Asked
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput, money
+from finops.ledger.rules.questions import Dimensions, QuestionUnclear
 from finops.ledger.selectors.sessions import FILTERS as SESSION_FILTERS
+from finops.ledger.selectors.stories import Called, charge_names, story, usage
 from finops.ledger.types import ChargePage, ChargeRow
 from finops.orgs import selectors as orgs
 from finops.orgs.authentication import caller
@@ -105,83 +105,42 @@ class OneCharge(Resource):
         if not charge_visible(asking, row.dimensions):
             # As for one that does not exist: an id must not tell whose it is.
             raise NotFound(f"there is no charge {charge_id}")
-        known = questions.dimensions(asking.organization_id)
-        steps = selectors.charge_steps(asking.organization_id, row)
-        seen = selectors.sightings(asking.organization_id, row.id)
-        names = Names(asking.organization_id, known, [row], steps=steps, sources=[one["source_id"] for one in seen])
-        body = {
-            **names.charge(row),
-            "pricing": stories.pricing_of(asking.organization_id, row, names.word),
-            "attribution": [stories.step(one, known, names.called) for one in steps],
-            "corrections": stories.corrections_of(asking.organization_id, row),
-            "sightings": [stories.sighting(one, names.called) for one in seen],
-        }
-        return Response(body)
+        told = story(asking.organization_id, row)
+        known = selectors.dimensions(asking.organization_id)
+        return Response({**_charge(row, known, told.called), **stories.told(told)})
 
 
-class Names:
-    """What everything that some charges refer to is called, looked up together."""
-
-    def __init__(
-        self,
-        organization_id: int,
-        known: questions.Dimensions,
-        rows: Iterable[ChargeRow],
-        *,
-        steps: Iterable[list[Any]] = (),
-        sources: Iterable[int] = (),
-    ) -> None:
-        self._known = known
-        wanted: dict[str, set[int]] = {}
-        for row in rows:
-            for column, one in row.dimensions.items():
-                if one:
-                    wanted.setdefault(column, set()).add(one)
-        for dimension, value, *_ in steps:
-            if dimension in known and isinstance(value, int) and value:
-                wanted.setdefault(known.column(dimension), set()).add(value)
-        wanted.setdefault("source", set()).update(sources)
-        self.called = selectors.named(organization_id, wanted)
-
-    def word(self, row: ChargeRow, column: str) -> str:
-        one = row.dimensions[column]
-        return self.called[column][one].value if one else ""
-
-    def charge(self, row: ChargeRow) -> dict[str, Any]:
-        present = [
-            (name, column, row.dimensions[column])
-            for name in self._known
-            if row.dimensions[column := self._known.column(name)]
-        ]
-        return {
-            "id": row.id,
-            "occurred_at": row.occurred_at,
-            "booked_at": row.booked_at,
-            "external_id": row.external_id,
-            "session": row.session,
-            "provider_request_id": row.provider_request_id,
-            "model_raw": row.model_raw,
-            "dimensions": shapes.names(present, self.called),
-            "tags": dict(row.tags),
-            "calls": row.calls,
-            "usage": {meter: count for meter, count in zip(METERS, row.counts, strict=True) if count},
-            "currency": row.currency,
-            "list_cost": money(row.list_cost),
-            "contracted_cost": money(row.contracted_cost),
-            "effective_cost": money(row.effective_cost),
-            "billed_cost": None if row.billed_cost is None else money(row.billed_cost),
-            "reporting_currency": row.reporting_currency,
-            "reporting_cost": money(row.reporting_cost),
-            "fx_rate": plain(row.fx_rate),
-            "fx_date": row.fx_date,
-            "reverses": row.reverses,
-            "reason": row.reason,
-        }
+def _charge(row: ChargeRow, known: Dimensions, called: Called) -> dict[str, Any]:
+    present = [(name, column, row.dimensions[column]) for name in known if row.dimensions[column := known.column(name)]]
+    return {
+        "id": row.id,
+        "occurred_at": row.occurred_at,
+        "booked_at": row.booked_at,
+        "external_id": row.external_id,
+        "session": row.session,
+        "provider_request_id": row.provider_request_id,
+        "model_raw": row.model_raw,
+        "dimensions": shapes.names(present, called),
+        "tags": dict(row.tags),
+        "calls": row.calls,
+        "usage": usage(row.counts),
+        "currency": row.currency,
+        "list_cost": money(row.list_cost),
+        "contracted_cost": money(row.contracted_cost),
+        "effective_cost": money(row.effective_cost),
+        "billed_cost": None if row.billed_cost is None else money(row.billed_cost),
+        "reporting_currency": row.reporting_currency,
+        "reporting_cost": money(row.reporting_cost),
+        "fx_rate": plain(row.fx_rate),
+        "fx_date": row.fx_date,
+        "reverses": row.reverses,
+        "reason": row.reason,
+    }
 
 
 def _shown(asked: Asked, rows: tuple[ChargeRow, ...]) -> list[dict[str, Any]]:
-    names = Names(asked.caller.organization_id, asked.dimensions, rows)
-    return [names.charge(row) for row in rows]
+    called = charge_names(asked.caller.organization_id, rows)
+    return [_charge(row, asked.dimensions, called) for row in rows]
 
 
 def plain(value: Decimal) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -11,24 +11,34 @@ from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
-from finops.attribution import selectors as attribution
 from finops.core.errors import FinopsError
 from finops.core.fiscal import FiscalCalendar
 from finops.core.periods import DayRange
 from finops.ledger import selectors
-from finops.ledger.api import periods
-from finops.ledger.api.periods import AskedPeriod
-from finops.ledger.types import DIMENSIONS, OWNERS, TAG_SLOTS, Grain, SpendQuestion, SpendRow
+from finops.ledger.rules import periods
+from finops.ledger.rules.periods import AskedPeriod
+from finops.ledger.rules.questions import (
+    ANYTHING,
+    VALUES_MOST,
+    Dimensions,
+    Ids,
+    QuestionUnclear,
+    filters_told,
+    parts,
+    question,
+    shown,
+)
+from finops.ledger.types import DIMENSIONS, OWNERS, TAG_SLOTS, Grain, SpendRow
 from finops.orgs.models import Organization
-from finops.orgs.rules import PEOPLE_DIMENSIONS, Caller, charge_filters, spend_filters
+from finops.orgs.rules import PEOPLE_DIMENSIONS, Caller, spend_filters
 
-Ids = Mapping[str, frozenset[int]]
-VALUES_MOST: Final = 100
 _LONGEST: Final = 2_000
 _NOT_OURS: Final = frozenset({-1})
 
 PERIOD: Final = (
-    OpenApiParameter("period", OpenApiTypes.STR, description=f"{periods.UNDERSTOOD}. Without it or dates: mtd."),
+    OpenApiParameter(
+        "period", OpenApiTypes.STR, description=f"{periods.UNDERSTOOD}, both included. Without it or dates: mtd."
+    ),
     OpenApiParameter("from", OpenApiTypes.DATE, description="The first day (UTC), instead of `period`."),
     OpenApiParameter("to", OpenApiTypes.DATE, description="The day after the last one."),
 )
@@ -48,43 +58,11 @@ FILTERS: Final = (
 )
 
 
-class QuestionUnclear(FinopsError):
-    """A parameter that is not understood; `field` names it."""
-
-    code = "ledger.question_unclear"
-    status = 400
-
-
 class ValueUnknown(FinopsError):
     """A filter names a team, person … that the organization does not have."""
 
     code = "ledger.value_unknown"
     status = 400
-
-
-class Dimensions:
-    """The names a request may use: the ledger's dimensions, and `tag:<key>` for each promoted tag."""
-
-    def __init__(self, tags: Iterable[tuple[str, int]]) -> None:
-        self._columns = {name: name for name in DIMENSIONS if name not in TAG_SLOTS}
-        self._columns |= {f"tag:{key}": f"tag{slot}" for key, slot in tags}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._columns
-
-    def column(self, name: str) -> str:
-        return self._columns[name]
-
-    def columns(self, filters: Ids) -> dict[str, frozenset[int]]:
-        """The same filters by the ledger's names."""
-        return {self._columns[name]: ids for name, ids in filters.items()}
-
-
-def dimensions(organization_id: int) -> Dimensions:
-    return Dimensions((tag.key, tag.slot) for tag in attribution.promoted_tags(organization_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +81,22 @@ class Asked:
         days: DayRange | None = None,
         grain: Grain = Grain.TOTAL,
         limit: int | None = None,
-        only: Ids | None = None,
+        only: Ids = ANYTHING,
     ) -> list[SpendRow]:
-        """The ledger's answer within the caller's reach; `only` narrows further, by columns.
+        """The ledger's answer within the caller's reach; `only` narrows further.
 
         Raises PermissionMissing and OutOfReach.
         """
-        allowed = spend_filters(self.caller, group_by=group_by, filters=self.filters)
-        filters = self.dimensions.columns(allowed)
-        for name, ids in (only or {}).items():
-            filters[name] = filters[name] & ids if name in filters else ids
-        if not all(filters.values()):
-            return []
         return selectors.spend(
-            SpendQuestion(
-                organization_id=self.caller.organization_id,
-                period=days or self.period.days,
-                group_by=tuple(self.dimensions.column(name) for name in group_by),
-                filters=filters,
+            question(
+                self.caller,
+                self.dimensions,
+                days or self.period.days,
+                group_by=group_by,
+                filters=self.filters,
                 grain=grain,
                 limit=limit,
+                only=only,
             )
         )
 
@@ -132,7 +106,7 @@ class Asked:
 
     def charge_filters(self) -> dict[str, frozenset[int]]:
         """The same for single charges."""
-        return self.dimensions.columns(charge_filters(self.caller, filters=self.filters))
+        return self.dimensions.charge_filters(self.caller, self.filters)
 
 
 def read(
@@ -148,16 +122,9 @@ def read(
 
     Raises QuestionUnclear, PeriodUnclear and ValueUnknown, each naming the parameter.
     """
-    known = dimensions(caller.organization_id)
-    told: dict[str, list[str]] = {}
-    others = {"period", "from", "to", *words}
-    for name in query:
-        dimension = name.removeprefix("filter.")
-        if name.startswith("filter.") and dimension in known:
-            told[dimension] = query.getlist(name)
-        elif name not in others:
-            raise QuestionUnclear(f"There is no parameter {shown(name)}.", field=shown(name))
-    filters = {name: ids_told(caller, known, name, texts, field=f"filter.{name}") for name, texts in told.items()}
+    known = selectors.dimensions(caller.organization_id)
+    told = filters_told(query, known, {"period", "from", "to", *words}, prefix="filter.")
+    filters = {name: ids_told(caller, known, name, query.getlist(field), field=field) for field, name in told.items()}
     return Asked(caller, known, _period(query, organization, today, default), filters)
 
 
@@ -184,39 +151,18 @@ def whole(query: QueryDict, name: str, *, default: int, most: int) -> int:
     return int(value)
 
 
-def one_of(query: QueryDict, name: str, choices: Iterable[str], *, default: str) -> str:
-    """Raises QuestionUnclear."""
-    value = query.get(name) or default
-    offered = list(choices)
-    if value not in offered:
-        raise QuestionUnclear(f"{name} is one of {', '.join(offered)}.", field=name)
-    return value
-
-
-def group_by(query: QueryDict, known: Dimensions, *, most: int) -> tuple[str, ...]:
-    """Names of dimensions, separated by commas or told again. Raises QuestionUnclear."""
-    names = [name for value in query.getlist("group_by") for name in value.split(",") if name]
-    chosen = tuple(dict.fromkeys(names))
-    for name in chosen:
-        if name not in known:
-            raise QuestionUnclear(f"There is no dimension {shown(name)}; GET dimensions lists them.", field="group_by")
-    if len(chosen) > most:
-        raise QuestionUnclear(f"Group by at most {most} dimensions.", field="group_by")
-    return chosen
-
-
 def ids_told(caller: Caller, known: Dimensions, name: str, texts: Iterable[str], *, field: str) -> frozenset[int]:
     """The ids of a filter's values. Raises QuestionUnclear, and ValueUnknown for an owner the organization lacks.
 
     Words no charge has are left out: a model that was not called yet has no spend, which is an answer.
     """
     whole_texts = [one for one in texts if one]
-    parts = [part for one in whole_texts for part in one.split(",") if part]
-    if not parts or len(parts) > VALUES_MOST:
+    several = parts(whole_texts)
+    if not several or len(several) > VALUES_MOST:
         raise QuestionUnclear(f"A filter takes 1 to {VALUES_MOST} values.", field=field)
     if any(len(one) > _LONGEST or "\0" in one for one in whole_texts):
         raise QuestionUnclear("Nothing here has such a name.", field=field)
-    found = selectors.ids_of(caller.organization_id, known.column(name), [*whole_texts, *parts])
+    found = selectors.ids_of(caller.organization_id, known.column(name), [*whole_texts, *several])
     chosen: set[int] = set()
     for one in whole_texts:
         # A word may hold a comma itself; then it is understood when told whole.
@@ -231,17 +177,12 @@ def ids_told(caller: Caller, known: Dimensions, name: str, texts: Iterable[str],
     return frozenset(chosen)
 
 
-def shown(name: str) -> str:
-    """What a caller wrote, fit to be repeated in an answer: short, and in ASCII whatever it was."""
-    return name[:60].encode("ascii", "backslashreplace").decode().replace("\0", "")
-
-
 def _period(query: QueryDict, organization: Organization, today: date, default: str) -> AskedPeriod:
     word, first, last = (text(query, name, most=40) for name in ("period", "from", "to"))
     if first or last:
         if word:
             raise QuestionUnclear("Ask by period, or by from and to.", field="period")
-        return periods.between(_day(first, "from"), _day(last, "to"))
+        return periods.between(_day(first, "from"), _day(last, "to"), today=today)
     calendar = FiscalCalendar(organization.fiscal_calendar, organization.fiscal_start_month)
     return periods.named(word or default, today=today, calendar=calendar)
 

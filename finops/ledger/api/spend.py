@@ -19,14 +19,14 @@ from finops.attribution import selectors as attribution
 from finops.core.periods import DayRange
 from finops.ledger import selectors
 from finops.ledger.api import questions, shapes
-from finops.ledger.api.periods import AskedPeriod
-from finops.ledger.api.questions import Asked, QuestionUnclear
+from finops.ledger.api.questions import Asked
 from finops.ledger.api.shapes import CostsOutput, MeasuresOutput, NamedOutput, PeriodOutput
-from finops.ledger.selectors.spend import MOST_GROUPED
-from finops.ledger.types import DIMENSIONS, OWNERS, TAG_SLOTS, Grain, SpendRow
+from finops.ledger.rules import questions as grammar
+from finops.ledger.rules.questions import QuestionUnclear, grouping, one_of, question, shown
+from finops.ledger.types import OWNERS, Grain, SpendRow
 from finops.orgs import selectors as orgs
 from finops.orgs.authentication import caller
-from finops.orgs.rules import PEOPLE_DIMENSIONS, Caller, Permission, spend_filters
+from finops.orgs.rules import Caller, Permission, spend_filters
 
 GROUPS_MOST: Final = 1_000
 ROWS_MOST: Final = 20_000
@@ -70,7 +70,11 @@ class Spend(Resource):
         SpendOutput,
         parameters=(
             *questions.PERIOD,
-            OpenApiParameter("group_by", OpenApiTypes.STR, description="Up to two dimensions, separated by commas."),
+            OpenApiParameter(
+                "group_by",
+                OpenApiTypes.STR,
+                description="Up to two dimensions, separated by commas; GET dimensions lists them.",
+            ),
             *questions.FILTERS,
             OpenApiParameter("grain", OpenApiTypes.STR, enum=[grain.value for grain in Grain], default="total"),
             OpenApiParameter(
@@ -90,10 +94,10 @@ class Spend(Resource):
         asking, query = caller(request), request.query_params
         organization = orgs.organization(asking.organization_id)
         asked = questions.read(query, asking, organization, today=now().date(), words=_WORDS)
-        group_by = questions.group_by(query, asked.dimensions, most=MOST_GROUPED)
-        grain = Grain(questions.one_of(query, "grain", [grain.value for grain in Grain], default="total"))
+        group_by = grouping(query.getlist("group_by"), asked.dimensions, field="group_by")
+        grain = Grain(one_of(query.get("grain", ""), Grain, field="grain", default="total"))
         limit = questions.whole(query, "limit", default=100, most=GROUPS_MOST)
-        compare = questions.one_of(query, "compare", ["none", "previous"], default="none") == "previous"
+        compare = one_of(query.get("compare", ""), ["none", "previous"], field="compare", default="none") == "previous"
         _refuse_endless(asked.period.days, grain, limit if group_by else 1)
         rows = asked.spend(group_by=group_by, grain=grain, limit=limit if group_by else None)
         totals = asked.spend() if group_by or grain is not Grain.TOTAL else rows
@@ -161,8 +165,7 @@ def _compare(
     asked: Asked, group_by: tuple[str, ...], rows: Sequence[SpendRow], shown: Sequence[dict[str, Any]]
 ) -> None:
     """Puts beside each row what its group came to in the period before, null for nothing."""
-    columns = [asked.dimensions.column(name) for name in group_by]
-    picked = {column: frozenset(row.values[place] for row in rows) for place, column in enumerate(columns)}
+    picked = {name: frozenset(row.values[place] for row in rows) for place, name in enumerate(group_by)}
     before = asked.spend(group_by=group_by, days=asked.period.previous, only=picked) if rows else []
     known = {(row.values, row.currency): row for row in before}
     for row, told in zip(rows, shown, strict=True):
@@ -192,8 +195,7 @@ class Dimensions(Resource):
         asking = caller(request)
         items = [
             {"name": name, "kind": "owner" if name in OWNERS else "word", "retired": False}
-            for name in DIMENSIONS
-            if name not in TAG_SLOTS and (asking.sees_people or name not in PEOPLE_DIMENSIONS)
+            for name in grammar.Dimensions().offered(asking)
         ]
         items += [
             {"name": f"tag:{tag.key}", "kind": "tag", "retired": tag.retired}
@@ -222,10 +224,10 @@ class Values(Resource):
     def get(self, request: Request, dimension: str) -> Response:
         """By name. A caller who reaches a part of the organization gets what its spend of the last 400 days had."""
         asking, query = caller(request), request.query_params
-        known = questions.dimensions(asking.organization_id)
+        known = selectors.dimensions(asking.organization_id)
         if dimension not in known:
             raise QuestionUnclear(
-                f"There is no dimension {questions.shown(dimension)}; GET dimensions lists them.", field="dimension"
+                f"There is no dimension {shown(dimension)}; GET dimensions lists them.", field="dimension"
             )
         questions.only(query, ("search", "limit"))
         search = questions.text(query, "search")
@@ -244,9 +246,8 @@ class Values(Resource):
         return Response({"items": [shapes.named(one) for one in found]})
 
 
-def _seen(asking: Caller, known: questions.Dimensions, dimension: str) -> set[int]:
+def _seen(asking: Caller, known: grammar.Dimensions, dimension: str) -> set[int]:
     """Values that the spend within the caller's reach had of late."""
     tomorrow = now().date() + timedelta(days=1)
     days = DayRange(tomorrow - LOOKED_BACK, tomorrow)
-    asked = Asked(asking, known, AskedPeriod(days, days.previous()), {})
-    return {row.values[0] for row in asked.spend(group_by=(dimension,))}
+    return {row.values[0] for row in selectors.spend(question(asking, known, days, group_by=(dimension,)))}

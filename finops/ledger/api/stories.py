@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
 
-from finops.core.money import from_pico
-from finops.core.tokens import METERS
-from finops.ledger import selectors
 from finops.ledger.api import shapes
-from finops.ledger.api.questions import Dimensions
 from finops.ledger.api.shapes import MoneyField, NamedOutput, money
-from finops.ledger.selectors import Named
-from finops.ledger.types import UNPRICED, ChargeRow
-from finops.pricing import selectors as pricing
-from finops.pricing.rules import Line, explain, rate
-
-Called = Mapping[str, Mapping[int, Named]]
-Word = Callable[[ChargeRow, str], str]
+from finops.ledger.selectors.stories import AttributionStep, PriceLine, PricingState, Sighting, Story
 
 
 class PricingLineOutput(serializers.Serializer[Any]):
@@ -39,7 +27,7 @@ class PricingOutput(serializers.Serializer[Any]):
     """`priced`: by the lines. `stated`: by its source, the lines are for comparison. `unpriced`: `reason` says what is
     missing today, and is empty when a price is there by now. `allocated`: a share of another cost."""
 
-    state = serializers.ChoiceField(choices=["priced", "stated", "unpriced", "allocated"])
+    state = serializers.ChoiceField(choices=[state.value for state in PricingState])
     reason = serializers.CharField()
     price_id = serializers.IntegerField(allow_null=True)
     contract_id = serializers.IntegerField(allow_null=True)
@@ -75,98 +63,56 @@ class SightingOutput(serializers.Serializer[Any]):
     currency = serializers.CharField(allow_null=True)
 
 
-def pricing_of(organization_id: int, row: ChargeRow, word: Word) -> dict[str, Any]:
-    """At the very price and contract it was booked at, whatever the book says by now."""
-    reason, lines, state = "", [], "priced"
-    if row.reason == "allocation":
-        state = "allocated"
-    elif word(row, "state") == UNPRICED:
-        state, reason = "unpriced", _missing(organization_id, row, word)
-    else:
-        found = pricing.charged(
-            organization_id,
-            price_id=row.price_id,
-            contract_id=row.contract_id,
-            provider=word(row, "provider"),
-            model=word(row, "model"),
-        )
-        sign = -1 if row.reverses else 1
-        if found is not None:
-            lines = explain(found, [count * sign for count in row.counts], row.occurred_at)
-        whole = sum((from_pico(line.effective_pico) for line in lines), Decimal(0)) * sign
-        if row.billed_cost is not None or whole != row.effective_cost:
-            state = "stated"
-        return _pricing(row, state, reason, [_line(line, sign) for line in lines])
-    return _pricing(row, state, reason, [])
-
-
-def _pricing(row: ChargeRow, state: str, reason: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+def told(story: Story) -> dict[str, Any]:
+    row, pricing = story.row, story.pricing
     return {
-        "state": state,
-        "reason": reason,
-        "price_id": row.price_id or None,
-        "contract_id": row.contract_id or None,
-        "lines": lines,
+        "pricing": {
+            "state": pricing.state.value,
+            "reason": pricing.reason,
+            "price_id": row.price_id or None,
+            "contract_id": row.contract_id or None,
+            "lines": [_line(line) for line in pricing.lines],
+        },
+        "attribution": [_step(step) for step in story.steps],
+        "corrections": {
+            "reverses": row.reverses,
+            "reversed_by": story.reversed_by,
+            "replaced_by": story.replaced_by,
+        },
+        "sightings": [_sighting(one) for one in story.sightings],
     }
 
 
-def _missing(organization_id: int, row: ChargeRow, word: Word) -> str:
-    """Why there is no price today: the ledger keeps that there was none, not why."""
-    sign = -1 if row.reverses else 1
-    said = selectors.origin_of(organization_id, row.origin_id).get("provider", "")
-    found = pricing.load_pricer(organization_id).find(
-        said, row.model_raw, word(row, "service_tier"), word(row, "host"), row.occurred_at.date()
-    )
-    return rate(found, [count * sign for count in row.counts], row.occurred_at).reason
-
-
-def _line(line: Line, sign: int) -> dict[str, Any]:
+def _line(line: PriceLine) -> dict[str, Any]:
     return {
         "meter": line.meter,
-        "count": line.count * sign,
+        "count": line.count,
         "per": line.per,
         "list_rate": f"{line.list_rate:f}",
         "contracted_rate": f"{line.contracted_rate:f}",
-        "list_cost": money(from_pico(line.list_pico) * sign),
-        "contracted_cost": money(from_pico(line.contracted_pico) * sign),
+        "list_cost": money(line.list_cost),
+        "contracted_cost": money(line.contracted_cost),
     }
 
 
-def step(kept: list[Any], known: Dimensions, called: Called) -> dict[str, Any]:
-    """`[dimension, value, by, reference, detail]` with names for ids."""
-    dimension, value, by, reference, detail = kept
-    whose: Named | None = None
-    if isinstance(value, str) and value:
-        whose = Named(0, value, value)
-    elif value and dimension in known:
-        whose = called[known.column(dimension)].get(value)
+def _step(step: AttributionStep) -> dict[str, Any]:
     return {
-        "dimension": dimension,
-        "value": None if whose is None else shapes.named(whose),
-        "by": by,
-        "reference": "" if reference in (None, 0) else str(reference),
-        "detail": detail,
+        "dimension": step.dimension,
+        "value": None if step.value is None else shapes.named(step.value),
+        "by": step.by,
+        "reference": step.reference,
+        "detail": step.detail,
     }
 
 
-def corrections_of(organization_id: int, row: ChargeRow) -> dict[str, Any]:
-    found = selectors.corrections(organization_id, row)
+def _sighting(seen: Sighting) -> dict[str, Any]:
     return {
-        "reverses": row.reverses,
-        "reversed_by": found.get("reversed_by"),
-        "replaced_by": found.get("replaced_by"),
-    }
-
-
-def sighting(kept: Mapping[str, Any], called: Called) -> dict[str, Any]:
-    billed: Decimal | None = kept["billed_cost"]
-    return {
-        "source": shapes.named(called["source"][kept["source_id"]]),
-        "external_id": kept["external_id"],
-        "occurred_at": kept["occurred_at"],
-        "seen_at": kept["seen_at"],
-        "evidence": kept["evidence"],
-        "usage": {meter: count for meter, count in zip(METERS, kept["counts"], strict=False) if count},
-        "billed_cost": None if billed is None else money(billed),
-        "currency": kept["currency"],
+        "source": shapes.named(seen.source),
+        "external_id": seen.external_id,
+        "occurred_at": seen.occurred_at,
+        "seen_at": seen.seen_at,
+        "evidence": seen.evidence,
+        "usage": dict(seen.usage),
+        "billed_cost": None if seen.billed_cost is None else money(seen.billed_cost),
+        "currency": seen.currency,
     }

@@ -12,7 +12,7 @@ from finops.ledger.selectors.charges import (
     sightings,
 )
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
-from finops.ledger.selectors.names import NOBODY, Named, ids_of, named
+from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import spend
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
@@ -26,6 +26,7 @@ __all__ = [
     "charge_steps",
     "charges",
     "corrections",
+    "dimensions",
     "find_charges",
     "freshness",
     "ids_of",

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 
 from django.db.models import Q
 
+from finops.attribution import selectors as attribution
 from finops.attribution.selectors import NAMED
 from finops.ledger.models import Term
+from finops.ledger.rules.questions import Dimensions
 from finops.ledger.selectors.labels import NONE_LABEL, term_ids
 from finops.ledger.types import OWNERS
 
@@ -24,6 +26,11 @@ class Named(NamedTuple):
 
 
 NOBODY: Final = Named(0, NONE_LABEL, NONE_LABEL)
+
+
+def dimensions(organization_id: int) -> Dimensions:
+    """Every name a question of this organization may use, retired tags too: their values can still be read."""
+    return Dimensions((tag.key, tag.slot) for tag in attribution.promoted_tags(organization_id))
 
 
 def named(organization_id: int, wanted: Mapping[str, Iterable[int]]) -> dict[str, dict[int, Named]]:

@@ -17,14 +17,13 @@ from django.db import connection, transaction
 
 from finops.core.errors import FinopsError
 from finops.core.periods import EPOCH, day_number
+from finops.ledger.columns import COUNTS, DAILY_SUMS, EXTRAS_OF_COSTS, MEASURES, WHOLE, WHOLE_SUMS
 from finops.ledger.rules import CUBES, cube_for, runs
-from finops.ledger.services.fold import DAILY_SUMS, EXTRAS_OF_COSTS, WHOLE_SUMS
-from finops.ledger.services.rows import MEASURES
-from finops.ledger.types import DIMENSIONS, TAG_SLOTS, Grain, SpendQuestion, SpendRow
+from finops.ledger.types import DIMENSIONS, MOST_GROUPED, TAG_SLOTS, Grain, SpendQuestion, SpendRow
 
 Group = tuple[int, ...]
 
-_COUNTS: Final = ", ".join(MEASURES[:4])
+_COUNTS: Final = ", ".join(COUNTS)
 _MEASURES: Final = ", ".join(MEASURES)
 _SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
 _NOT_NOTHING: Final = " OR ".join(f"{measure} <> 0" for measure in MEASURES)
@@ -36,7 +35,6 @@ _BUCKET: Final = {
     Grain.WEEK: "{day} - ({day} - DATE '2001-01-01') %% 7",
     Grain.MONTH: "{day} - (date_part('day', {day})::int - 1)",
 }
-MOST_GROUPED: Final = 2
 _DAY_OF_BLOCK: Final = "(DATE '1970-01-01' + block)"
 _DAY_OF_HOUR: Final = "(hour AT TIME ZONE 'UTC')::date"
 _COLUMNS: Final = {name: f"{name}_id" for name in DIMENSIONS}
@@ -86,6 +84,9 @@ def spend(question: SpendQuestion) -> list[SpendRow]:
     Ordered by bucket, then reporting cost from the largest, then values. Raises UnknownDimension, TooManyDimensions.
     """
     _check(question)
+    if not all(question.filters.values()):
+        # A filter that allows nothing needs no query.
+        return []
     if question.limit is None or not question.group_by:
         question = replace(question, limit=None)
     plan = _plan(question)
@@ -168,7 +169,7 @@ def _rows(plan: _Plan, picked: list[Group] | None) -> tuple[str, list[Any]]:
     """The rows that make the answer, as a subquery (v0, v1, bucket, currency, measures) and its parameters."""
     question = plan.question
     if plan.number is None:
-        measures = f"{_COUNTS}, effective_cost, {EXTRAS_OF_COSTS}"
+        measures = f"{_COUNTS}, {WHOLE}, {EXTRAS_OF_COSTS}"
         cube, params = _wide(plan, picked)
     else:
         measures = _MEASURES

@@ -13,6 +13,15 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from finops.core.periods import EPOCH, day_number, day_start
+from finops.ledger.columns import (
+    COUNTS,
+    DAILY_MEASURES,
+    DAILY_SUMS,
+    EXTRAS_OF_COSTS,
+    MEASURES,
+    WHOLE,
+    WHOLE_SUMS,
+)
 from finops.ledger.rules import CUBES, HOURLY, HOURLY_DAYS, LEVEL_SHIFT, LEVELS, finished, settled_day
 from finops.ledger.services import rows
 
@@ -22,31 +31,11 @@ ROLLUP_LOCK: Final = 0x6C65_6467_6572_0002
 MOST_DELTAS: Final = 200_000
 
 _ROLLED: Final = ", ".join(rows.ROLLED_DIMENSIONS)
-_MEASURES: Final = ", ".join(rows.MEASURES)
-_SUMS: Final = ", ".join(f"sum({measure})" for measure in rows.MEASURES)
-_NAMED_SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in rows.MEASURES)
-_ADDED: Final = ", ".join(f"{measure} = c.{measure} + EXCLUDED.{measure}" for measure in rows.MEASURES)
-
-# The wide cube keeps one cost whole and the others as what they come to above it (null for nothing); see the table.
-_COUNTS: Final = rows.MEASURES[:4]
-_WHOLE: Final = "effective_cost"
-_EXTRAS: Final = {"list_cost": "list_extra", "contracted_cost": "contracted_extra", "reporting_cost": "reporting_extra"}
-DAILY_MEASURES: Final = ", ".join([*_COUNTS, _WHOLE, *_EXTRAS.values()])
+_MEASURES: Final = ", ".join(MEASURES)
+_SUMS: Final = ", ".join(f"sum({measure})" for measure in MEASURES)
+_NAMED_SUMS: Final = ", ".join(f"sum({measure}) AS {measure}" for measure in MEASURES)
+_ADDED: Final = ", ".join(f"{measure} = c.{measure} + EXCLUDED.{measure}" for measure in MEASURES)
 DAILY_COLUMNS: Final = f"organization_id, day, {_ROLLED}, currency, {DAILY_MEASURES}"
-# The same from whole costs, and whole costs from sums of the same.
-EXTRAS_OF_COSTS: Final = ", ".join(f"nullif({cost} - {_WHOLE}, 0) AS {extra}" for cost, extra in _EXTRAS.items())
-WHOLE_SUMS: Final = ", ".join(
-    f"sum({_WHOLE}) + coalesce(sum({_EXTRAS[measure]}), 0) AS {measure}"
-    if measure in _EXTRAS
-    else f"sum({measure}) AS {measure}"
-    for measure in rows.MEASURES
-)
-DAILY_SUMS: Final = ", ".join(
-    [
-        *(f"sum({name}) AS {name}" for name in (*_COUNTS, _WHOLE)),
-        *(f"nullif(sum({extra}), 0) AS {extra}" for extra in _EXTRAS.values()),
-    ]
-)
 
 # What is being folded: the deltas taken, by hour; then as rows of the wide cube, with the settled day of their
 # organization; then days in total, for the many dimensions that are the same (mostly none) throughout a batch.
@@ -71,7 +60,7 @@ SELECT count(*) FROM gone
 _TO_DAILY: Final = f"""
 WITH days AS (
     INSERT INTO ledger_folding_daily ({DAILY_COLUMNS}, settled)
-    SELECT d.organization_id, day, {_ROLLED}, currency, {", ".join(_COUNTS)}, {_WHOLE}, {EXTRAS_OF_COSTS}, until
+    SELECT d.organization_id, day, {_ROLLED}, currency, {", ".join(COUNTS)}, {WHOLE}, {EXTRAS_OF_COSTS}, until
     FROM (
         SELECT organization_id, (hour AT TIME ZONE 'UTC')::date AS day, {_ROLLED}, currency, {_NAMED_SUMS}
         FROM ledger_folding GROUP BY organization_id, day, {_ROLLED}, currency

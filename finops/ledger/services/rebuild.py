@@ -10,11 +10,11 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from finops.core.periods import EPOCH, day_number, day_start
+from finops.ledger.columns import COUNTS, EXTRAS_OF_COSTS, MEASURES, WHOLE
 from finops.ledger.rules import CUBES, HOURLY_DAYS, settled_day
 from finops.ledger.services import rows
 from finops.ledger.services.fold import (
     DAILY_COLUMNS,
-    EXTRAS_OF_COSTS,
     HOURLY_COLUMNS,
     HOURLY_KEY,
     HOURLY_SUMS,
@@ -28,17 +28,17 @@ from finops.ledger.services.reverse import MEASURES_OF_CHARGE
 Say = Callable[[str, int, int], None]
 
 _ROLLED: Final = ", ".join(rows.ROLLED_DIMENSIONS)
-_MEASURES: Final = ", ".join(rows.MEASURES)
+_MEASURES: Final = ", ".join(MEASURES)
 _OF_CHARGE: Final = ", ".join(MEASURES_OF_CHARGE)
 _SESSION_KEY: Final = "organization_id, session, currency, person_id, agent_id, project_id"
 _CLEARED: Final = ("rollup_delta", "session_delta", "daily", "hourly", "session", "cube")
 # Cleared, the wide cube, the narrow ones, hours, sessions, and the tables' statistics.
 STEPS: Final = 5 + len(CUBES)
 
-_SUMMED: Final = ", ".join(f"{sum_} AS {name}" for sum_, name in zip(MEASURES_OF_CHARGE, rows.MEASURES, strict=True))
+_SUMMED: Final = ", ".join(f"{sum_} AS {name}" for sum_, name in zip(MEASURES_OF_CHARGE, MEASURES, strict=True))
 _DAILY: Final = f"""
 INSERT INTO ledger_daily ({DAILY_COLUMNS})
-SELECT organization_id, day, {_ROLLED}, currency, {", ".join(rows.MEASURES[:4])}, effective_cost, {EXTRAS_OF_COSTS}
+SELECT organization_id, day, {_ROLLED}, currency, {", ".join(COUNTS)}, {WHOLE}, {EXTRAS_OF_COSTS}
 FROM (
     SELECT organization_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, {_ROLLED}, currency, {_SUMMED}
     FROM ledger_charge WHERE organization_id = %s GROUP BY organization_id, day, {_ROLLED}, currency

@@ -16,6 +16,7 @@ import msgspec
 
 from finops.core.money import pico_text
 from finops.core.tokens import INPUT_SLICE, METER_INDEX, METERS, OUTPUT_SLICE
+from finops.ledger.columns import MEASURES
 from finops.ledger.services import terms
 from finops.ledger.types import ATTRIBUTED, UNATTRIBUTED, UNPRICED, Ownership, Posting, Priced, Shape, Tagging
 
@@ -45,10 +46,6 @@ CHARGE_COLUMNS: Final = (
     *("tags", *_TAG_COLUMNS),
     *("state_id", "price_id", "contract_id", "currency", "fx_rate", "fx_date", "reporting_currency"),
     *("booked_at", "organization_id", "reason", "revision"),
-)
-MEASURES: Final = (
-    *("calls", "input_tokens", "cached_tokens", "output_tokens"),
-    *("list_cost", "contracted_cost", "effective_cost", "reporting_cost"),
 )
 ROLLED_DIMENSIONS: Final = (
     *("source_id", *(f"{word}_id" for word in _ROLLED_WORDS)),

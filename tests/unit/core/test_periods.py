@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.core.periods import EPOCH, DayRange, day_number, day_start, month_start, months, next_month
+from finops.core.periods import EPOCH, DayRange, day_number, day_start, month_start, months, months_on, next_month
 
 days = st.dates(date(1971, 1, 1), date(2200, 1, 1))
 
@@ -45,3 +45,11 @@ def test_days_are_utc_and_counted_from_the_epoch() -> None:
     assert day_number(EPOCH) == 0
     assert day_number(date(1970, 1, 11)) == 10
     assert next_month(date(2025, 12, 31)) == date(2026, 1, 1)
+
+
+@given(days, st.integers(-500, 500))
+def test_months_on_and_back_is_where_one_started(day: date, count: int) -> None:
+    there = months_on(day, count)
+    assert there.day == 1
+    assert months_on(there, -count) == month_start(day)
+    assert months_on(day, 1) == next_month(month_start(day))

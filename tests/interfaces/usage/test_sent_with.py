@@ -12,7 +12,7 @@ from django.test import Client
 from finops.orgs import services
 from tests.factories.orgs import HOUSE, NOON, Cast
 from tests.interfaces.conftest import Api
-from tests.interfaces.test_usage_doors import call, event
+from tests.interfaces.usage.conftest import call, event
 
 
 def issued(cast: Cast, name: str, *, team_id: int | None = None) -> tuple[Api, Any]:

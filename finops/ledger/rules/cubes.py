@@ -1,4 +1,4 @@
-"""What follows from values alone: which cube answers a question, and which blocks of days make up a period."""
+"""Which cube answers a question, and which blocks of days make up a period."""
 
 from __future__ import annotations
 

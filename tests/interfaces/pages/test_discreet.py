@@ -4,58 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.test import Client
-from django.urls import reverse
 
 from finops.attribution import selectors as attribution
 from finops.attribution.services import create_rule
 from finops.attribution.types import Assignment, Condition, Operator, RuleDraft
 from finops.connectors.types import GivenCost
-from finops.core.periods import DayRange
 from finops.jobs import services as jobs
 from finops.ledger import selectors as ledger
 from finops.orgs import services as orgs
 from finops.orgs.models import Membership, User
 from tests.factories.company import Company, book, empty_company, event
 from tests.factories.orgs import HOUSE
+from tests.interfaces.pages.conftest import at, days_of, text_of
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 DUMMY = "django.core.mail.backends.dummy.EmailBackend"
-
-
-def at(name: str, **kwargs: Any) -> str:
-    return reverse(f"dashboards:{name}", kwargs={"organization": "acme", **kwargs})
-
-
-def text_of(response: Any) -> str:
-    text: str = response.content.decode()
-    return text
 
 
 @pytest.fixture
 def company(db: None) -> Company:
     return empty_company(datetime.now(UTC).replace(microsecond=0))
-
-
-@pytest.fixture
-def browser() -> Callable[[User], Client]:
-    def of(user: User) -> Client:
-        client = Client()
-        client.force_login(user, backend=BACKEND)
-        return client
-
-    return of
-
-
-@pytest.fixture
-def alice(company: Company, browser: Callable[[User], Client]) -> Client:
-    return browser(company.cast.alice_login)
 
 
 def test_addresses_and_identities_are_for_whoever_manages_people(
@@ -149,10 +123,6 @@ def test_jobs_over_rest_are_for_whoever_runs_them(company: Company, browser: Cal
 
 def test_a_cost_its_source_stated_raises_no_alarm(company: Company, alice: Client) -> None:
     book(company, [event(1, company.at, cost=GivenCost(1_250_000_000_000, "USD"))])
-    [row] = ledger.charges(company.cast.acme.id, _today(company), limit=5).rows
+    [row] = ledger.charges(company.cast.acme.id, days_of(company, 1), limit=5).rows
     assert row.billed_cost == Decimal("1.25")
     assert "do not add up" not in text_of(alice.get(at("charge", charge_id=row.id)))
-
-
-def _today(company: Company) -> DayRange:
-    return DayRange(company.at.date(), company.at.date() + timedelta(days=1))
