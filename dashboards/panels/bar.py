@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from dashboards import periods, reading
+from dashboards import periods
 from dashboards.access import Here
 from dashboards.scope import GRAIN_NAMES, Scope
 
@@ -90,7 +90,7 @@ def _at_period(action: str, scope: Scope, token: str) -> str:
 def _chips(here: Here, scope: Scope, link: Callable[[Scope], str]) -> tuple[Chip, ...]:
     found = []
     for name in sorted(scope.filters):
-        called = reading.names(scope, here.caller, name, scope.filters[name])
+        called = here.reader.names(scope, name, scope.filters[name])
         found += [
             Chip(scope.dimensions.label(name), called[one], link(scope.without(name, one)))
             for one in sorted(scope.filters[name])

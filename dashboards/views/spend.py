@@ -126,7 +126,7 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
     found = ledger.options(here.id, scope.dimensions.column(name), search, PICKER_ROWS)
     allowed = here.caller.reach.get(name)
     link = linker(here, target)
-    nobody = reading.names(scope, here.caller, name, {0})[0]
+    nobody = here.reader.names(scope, name, {0})[0]
     context = {
         "scope": scope,
         "name": name,

@@ -80,7 +80,7 @@ def _groups(here: Here) -> list[Group]:
         return []
     period = periods.parse(f"last-{LOOKED_BACK_DAYS}d", today=here.now.date())
     scope = Scope(period, reading.dimensions(here.caller)).narrowed_to({"state": state})
-    by_day = reading.lines(reading.ask(scope.question(here.caller, group_by=("model",), grain=Grain.DAY)))
+    by_day = reading.lines(here.reader.ask(scope.question(here.caller, group_by=("model",), grain=Grain.DAY)))
     days: dict[int, list[reading.Line]] = {}
     for line in by_day:
         if line.calls > 0:
@@ -116,7 +116,7 @@ def _providers(here: Here, scope: Scope, models: frozenset[int]) -> dict[int, tu
     if not models:
         return {}
     wide = scope.without("state")
-    rows = reading.ask(wide.question(here.caller, group_by=("provider", "model"), only={"model": models}))
+    rows = here.reader.ask(wide.question(here.caller, group_by=("provider", "model"), only={"model": models}))
     called = reading.names(scope, here.caller, "provider", {row.values[0] for row in rows})
     found: dict[int, tuple[str, ...]] = {}
     for row in rows:
