@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
@@ -18,13 +19,15 @@ from dashboards.panels.tiles import Summary, summary
 from dashboards.panels.trend import trend
 from dashboards.scope import Scope
 from finops.core.errors import NotFound
+from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
 from finops.ledger.types import UNPRICED
-from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission
+from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission, spend_filters
 
 TOP = 6
 TABLE_ROWS = 200
 PICKER_ROWS = 60
+PICKER_BACK = timedelta(days=400)
 OPEN = "still open: the last bar will grow"
 
 
@@ -123,8 +126,8 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
     if name not in scope.dimensions.offered(here.caller) or target not in {"overview", "spend", "charges"}:
         raise NotFound("There is nothing here by that name to filter by.")
     search = search.replace("\0", "")
-    found = ledger.options(here.id, scope.dimensions.column(name), search, PICKER_ROWS)
-    allowed = here.caller.reach.get(name)
+    allowed = _within_reach(here, scope, name)
+    found = ledger.options(here.id, scope.dimensions.column(name), search, PICKER_ROWS, only=allowed)
     link = linker(here, target)
     nobody = here.reader.names(scope, name, {0})[0]
     context = {
@@ -133,15 +136,26 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
         "label": scope.dimensions.label(name),
         "target": target,
         "search": search,
-        "choices": [
-            (label, link(scope.widened_by(name, one))) for one, label in found if allowed is None or one in allowed
-        ],
-        "nobody": (nobody, link(scope.widened_by(name, 0))) if allowed is None and not search else None,
+        "choices": [(label, link(scope.widened_by(name, one))) for one, label in found],
+        "nobody": (nobody, link(scope.widened_by(name, 0)))
+        if (allowed is None or 0 in allowed) and not search
+        else None,
         "more": len(found) == PICKER_ROWS,
         "back": link(scope),
         "hidden": [pair.split("=", 1) for pair in scope.query().split("&")],
     }
     return show(request, here, "spend", "pages/pick.html", context)
+
+
+def _within_reach(here: Here, scope: Scope, name: str) -> frozenset[int] | None:
+    """Values a caller who reaches a part may choose: those of the reach, else those its late spend had. None: all."""
+    reach = spend_filters(here.caller, group_by=(name,))
+    if not reach or name in reach:
+        return reach.get(name)
+    tomorrow = here.now.date() + timedelta(days=1)
+    days = DayRange(tomorrow - PICKER_BACK, tomorrow)
+    rows = here.reader.ask(scope.with_(filters={}).question(here.caller, group_by=(name,), days=days))
+    return frozenset(row.values[0] for row in rows)
 
 
 def pushed(response: HttpResponse, url: str) -> HttpResponse:
