@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.urls import reverse
@@ -43,8 +43,16 @@ class Bar:
     with_compare: bool
 
 
-def bar(here: Here, scope: Scope, key: str, *, with_group: bool = False, with_compare: bool = True) -> Bar:
-    """One query per filtered dimension, for the chips' names."""
+def bar(
+    here: Here,
+    scope: Scope,
+    key: str,
+    *,
+    with_group: bool = False,
+    with_compare: bool = True,
+    only: Collection[str] | None = None,
+) -> Bar:
+    """One query per filtered dimension, for the chips' names. `only`: the dimensions there are filters for."""
     action = address(here, key)
 
     def link(other: Scope) -> str:
@@ -69,7 +77,11 @@ def bar(here: Here, scope: Scope, key: str, *, with_group: bool = False, with_co
         chips=_chips(here, scope, link),
         clear=link(scope.with_(filters={})),
         hidden=tuple((name, str(one)) for name in sorted(scope.filters) for one in sorted(scope.filters[name])),
-        pickers=tuple((label, f"{pick}?for={key}&pick={name}&{scope.query()}") for name, label in offered.items()),
+        pickers=tuple(
+            (label, f"{pick}?for={key}&pick={name}&{scope.query()}")
+            for name, label in offered.items()
+            if only is None or name in only
+        ),
         with_group=with_group,
         with_compare=with_compare,
     )

@@ -123,7 +123,7 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
     """Values of one dimension, to choose a filter from."""
     scope = scope_of(request, here)
     name, target, search = request.GET.get("pick", ""), request.GET.get("for", "spend"), request.GET.get("q", "")[:80]
-    if name not in scope.dimensions.offered(here.caller) or target not in {"overview", "spend", "charges"}:
+    if name not in scope.dimensions.offered(here.caller) or target not in {"overview", "spend", "charges", "sessions"}:
         raise NotFound("There is nothing here by that name to filter by.")
     search = search.replace("\0", "")
     allowed = _within_reach(here, scope, name)
