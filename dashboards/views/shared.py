@@ -75,14 +75,15 @@ class SharedCostForm(ActionForm):
         choices=[(str(WhenEmpty.EVEN), "Split evenly"), (str(WhenEmpty.KEEP), "Leave it where it is")],
     )
     from_month = MonthField(label="First month", help_text="Empty: always has.")
-    to_month = MonthField(label="First month no more", help_text="Empty: open.")
+    to_month = MonthField(label="First month not split any more", help_text="Empty: open.")
 
     def __init__(self, *args: Any, tags: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = [*POOL_IDS, *POOL_WORDS, *(f"tag:{key}" for key in tags)]
         for row in range(POOL_ROWS):
+            first = "And one more" if row else "Choose one"
             self.fields[f"field{row}"] = forms.ChoiceField(
-                required=False, choices=[("", "–"), *((name, _called(name)) for name in names)],
+                required=False, choices=[("", first), *((name, _called(name)) for name in names)],
                 label=f"Part {row + 1}: of what",
             )  # fmt: skip
             self.fields[f"values{row}"] = forms.CharField(
@@ -221,7 +222,7 @@ def add(request: HttpRequest, here: Here) -> HttpResponse:
 
 
 class EndForm(ActionForm):
-    retired_from = MonthField(label="First month it splits no more", help_text="Empty: this month.")
+    retired_from = MonthField(label="First month not split any more", help_text="Empty: this month.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

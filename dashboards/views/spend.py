@@ -28,7 +28,7 @@ TOP = 6
 TABLE_ROWS = 200
 PICKER_ROWS = 60
 PICKER_BACK = timedelta(days=400)
-OPEN = "still open: the last bar will grow"
+OPEN = "Still open: the last bar will grow"
 
 
 def scope_of(request: HttpRequest, here: Here) -> Scope:
@@ -95,14 +95,18 @@ def explorer(request: HttpRequest, here: Here) -> HttpResponse:
     found = summary(here, scope)
     explore = linker(here, "spend")
     table = _table(here, scope, "", found, TABLE_ROWS) if scope.group else None
+    chart = trend(here, scope, scope.group[0] if scope.group else None, key="spend", link=explore)
+    group_label = " and ".join(scope.dimensions.label(name).lower() for name in scope.group)
     context = {
         "scope": scope,
         "bar": bar(here, scope, "spend", with_group=True),
         "summary": found,
-        "chart": trend(here, scope, scope.group[0] if scope.group else None, key="spend", link=explore),
+        "chart": chart,
+        "spark": spark(chart.spec.totals),
         "table": table,
         "one_group": len(scope.group) == 1,
-        "group_label": " and ".join(scope.dimensions.label(name).lower() for name in scope.group),
+        "group_label": group_label,
+        "table_title": f"By {group_label}",
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),
         "all_charges": _charges(here, scope),
