@@ -26,7 +26,6 @@ from finops.attribution.models import SharedCostRule
 from finops.attribution.services.shared import POOL_IDS, POOL_WORDS, SplitInvalid
 from finops.attribution.types import DIMENSIONS, Method, SharedCost, SharedCostDraft, WhenEmpty
 from finops.core.errors import FinopsError, Forbidden
-from finops.core.periods import next_month
 from finops.ingest.services import open_allocation, preview_shared_cost
 from finops.ingest.services.preview_shared import SharedPreview
 from finops.ledger import selectors as ledger
@@ -192,7 +191,7 @@ def shared(request: HttpRequest, here: Here) -> HttpResponse:
 def add(request: HttpRequest, here: Here) -> HttpResponse:
     """The first press tells what a month's split would move; only the second saves."""
     form = SharedCostForm(posted(request), tags=[tag.key for tag in selectors.promoted_tags(here.id)])
-    month = periods.parse(request.POST.get("month", "") or _last_month(here), today=here.now.date())
+    month = _month(here, request.POST.get("month", "") or _last_month(here))
     told: Told | None = None
     if form.is_bound and form.is_valid():
         try:
@@ -256,9 +255,7 @@ def end(request: HttpRequest, here: Here, shared_cost_id: int) -> HttpResponse:
 def split(request: HttpRequest, here: Here) -> HttpResponse:
     """Opens the job that splits a month by the rules as they stand."""
     whole_organization(here)
-    period = periods.parse(request.POST.get("month", ""), today=here.now.date())
-    if period.days.end != next_month(period.days.start):
-        raise periods.PeriodUnclear("A month is split, written as 2026-10.", field="month")
+    period = _month(here, request.POST.get("month", ""))
     send(open_allocation(organization_id=here.id, month=period.first, by=here.caller.actor, at=here.now))
     messages.success(request, f"The shared costs of {period.label} are being split. This page shows how far it is.")
     return redirect(address(here, "jobs"))
@@ -269,6 +266,12 @@ def whole_organization(here: Here, *grouped: str) -> None:
     if reach := spend_filters(here.caller, group_by=grouped):
         name = min(reach)
         raise OutOfReach(f"This is about the whole organization, and you are bound to a {name}.", field=name)
+
+
+def _month(here: Here, token: str) -> NamedPeriod:
+    if not _MONTH.fullmatch(token):
+        raise periods.PeriodUnclear("A month is split, written as 2026-10.", field="month")
+    return periods.parse(token, today=here.now.date())
 
 
 def _last_month(here: Here) -> str:

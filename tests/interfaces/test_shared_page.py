@@ -162,7 +162,8 @@ def test_everybody_reads_them_and_finance_changes_them(company: Company) -> None
 
 
 @pytest.mark.parametrize("odd", ["", "last-30d", "2026", "nonsense", "2026-13"])
-def test_only_a_month_is_split(alice: Client, odd: str) -> None:
+def test_only_a_month_is_split(company: Company, alice: Client, odd: str) -> None:
+    assert not odd or alice.post(at("shared_add"), said(company, month=odd)).status_code == 400
     assert alice.post(at("shared_split"), {"month": odd}).status_code == 400
     assert not Job.objects.exists()
 
