@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
 from dashboards import nav
+from dashboards.reading import Reader
 from finops.api.requests import request_id
 from finops.core.errors import FinopsError
 from finops.core.fiscal import FiscalCalendar
@@ -33,6 +34,7 @@ class Here:
     organization: Organization
     user: User
     now: datetime
+    reader: Reader
 
     @property
     def currency(self) -> str:
@@ -65,7 +67,8 @@ def page(key: str, permission: Permission, *, write: Permission | None = None) -
             here: Here | None = None
             try:
                 caller = orgs.caller_for(user, organization)
-                here = Here(caller, orgs.organization(caller.organization_id), user, timezone.now())  # noqa: TID251  a door
+                organization_row = orgs.organization(caller.organization_id)
+                here = Here(caller, organization_row, user, timezone.now(), Reader(caller))  # noqa: TID251  a door
                 caller.require(permission if request.method in {"GET", "HEAD"} else write or permission)
                 response = view(request, here, **kwargs)
             except FinopsError as error:

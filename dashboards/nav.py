@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from django.urls import reverse
 
-from finops.orgs.rules import Caller, Permission
+from finops.ledger.selectors.sessions import FILTERS as SESSION_FILTERS
+from finops.orgs.rules import Caller, Permission, charge_filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,13 @@ class Entry:
     icon: str
     permission: Permission
     hint: str = ""
+    # Whether there is something for a caller with the permission; None: always.
+    told: Callable[[Caller], bool] | None = None
+
+
+def sessions_told(caller: Caller) -> bool:
+    """Sessions know no team, so who leads one reads charges instead."""
+    return set(charge_filters(caller)) <= set(SESSION_FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("overview", "Overview", "overview", Permission.SPEND_READ, "o"),
             Entry("spend", "Spend", "spend", Permission.SPEND_READ, "s"),
             Entry("charges", "Charges", "charges", Permission.CHARGES_READ, "c"),
+            Entry("sessions", "Sessions", "sessions", Permission.CHARGES_READ, "e", sessions_told),
         ),
     ),
     (
@@ -44,6 +54,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (
             Entry("unpriced", "Unpriced", "unpriced", Permission.PRICING_MANAGE, "u"),
             Entry("rules", "Attribution", "rules", Permission.ATTRIBUTION_MANAGE, "a"),
+            Entry("shared", "Shared costs", "shared", Permission.ORG_READ, "h"),
             Entry("sources", "Sources and quarantine", "sources", Permission.QUARANTINE_MANAGE, "q"),
         ),
     ),
@@ -79,7 +90,7 @@ def links(caller: Caller, current: str) -> list[tuple[str, list[Link]]]:
                 entry.hint,
             )
             for entry in entries
-            if caller.can(entry.permission)
+            if caller.can(entry.permission) and (entry.told is None or entry.told(caller))
         ]
         if allowed:
             found.append((title, allowed))

@@ -40,13 +40,32 @@ class Line:
         return self.cost / self.calls if self.calls else None
 
 
+class Reader:
+    """Asks on behalf of one request: what was looked up for one question is known for the next."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._settled: date | None = None
+        self._names: dict[str, dict[int, str]] = {}
+
+    def ask(self, question: SpendQuestion) -> list[SpendRow]:
+        """The ledger's rows."""
+        if self._settled is None:
+            self._settled = ledger.settled_until(question.organization_id)
+        return list(ledger.spend(question, settled=self._settled))
+
+    def names(self, scope: Scope, dimension: str, ids: Iterable[int]) -> dict[int, str]:
+        """A name for every id, as `names`; those asked for before are not asked for again."""
+        wanted = frozenset(ids)
+        known = self._names.setdefault(dimension, {})
+        if missing := wanted - known.keys():
+            known.update(names(scope, self._caller, dimension, missing))
+        return {one: known[one] for one in wanted}
+
+
 def dimensions(caller: Caller) -> Dimensions:
     """Every name that may stand in an address of this organization."""
     return ledger.dimensions(caller.organization_id)
-
-
-def ask(question: SpendQuestion) -> list[SpendRow]:
-    return ledger.spend(question)
 
 
 def lines(rows: Iterable[SpendRow]) -> list[Line]:

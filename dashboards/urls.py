@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from dashboards.views import audit, charges, gallery, home, jobs, keys, people, prices, rules, settings, sources, spend
+from dashboards.views import (
+    audit,
+    charges,
+    gallery,
+    home,
+    jobs,
+    keys,
+    people,
+    prices,
+    rules,
+    sessions,
+    settings,
+    sources,
+    spend,
+)
+from dashboards.views import shared as shared_views
 from dashboards.views import unpriced as unpriced_views
 from finops.api import converters
 
@@ -18,6 +33,7 @@ organization = [
     path("spend/filter/", spend.pick, name="pick"),
     path("charges/", charges.charges, name="charges"),
     path("charges/<uuid:charge_id>/", charges.charge, name="charge"),
+    path("sessions/", sessions.sessions, name="sessions"),
     path("unpriced/", unpriced_views.unpriced, name="unpriced"),
     path("unpriced/rate-again/", unpriced_views.rerate, name="rerate"),
     path("rules/", rules.rules, name="rules"),
@@ -26,6 +42,10 @@ organization = [
     path("rules/<id:rule_id>/", rules.edit, name="rule_edit"),
     path("rules/<id:rule_id>/move/", rules.move, name="rule_move"),
     path("rules/<id:rule_id>/retire/", rules.retire, name="rule_retire"),
+    path("shared/", shared_views.shared, name="shared"),
+    path("shared/new/", shared_views.add, name="shared_add"),
+    path("shared/split/", shared_views.split, name="shared_split"),
+    path("shared/<id:shared_cost_id>/end/", shared_views.end, name="shared_end"),
     path("sources/", sources.sources, name="sources"),
     path("sources/new/", sources.add, name="source_add"),
     path("quarantine/replay/", sources.replay_reason, name="replay"),

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from dashboards import reading
 from dashboards.access import Here
 from dashboards.scope import Scope
 
@@ -36,10 +35,9 @@ def stream(rows: Iterable[list[Any]], filename: str) -> StreamingHttpResponse:
 
 def spend_csv(here: Here, scope: Scope) -> StreamingHttpResponse:
     """One row per group and billing currency; the reporting cost adds up to the screen's total."""
-    rows = reading.ask(scope.question(here.caller, group_by=scope.group))
+    rows = here.reader.ask(scope.question(here.caller, group_by=scope.group))
     called = [
-        reading.names(scope, here.caller, name, {row.values[index] for row in rows})
-        for index, name in enumerate(scope.group)
+        here.reader.names(scope, name, {row.values[index] for row in rows}) for index, name in enumerate(scope.group)
     ]
     first, last = scope.period.days.start, scope.period.days.end - timedelta(days=1)
 

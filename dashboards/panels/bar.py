@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.urls import reverse
 
-from dashboards import periods, reading
+from dashboards import periods
 from dashboards.access import Here
 from dashboards.scope import GRAIN_NAMES, Scope
 
@@ -43,8 +43,16 @@ class Bar:
     with_compare: bool
 
 
-def bar(here: Here, scope: Scope, key: str, *, with_group: bool = False, with_compare: bool = True) -> Bar:
-    """One query per filtered dimension, for the chips' names."""
+def bar(
+    here: Here,
+    scope: Scope,
+    key: str,
+    *,
+    with_group: bool = False,
+    with_compare: bool = True,
+    only: Collection[str] | None = None,
+) -> Bar:
+    """One query per filtered dimension, for the chips' names. `only`: the dimensions there are filters for."""
     action = address(here, key)
 
     def link(other: Scope) -> str:
@@ -69,7 +77,11 @@ def bar(here: Here, scope: Scope, key: str, *, with_group: bool = False, with_co
         chips=_chips(here, scope, link),
         clear=link(scope.with_(filters={})),
         hidden=tuple((name, str(one)) for name in sorted(scope.filters) for one in sorted(scope.filters[name])),
-        pickers=tuple((label, f"{pick}?for={key}&pick={name}&{scope.query()}") for name, label in offered.items()),
+        pickers=tuple(
+            (label, f"{pick}?for={key}&pick={name}&{scope.query()}")
+            for name, label in offered.items()
+            if only is None or name in only
+        ),
         with_group=with_group,
         with_compare=with_compare,
     )
@@ -90,7 +102,7 @@ def _at_period(action: str, scope: Scope, token: str) -> str:
 def _chips(here: Here, scope: Scope, link: Callable[[Scope], str]) -> tuple[Chip, ...]:
     found = []
     for name in sorted(scope.filters):
-        called = reading.names(scope, here.caller, name, scope.filters[name])
+        called = here.reader.names(scope, name, scope.filters[name])
         found += [
             Chip(scope.dimensions.label(name), called[one], link(scope.without(name, one)))
             for one in sorted(scope.filters[name])

@@ -64,11 +64,10 @@ def groups(
 ) -> GroupTable:
     """The `limit` largest groups and the rest. Two or three questions, and the names of each dimension."""
     caller = here.caller
-    top = reading.lines(reading.ask(scope.question(caller, group_by=dimensions, limit=limit)))[:limit]
+    top = reading.lines(here.reader.ask(scope.question(caller, group_by=dimensions, limit=limit)))[:limit]
     before = _before(here, scope, dimensions, top) if whole_before is not None else None
     called = [
-        reading.names(scope, here.caller, name, {line.values[index] for line in top})
-        for index, name in enumerate(dimensions)
+        here.reader.names(scope, name, {line.values[index] for line in top}) for index, name in enumerate(dimensions)
     ]
     rest = _difference(whole, top)
     has_rest = bool(rest.calls or rest.cost)
@@ -111,7 +110,7 @@ def _before(here: Here, scope: Scope, dimensions: tuple[str, ...], top: list[Lin
     if not top:
         return {}
     only = {name: frozenset(line.values[index] for line in top) for index, name in enumerate(dimensions)}
-    rows = reading.ask(scope.question(here.caller, group_by=dimensions, days=scope.period.previous, only=only))
+    rows = here.reader.ask(scope.question(here.caller, group_by=dimensions, days=scope.period.previous, only=only))
     wanted = {line.values for line in top}
     return {line.values: line.cost for line in reading.lines(rows) if line.values in wanted}
 
@@ -124,7 +123,7 @@ def _unpriced(
         return {}
     only = {name: frozenset(line.values[index] for line in top) for index, name in enumerate(dimensions)}
     only["state"] = only.get("state", frozenset({state})) & {state}
-    rows = reading.ask(scope.question(here.caller, group_by=dimensions, only=only))
+    rows = here.reader.ask(scope.question(here.caller, group_by=dimensions, only=only))
     return {line.values: line.calls for line in reading.lines(rows)}
 
 

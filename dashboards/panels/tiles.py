@@ -39,11 +39,11 @@ class Summary:
 
 def summary(here: Here, scope: Scope) -> Summary:
     """One question, two with comparison. Every charge has one state, so the states add up to the whole."""
-    rows = reading.ask(scope.question(here.caller, group_by=("state",)))
+    rows = here.reader.ask(scope.question(here.caller, group_by=("state",)))
     by_state = reading.lines(rows)
-    words = reading.names(scope, here.caller, "state", {line.values[0] for line in by_state})
+    words = here.reader.names(scope, "state", {line.values[0] for line in by_state})
     now = reading.total(rows)
     before = None
     if scope.compare:
-        before = reading.total(reading.ask(scope.question(here.caller, days=scope.period.previous)))
+        before = reading.total(here.reader.ask(scope.question(here.caller, days=scope.period.previous)))
     return Summary(now, before, {words[line.values[0]]: (line.values[0], line) for line in by_state})

@@ -32,7 +32,7 @@ def trend(here: Here, scope: Scope, dimension: str | None, *, key: str, link: Ca
     """Three questions: the largest groups, those cut by the grain, and the whole cut by the grain; the difference is
     "everything else", so that the stack always adds up to the total."""
     caller, days = here.caller, _until_today(scope, here)
-    whole = _by_bucket(reading.lines(reading.ask(scope.question(caller, days=days, grain=scope.grain))))
+    whole = _by_bucket(reading.lines(here.reader.ask(scope.question(caller, days=days, grain=scope.grain))))
     starts = buckets(days, scope.grain)
     stack: list[Series] = []
     if dimension:
@@ -61,15 +61,15 @@ def _stack(
     here: Here, scope: Scope, dimension: str, days: DayRange, starts: list[date], link: Callable[[Scope], str]
 ) -> list[Series]:
     caller = here.caller
-    top = reading.lines(reading.ask(scope.question(caller, group_by=(dimension,), days=days, limit=SLOTS)))[:SLOTS]
+    top = reading.lines(here.reader.ask(scope.question(caller, group_by=(dimension,), days=days, limit=SLOTS)))[:SLOTS]
     ids = [line.values[0] for line in top if line.cost]
     if not ids:
         return []
-    cut = reading.ask(
+    cut = here.reader.ask(
         scope.question(caller, group_by=(dimension,), days=days, grain=scope.grain, only={dimension: frozenset(ids)})
     )
     amounts = {(line.values[0], line.bucket): line.cost for line in reading.lines(cut)}
-    called = reading.names(scope, here.caller, dimension, ids)
+    called = here.reader.names(scope, dimension, ids)
     colours = slots([one for one in ids if one])
     return [
         Series(

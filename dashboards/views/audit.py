@@ -24,7 +24,7 @@ SUBJECTS = (
     "agent",
     "customer",
     "key",
-    "member",
+    "user",
     "source",
     "quarantine",
     "job",

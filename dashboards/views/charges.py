@@ -8,7 +8,6 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from dashboards import reading
 from dashboards.access import Here, page, show
 from dashboards.panels.bar import address, bar
 from dashboards.panels.charge import story
@@ -70,8 +69,7 @@ def charge(request: HttpRequest, here: Here, charge_id: UUID) -> HttpResponse:
 def _rows(here: Here, scope: Scope, rows: tuple[ChargeRow, ...]) -> list[dict[str, object]]:
     """What the table shows: names looked up once per dimension, tokens added."""
     called = {
-        name: reading.names(scope, here.caller, name, {row.dimensions.get(name, 0) for row in rows} - {0})
-        for name in _LISTED
+        name: here.reader.names(scope, name, {row.dimensions.get(name, 0) for row in rows} - {0}) for name in _LISTED
     }
     return [
         {

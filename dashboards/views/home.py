@@ -8,13 +8,15 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_safe
 
+from finops.core.actors import Actor
 from finops.orgs import selectors as orgs
+from finops.orgs import services
 from finops.orgs.models import User
-
-THEMES = ("light", "dark", "system")
+from finops.orgs.services.preferences import THEMES
 
 
 @require_safe
@@ -30,16 +32,18 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def preferences(request: HttpRequest) -> HttpResponse:
-    """Colours and single-letter keys, kept with the login: they touch nobody's data, so no audit row."""
+    """Colours and single-letter keys, kept with the login."""
     user = cast("User", request.user)
     if request.method != "POST":
         return render(request, "pages/preferences.html", {"themes": THEMES})
-    theme = request.POST.get("theme", "")
-    if theme in THEMES:
-        user.theme = theme
-    if "shortcuts" in request.POST:
-        user.shortcuts = request.POST["shortcuts"] == "on"
-    user.save(update_fields=["theme", "shortcuts"])
+    theme, shortcuts = request.POST.get("theme", ""), request.POST.get("shortcuts")
+    services.change_preferences(
+        user_id=user.id,
+        theme=theme if theme in THEMES else None,
+        shortcuts=None if shortcuts is None else shortcuts == "on",
+        by=Actor(f"user:{user.id}", str(user)),
+        at=timezone.now(),
+    )
     onward = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(onward, allowed_hosts={request.get_host()}):
         return redirect(onward)

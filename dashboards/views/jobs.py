@@ -77,7 +77,7 @@ def _shown(job: Job) -> dict[str, Any]:
         "job": job,
         "name": KINDS.get(job.kind, job.kind),
         "what": " to ".join(
-            job.parameters[name] for name in ("start", "end") if isinstance(job.parameters.get(name), str)
+            job.parameters[name] for name in ("month", "start", "end") if isinstance(job.parameters.get(name), str)
         ),
         "moving": job.state in MOVING,
         "resumable": job.state in (Job.State.STOPPED, Job.State.FAILED) and job.kind not in services.COMMANDS,

@@ -55,6 +55,7 @@ class AboutForm(ActionForm):
 
 
 class DiscountForm(AboutForm):
+    field_order = ("provider", "model", "percent")
     percent = forms.DecimalField(min_value=0, max_value=100, decimal_places=4, help_text="Percent off the list price.")
 
 

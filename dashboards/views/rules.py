@@ -297,7 +297,7 @@ def _told(here: Here, period: NamedPeriod, preview: Preview) -> Told:
                 ids.setdefault(change.dimension, set()).update(
                     one for one in (change.before, change.after) if isinstance(one, int)
                 )
-    called = {name: reading.names(scope, here.caller, name, several) for name, several in ids.items()}
+    called = {name: here.reader.names(scope, name, several) for name, several in ids.items()}
 
     def word(dimension: str, value: int | str) -> str:
         return called.get(dimension, {}).get(value, str(value)) if isinstance(value, int) else value or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
@@ -18,14 +19,16 @@ from dashboards.panels.tiles import Summary, summary
 from dashboards.panels.trend import trend
 from dashboards.scope import Scope
 from finops.core.errors import NotFound
+from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
 from finops.ledger.types import UNPRICED
-from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission
+from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission, spend_filters
 
 TOP = 6
 TABLE_ROWS = 200
 PICKER_ROWS = 60
-OPEN = "still open: the last bar will grow"
+PICKER_BACK = timedelta(days=400)
+OPEN = "Still open: the last bar will grow"
 
 
 def scope_of(request: HttpRequest, here: Here) -> Scope:
@@ -92,14 +95,18 @@ def explorer(request: HttpRequest, here: Here) -> HttpResponse:
     found = summary(here, scope)
     explore = linker(here, "spend")
     table = _table(here, scope, "", found, TABLE_ROWS) if scope.group else None
+    chart = trend(here, scope, scope.group[0] if scope.group else None, key="spend", link=explore)
+    group_label = " and ".join(scope.dimensions.label(name).lower() for name in scope.group)
     context = {
         "scope": scope,
         "bar": bar(here, scope, "spend", with_group=True),
         "summary": found,
-        "chart": trend(here, scope, scope.group[0] if scope.group else None, key="spend", link=explore),
+        "chart": chart,
+        "spark": spark(chart.spec.totals),
         "table": table,
         "one_group": len(scope.group) == 1,
-        "group_label": " and ".join(scope.dimensions.label(name).lower() for name in scope.group),
+        "group_label": group_label,
+        "table_title": f"By {group_label}",
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),
         "all_charges": _charges(here, scope),
@@ -120,28 +127,39 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
     """Values of one dimension, to choose a filter from."""
     scope = scope_of(request, here)
     name, target, search = request.GET.get("pick", ""), request.GET.get("for", "spend"), request.GET.get("q", "")[:80]
-    if name not in scope.dimensions.offered(here.caller) or target not in {"overview", "spend", "charges"}:
+    if name not in scope.dimensions.offered(here.caller) or target not in {"overview", "spend", "charges", "sessions"}:
         raise NotFound("There is nothing here by that name to filter by.")
     search = search.replace("\0", "")
-    found = ledger.options(here.id, scope.dimensions.column(name), search, PICKER_ROWS)
-    allowed = here.caller.reach.get(name)
+    allowed = _within_reach(here, scope, name)
+    found = ledger.options(here.id, scope.dimensions.column(name), search, PICKER_ROWS, only=allowed)
     link = linker(here, target)
-    nobody = reading.names(scope, here.caller, name, {0})[0]
+    nobody = here.reader.names(scope, name, {0})[0]
     context = {
         "scope": scope,
         "name": name,
         "label": scope.dimensions.label(name),
         "target": target,
         "search": search,
-        "choices": [
-            (label, link(scope.widened_by(name, one))) for one, label in found if allowed is None or one in allowed
-        ],
-        "nobody": (nobody, link(scope.widened_by(name, 0))) if allowed is None and not search else None,
+        "choices": [(label, link(scope.widened_by(name, one))) for one, label in found],
+        "nobody": (nobody, link(scope.widened_by(name, 0)))
+        if (allowed is None or 0 in allowed) and not search
+        else None,
         "more": len(found) == PICKER_ROWS,
         "back": link(scope),
         "hidden": [pair.split("=", 1) for pair in scope.query().split("&")],
     }
     return show(request, here, "spend", "pages/pick.html", context)
+
+
+def _within_reach(here: Here, scope: Scope, name: str) -> frozenset[int] | None:
+    """Values a caller who reaches a part may choose: those of the reach, else those its late spend had. None: all."""
+    reach = spend_filters(here.caller, group_by=(name,))
+    if not reach or name in reach:
+        return reach.get(name)
+    tomorrow = here.now.date() + timedelta(days=1)
+    days = DayRange(tomorrow - PICKER_BACK, tomorrow)
+    rows = here.reader.ask(scope.with_(filters={}).question(here.caller, group_by=(name,), days=days))
+    return frozenset(row.values[0] for row in rows)
 
 
 def pushed(response: HttpResponse, url: str) -> HttpResponse:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,9 +17,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from finops.attribution.services import promote_tag
+from finops.attribution.types import Method
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
+from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.company import Company, busy_company
 from tests.factories.orgs import HOUSE
 
@@ -60,6 +63,10 @@ def company(transactional_db: None) -> Company:
     orgs.add_team(organization_id=acme.id, name="Ranking", parent_id=made.cast.search.id, by=HOUSE, at=at)
     orgs.issue_key(organization_id=acme.id, name="Gateway", by=HOUSE, at=at)
     promote_tag(organization_id=acme.id, key="env", by=HOUSE, at=at)
+    shared_rule(acme.id, shared_draft(pool={"project": (made.projects[1].id,)}), name="Assistant for everybody")
+    halves = {made.cast.search.id: Decimal("62.5"), made.cast.chat.id: Decimal("37.5")}
+    fixed = shared_draft(pool={"team": (0,)}, method=Method.FIXED, percentages=halves)
+    shared_rule(acme.id, fixed, name="What nobody answers for")
     QuarantinedRecord.objects.create(
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,

@@ -36,9 +36,12 @@ def addresses(company: Company) -> dict[str, str]:
         "charges": f"{acme}charges/?period=last-7d",
         "charge": f"{acme}charges/{row.id}/",
         "filter": f"{acme}spend/filter/?for=spend&pick=model",
+        "sessions": f"{acme}sessions/?period=last-30d",
         "unpriced": f"{acme}unpriced/",
         "rules": f"{acme}rules/",
         "rule": f"{acme}rules/new/",
+        "shared": f"{acme}shared/",
+        "shared-new": f"{acme}shared/new/",
         "sources": f"{acme}sources/",
         "prices": f"{acme}prices/?q=sonnet",
         "model": f"{acme}prices/model/?provider=anthropic&model=claude-sonnet-4-5",
@@ -92,6 +95,23 @@ def test_every_page_is_clean(visit: Visit, company: Company, theme: str, width: 
     expected = ("404 (Not Found)", "400 (Bad Request)")
     wrong += [one for one in alice.complaints if not one.endswith(tuple(f"status of {code}" for code in expected))]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("width", [390, 768, 900, 1024, 1280, 1440, 1920])
+def test_the_tiles_fill_every_row(visit: Visit, company: Company, width: int) -> None:
+    alice = visit(company.cast.alice_login, width=width)
+    for name in ("overview", "spend"):
+        page = alice.open(addresses(company)[name])
+        settled(page)
+        page.screenshot(path=SCREENSHOTS / f"{name}-{width}-light.png", full_page=True)
+        rows: dict[float, list[float]] = {}
+        for tile in page.locator(".tiles > *").all():
+            box = tile.bounding_box()
+            assert box is not None
+            rows.setdefault(box["y"], []).append(box["x"] + box["width"])
+        assert len({round(max(right)) for right in rows.values()}) == 1, f"{name}: {rows}"
+        for text in page.locator(".tiles .tile-label, .tiles .tile-value").all():
+            assert text.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), f"{name}: {text.inner_text()}"
 
 
 def test_a_page_at_320_pixels_scrolls_only_its_tables(visit: Visit, company: Company) -> None:

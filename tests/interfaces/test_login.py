@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import (
@@ -13,6 +15,7 @@ from allauth.mfa.totp.internal.auth import (
     yield_hotp_counters_from_time,
 )
 from django.core import mail
+from django.core.management import call_command
 from django.test import Client
 
 from finops.orgs.models import User
@@ -96,3 +99,23 @@ def test_the_pages_of_the_login_are_ours_and_fit_the_policy(alice: User, path: s
     assert not re.search(r"<script(?![^>]*\bsrc=)", text)
     assert " style=" not in text
     assert "Content-Security-Policy" in answer.headers
+
+
+def test_the_login_page_has_one_way_to_a_new_password(db: None) -> None:
+    assert Client().get("/accounts/login/").content.decode().count("/accounts/password/reset/") == 1
+
+
+def test_without_a_mail_server_nobody_is_told_of_a_letter(alice: User, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    asked = Client().get("/accounts/password/reset/").content.decode()
+    assert 'name="email"' not in asked
+    done = Client().post("/accounts/password/reset/", {"email": alice.email}, follow=True).content.decode()
+    for page in (asked, done):
+        assert "no letter can be sent" in page
+        assert "manage.py changepassword EMAIL" in page
+
+
+def test_the_command_the_page_names_gives_a_new_password(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda prompt="": "another-long-secret")
+    call_command("changepassword", alice.email, stdout=io.StringIO())
+    assert enter(Client(), alice, "another-long-secret") == (302, "/")

@@ -49,7 +49,7 @@ def add_shared_cost_rule(
 ) -> SharedCostRule:
     """Raises NameInvalid, PoolInvalid, SplitInvalid, BadSplit, OwnerUnknown and PeriodInvalid."""
     one_at_a_time(organization_id)
-    _check(organization_id, draft)
+    check_shared_cost(organization_id, draft)
     rule = SharedCostRule.objects.create(organization_id=organization_id, name=clean_name(name))
     version = _add_version(rule, draft, 1, by, at)
     _note("shared_cost.created", rule, by, at, {"version_id": version.id})
@@ -80,7 +80,7 @@ def change_shared_cost_rule(
         rule.save(update_fields=["name"])
         _note("shared_cost.renamed", rule, by, at, {"before": before, "after": rule.name})
     if draft is not None:
-        _check(organization_id, draft)
+        check_shared_cost(organization_id, draft)
         version = _add_version(rule, draft, newest.number + 1, by, at)
         details = {"version_id": version.id, "number": version.number, "before_version_id": newest.id}
         _note("shared_cost.changed", rule, by, at, details)
@@ -114,7 +114,8 @@ def _locked(organization_id: int, rule_id: int) -> SharedCostRule:
     return rule
 
 
-def _check(organization_id: int, draft: SharedCostDraft) -> None:
+def check_shared_cost(organization_id: int, draft: SharedCostDraft) -> None:
+    """Raises PoolInvalid, SplitInvalid, BadSplit, OwnerUnknown and PeriodInvalid."""
     _check_pool(organization_id, draft.pool)
     if draft.dimension not in DIMENSIONS:
         raise SplitInvalid(f"a cost is shared among one of {', '.join(DIMENSIONS)}", field="dimension")

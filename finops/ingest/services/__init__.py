@@ -5,6 +5,7 @@ from __future__ import annotations
 from finops.ingest.services.allocate import ALLOCATE, open_allocation, run_allocation
 from finops.ingest.services.erase import erase_person
 from finops.ingest.services.preview import preview_rule
+from finops.ingest.services.preview_shared import preview_shared_cost
 from finops.ingest.services.quarantine import discard, replay, replay_held
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, open_rework, run_rework
 from finops.ingest.services.take import take
@@ -18,6 +19,7 @@ __all__ = [
     "open_allocation",
     "open_rework",
     "preview_rule",
+    "preview_shared_cost",
     "replay",
     "replay_held",
     "run_allocation",

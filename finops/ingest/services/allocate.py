@@ -59,6 +59,13 @@ class Held(NamedTuple):
     reporting: int
 
 
+class Portion(NamedTuple):
+    """Of one source's pool in one currency: what each holder gives up (negative), and what each target gets."""
+
+    taken: Mapping[Holder, Held]
+    given: list[tuple[AllocationLine, Held]]
+
+
 def open_allocation(*, organization_id: int, month: date, by: Actor, at: datetime) -> Job:
     """Queue the sharing of one month (any day of it)."""
     parameters = {"month": month_start(month).isoformat()}
@@ -75,7 +82,7 @@ def run_allocation(*, job: Job, now: Callable[[], datetime]) -> None:
         if not mine:
             return
         rules = attribution.shared_costs(job.organization_id, month)
-        _refuse_overlap(job.organization_id, rules, month)
+        refuse_overlap(job.organization_id, rules, month)
         lines, changed = 0, 0
         for done, shared in enumerate([None, *rules]):
             at = now()
@@ -130,7 +137,7 @@ def _gets(lock: int) -> bool:
     return True
 
 
-def _refuse_overlap(organization_id: int, rules: Sequence[SharedCost], month: date) -> None:
+def refuse_overlap(organization_id: int, rules: Sequence[SharedCost], month: date) -> None:
     """Raises SharedTwice when a charge of the month is in pools that give away more than all of it."""
     if len(rules) < 2:
         return
@@ -152,27 +159,34 @@ def _refuse_overlap(organization_id: int, rules: Sequence[SharedCost], month: da
 
 def _postings(organization_id: int, shared: SharedCost, month: date, at: datetime) -> list[Posting]:
     """Every line of one rule for one month; lines it no longer has are there with nothing, to undo the old ones."""
-    held = _pool(organization_id, shared, month)
+    writer = _Writer(organization_id, shared.rule_id, shared.version_id, shared.name, shared.dimension, month)
+    for portion in portions(organization_id, shared, held_of(organization_id, shared, month), month, at):
+        for holder, amount in portion.taken.items():
+            writer.take(holder, amount)
+        for line, amount in portion.given:
+            writer.give(line, amount)
+    writer.undo_missing(_lines(organization_id, month, writer.prefix))
+    return writer.postings
+
+
+def portions(
+    organization_id: int, shared: SharedCost, held: Mapping[Holder, Held], month: date, at: datetime
+) -> Iterator[Portion]:
+    """What a rule moves of what is held, a portion for each source and currency. Writes nothing."""
     pools: dict[tuple[int, str], int] = defaultdict(int)
     for holder, amount in held.items():
         pools[holder.source_id, holder.currency] += amount.effective
     targets = shared.targets or tuple(shared.percentages) or _active(organization_id, shared, at)
     usage = _usage(organization_id, shared.dimension, month)
-    writer = _Writer(organization_id, shared.rule_id, shared.version_id, shared.name, shared.dimension, month)
     by_pool: dict[tuple[int, str], list[AllocationLine]] = defaultdict(list)
     for line in split(shared, pools=dict(pools), targets=targets, usage=usage):
         by_pool[line.source_id, line.currency].append(line)
     for pool, (counter, *given) in by_pool.items():
         of_pool = {holder: amount for holder, amount in held.items() if (holder.source_id, holder.currency) == pool}
         taken = _taken(counter, of_pool)
-        for holder, amount in taken.items():
-            writer.take(holder, amount)
         reporting = -sum(amount.reporting for amount in taken.values())
         shares = allocate(reporting, {line.target_id: line.weight for line in given})
-        for line in given:
-            writer.give(line, Held(line.pico, shares[line.target_id]))
-    writer.undo_missing(_lines(organization_id, month, writer.prefix))
-    return writer.postings
+        yield Portion(taken, [(line, Held(line.pico, shares[line.target_id])) for line in given])
 
 
 def _undo_of_ended(organization_id: int, rules: Sequence[SharedCost], month: date) -> list[Posting]:
@@ -220,7 +234,7 @@ def _taken(counter: AllocationLine, held: Mapping[Holder, Held]) -> dict[Holder,
 _OWNER_COLUMNS: Final = ("team", "person", "project", "agent", "customer", "key")
 
 
-def _pool(organization_id: int, shared: SharedCost, month: date) -> dict[Holder, Held]:
+def held_of(organization_id: int, shared: SharedCost, month: date) -> dict[Holder, Held]:
     """Costs of the pool by holder, in picodollars, without what allocation itself has moved."""
     condition, params = _conditions(organization_id, shared)
     keys = ", ".join(["source_id", "currency", *(f"{name}_id" for name in _OWNER_COLUMNS)])

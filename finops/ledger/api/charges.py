@@ -22,11 +22,12 @@ from finops.ledger.api.questions import Asked
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput, money
 from finops.ledger.rules.questions import Dimensions, QuestionUnclear
 from finops.ledger.selectors.sessions import FILTERS as SESSION_FILTERS
+from finops.ledger.selectors.sessions import refuse_beyond
 from finops.ledger.selectors.stories import Called, charge_names, story, usage
 from finops.ledger.types import ChargePage, ChargeRow
 from finops.orgs import selectors as orgs
 from finops.orgs.authentication import caller
-from finops.orgs.rules import OutOfReach, Permission, charge_visible
+from finops.orgs.rules import Permission, charge_visible
 
 SESSIONS_MOST: Final = 500
 _SESSION: Final = OpenApiParameter("session", OpenApiTypes.STR, description="The session's id, as its source told it.")
@@ -194,12 +195,7 @@ class Sessions(Resource):
             if name not in SESSION_FILTERS:
                 raise QuestionUnclear(f"Sessions are not kept by {name}.", field=f"filter.{name}")
         filters = asked.charge_filters()
-        beyond = sorted(set(filters) - set(SESSION_FILTERS))
-        if beyond:
-            raise OutOfReach(
-                f"Sessions are not kept by {beyond[0]}, to which this caller is bound; GET charges lists the calls.",
-                field=beyond[0],
-            )
+        refuse_beyond(filters)
         rows: list[selectors.SessionRow] = []
         if all(filters.values()):
             rows = selectors.sessions(

@@ -14,7 +14,7 @@ from finops.ledger.selectors.charges import (
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
-from finops.ledger.selectors.spend import spend
+from finops.ledger.selectors.spend import settled_until, spend
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "options",
     "origin_of",
     "sessions",
+    "settled_until",
     "sightings",
     "spend",
     "term_ids",

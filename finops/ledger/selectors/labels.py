@@ -40,12 +40,21 @@ def labels(organization_id: int, dimension: str, ids: Iterable[int]) -> dict[int
     return found | dict(terms.values_list("id", "value"))
 
 
-def options(organization_id: int, dimension: str, search: str = "", limit: int = 50) -> list[tuple[int, str]]:
-    """Values a filter may choose from: (id, name), by name, those that contain `search` without case."""
+def options(
+    organization_id: int,
+    dimension: str,
+    search: str = "",
+    limit: int = 50,
+    *,
+    only: frozenset[int] | None = None,
+) -> list[tuple[int, str]]:
+    """Values a filter may choose from: (id, name), by name, those that contain `search` without case; of `only`."""
+    within: dict[str, Any] = {} if only is None else {"id__in": only}
     if dimension in OWNERS:
-        owners = _MODELS[dimension]._default_manager.filter(organization_id=organization_id, name__icontains=search)
+        everyone = _MODELS[dimension]._default_manager
+        owners = everyone.filter(organization_id=organization_id, name__icontains=search, **within)
         return list(owners.order_by("name", "id").values_list("id", "name")[:limit])
-    terms = Term.objects.filter(organization_id=organization_id, kind=dimension, value__icontains=search)
+    terms = Term.objects.filter(organization_id=organization_id, kind=dimension, value__icontains=search, **within)
     return list(terms.order_by("value", "id").values_list("id", "value")[:limit])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import connection
 
 from finops.core.periods import DayRange
+from finops.orgs.rules import OutOfReach
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,16 @@ class SessionRow:
 
 FILTERS: Final = ("person", "agent", "project")
 _KEY: Final = "session, currency, person_id, agent_id, project_id"
+
+
+def refuse_beyond(filters: Iterable[str]) -> None:
+    """Raises OutOfReach for a caller bound to what sessions are not kept by: a part of one cannot be told from it."""
+    beyond = sorted(set(filters) - set(FILTERS))
+    if beyond:
+        raise OutOfReach(
+            f"Sessions are not kept by {beyond[0]}, to which this caller is bound; charges list the calls.",
+            field=beyond[0],
+        )
 
 
 def sessions(

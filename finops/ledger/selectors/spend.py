@@ -78,10 +78,11 @@ class _Plan:
         return _COLUMNS if self.number is None else dict(zip(CUBES[self.number], "ab", strict=False))
 
 
-def spend(question: SpendQuestion) -> list[SpendRow]:
+def spend(question: SpendQuestion, *, settled: date | None = None) -> list[SpendRow]:
     """Answers a question about spend: one row per group, bucket and billing currency; groups of nothing are left out.
 
-    Ordered by bucket, then reporting cost from the largest, then values. Raises UnknownDimension, TooManyDimensions.
+    Ordered by bucket, then reporting cost from the largest, then values. Who asks much at once reads `settled_until`
+    once and says it as `settled`. Raises UnknownDimension, TooManyDimensions.
     """
     _check(question)
     if not all(question.filters.values()):
@@ -89,25 +90,27 @@ def spend(question: SpendQuestion) -> list[SpendRow]:
         return []
     if question.limit is None or not question.group_by:
         question = replace(question, limit=None)
-    plan = _plan(question)
+    if settled is None:
+        settled = settled_until(question.organization_id)
+    plan = _plan(question, settled)
     if plan.number is not None and question.limit is None:
         return _answer(plan)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ROOM_WIDE if plan.number is None else _ROOM)
-        return _limited(plan)
+        return _limited(plan, settled)
 
 
-def _limited(plan: _Plan) -> list[SpendRow]:
+def _limited(plan: _Plan, settled: date) -> list[SpendRow]:
     question = plan.question
     if question.limit is None:
         return _answer(plan)
     many = _THOUSANDS | _HUNDREDS if question.grain is Grain.DAY else _THOUSANDS
     if plan.number is None and not many.intersection(question.group_by):
         return _answer(plan)
-    largest = _largest(_plan(replace(question, grain=Grain.TOTAL)), question.limit)
+    largest = _largest(_plan(replace(question, grain=Grain.TOTAL), settled), question.limit)
     if question.grain is Grain.TOTAL or not largest:
         return largest
-    return _answer(_plan(replace(question, limit=None)), sorted({row.values for row in largest}))
+    return _answer(_plan(replace(question, limit=None), settled), sorted({row.values for row in largest}))
 
 
 def _check(question: SpendQuestion) -> None:
@@ -118,21 +121,21 @@ def _check(question: SpendQuestion) -> None:
             raise UnknownDimension(f"there is no dimension {name!r}", field="group_by")
 
 
-def _plan(question: SpendQuestion) -> _Plan:
+def _plan(question: SpendQuestion, settled: date) -> _Plan:
     """Blocks for a total; plain days for a trend, which needs each."""
     number = cube_for({*question.group_by, *question.filters})
     levels: list[int] = []
     blocks: list[int] = []
     if number is not None:
-        settled = _settled(question.organization_id) if question.grain is Grain.TOTAL else EPOCH
-        for run in runs(question.period, settled):
+        for run in runs(question.period, settled if question.grain is Grain.TOTAL else EPOCH):
             blocks += range(run.first, run.last + 1)
             levels += [run.level] * (run.last + 1 - run.first)
     return _Plan(question, number, levels, blocks)
 
 
-def _settled(organization_id: int) -> date:
-    """Read before the statement that goes by it, which is safe: it only ever grows, and what is settled stays so."""
+def settled_until(organization_id: int) -> date:
+    """The day before which larger blocks are made. Read before the statements that go by it, which is safe: it only
+    ever grows, and what is settled stays so."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT until FROM ledger_settled WHERE organization_id = %s", [organization_id])
         row = cursor.fetchone()

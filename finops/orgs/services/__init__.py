@@ -16,6 +16,7 @@ from finops.orgs.services.owners import (
     restore,
 )
 from finops.orgs.services.people import add_identity, add_person, erase_person, remove_identity
+from finops.orgs.services.preferences import change_preferences
 
 __all__ = [
     "add_agent",
@@ -27,6 +28,7 @@ __all__ = [
     "archive",
     "change_organization",
     "change_owner",
+    "change_preferences",
     "change_role",
     "create_organization",
     "erase_person",

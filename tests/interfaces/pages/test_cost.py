@@ -20,9 +20,9 @@ from tests.interfaces.pages.conftest import at
 @pytest.mark.parametrize(
     ("name", "query", "most"),
     [
-        ("overview", {"period": "last-30d"}, 80),
-        ("spend", {"period": "last-30d", "group": "team,model"}, 50),
-        ("charges", {"period": "last-30d"}, 20),
+        ("overview", {"period": "last-30d"}, 50),
+        ("spend", {"period": "last-30d", "group": "team,model"}, 33),
+        ("charges", {"period": "last-30d"}, 17),
         ("people", {}, 14),
         ("keys", {}, 12),
         ("rules", {}, 14),

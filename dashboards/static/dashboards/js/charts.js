@@ -34,7 +34,7 @@
     const line = tokens.colour("line");
     return {
       barmode: "relative", bargap: 0.22, autosize: true, showlegend: false, dragmode: false,
-      margin: { l: wide ? 56 : 44, r: 8, t: 6, b: 30 },
+      margin: { l: wide ? 56 : 44, r: 8, t: 6, b: 40 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: tokens.colour("ink-soft") },
       hoverlabel: { bgcolor: tokens.colour("panel"), bordercolor: tokens.colour("line-strong"), font: { color: tokens.colour("ink") }, align: "left" },
@@ -46,11 +46,11 @@
     };
   }
 
-  // A few names along the bottom, evenly spread; the year is left off all but the first.
+  // A few names along the bottom, evenly spread; the year stands below the first, where it is clear of the axis.
   function ticks(names, most) {
     const step = Math.max(1, Math.ceil(names.length / most));
     const values = names.filter((_, index) => index % step === 0);
-    return { tickvals: values, ticktext: values.map((name, index) => (index ? name.replace(/^Week of /, "").replace(/ \d{4}$/, "") : name.replace(/^Week of /, ""))) };
+    return { tickvals: values, ticktext: values.map((name, index) => name.replace(/^Week of /, "").replace(/ (\d{4})$/, index ? "" : "<br>$1")) };
   }
 
   function draw(place) {

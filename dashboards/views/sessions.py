@@ -1,0 +1,85 @@
+"""Sessions: the dearest runs of calls of a period, each a link to its charges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from dashboards import periods
+from dashboards.access import Here, page, show
+from dashboards.panels.bar import address, bar
+from dashboards.scope import Scope, ScopeUnclear
+from dashboards.views.spend import linker, pushed, scope_of
+from finops.core.errors import FinopsError
+from finops.ledger import selectors as ledger
+from finops.ledger.selectors import SessionRow
+from finops.ledger.selectors.sessions import FILTERS, refuse_beyond
+from finops.orgs.rules import Permission
+
+ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row: names ('' for nobody), and the address of the charges that make it."""
+
+    row: SessionRow
+    person: str
+    agent: str
+    project: str
+    href: str
+
+
+@require_safe
+@page("sessions", Permission.CHARGES_READ)
+def sessions(request: HttpRequest, here: Here) -> HttpResponse:
+    scope = scope_of(request, here).with_(group=(), compare=True, grain_given=False)
+    for name in scope.filters:
+        if name not in FILTERS:
+            raise ScopeUnclear(f"Sessions are not kept by {name}.", field=name)
+    filters = scope.charge_filters(here.caller)
+    refuse_beyond(filters)
+    rows: list[SessionRow] = []
+    if all(filters.values()):
+        rows = ledger.sessions(here.id, scope.period.days, filters=filters, limit=ROWS)
+    context = {
+        "scope": scope,
+        "bar": bar(here, scope, "sessions", with_compare=False, only=FILTERS),
+        "rows": _runs(here, scope, rows),
+        "full": len(rows) == ROWS,
+        "own_only": not here.caller.sees_people,
+    }
+    answer = show(request, here, "sessions", "pages/sessions.html", context)
+    return pushed(answer, linker(here, "sessions")(scope))
+
+
+def _runs(here: Here, scope: Scope, rows: list[SessionRow]) -> list[Run]:
+    called = {
+        name: here.reader.names(scope, name, {getattr(row, f"{name}_id") for row in rows} - {0}) for name in FILTERS
+    }
+    return [
+        Run(
+            row,
+            called["person"].get(row.person_id, ""),
+            called["agent"].get(row.agent_id, ""),
+            called["project"].get(row.project_id, ""),
+            _charges(here, scope, row),
+        )
+        for row in rows
+    ]
+
+
+def _charges(here: Here, scope: Scope, row: SessionRow) -> str:
+    """The row's charges, from its first day to its last, however long before the period that began."""
+    token = f"{row.first_at:%Y-%m-%d}..{row.last_at:%Y-%m-%d}"
+    try:
+        period = periods.parse(token, today=here.now.date())
+    except FinopsError:
+        # A source told a time no address can hold; then the question's own period.
+        period = scope.period
+    ids = {name: frozenset({int(getattr(row, f"{name}_id"))}) for name in FILTERS}
+    query = scope.with_(period=period, filters=ids).query()
+    return f"{address(here, 'charges')}?{query}&{urlencode({'session': row.session})}"
