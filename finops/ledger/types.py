@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -131,8 +131,21 @@ class ChargePage:
     next_cursor: str
 
 
+class Written(NamedTuple):
+    """How a part that many charges share is written into their rows, by the ids its words have in an organization:
+    `whole` in a charge, `rolled` in a rollup's row.
+    """
+
+    organization_id: int
+    whole: str
+    rolled: str
+
+
+UNWRITTEN: Final = Written(0, "", "")
+
+
 class Shape:
-    """What kind of call a charge is for, in words. One object per distinct kind in a batch; compared by identity."""
+    """What kind of call a charge is for, in words. One object per distinct kind; compared by identity."""
 
     __slots__ = (
         "category",
@@ -145,6 +158,7 @@ class Shape:
         "region",
         "service_tier",
         "source_id",
+        "written",
     )
 
     def __init__(
@@ -171,12 +185,13 @@ class Shape:
         self.provider_account = provider_account
         self.category = category
         self.evidence = evidence
+        self.written = UNWRITTEN
 
 
 class Ownership:
-    """Whose a charge is, why, and what the source said (`origin`). One object per distinct owner in a batch."""
+    """Whose a charge is, why, and what the source said (`origin`). One object per distinct owner."""
 
-    __slots__ = ("attributed", "ids", "origin", "task_type", "trace")
+    __slots__ = ("attributed", "ids", "origin", "task_type", "trace", "written")
 
     def __init__(
         self, *, ids: tuple[int, ...], task_type: str, attributed: bool, origin: JsonObject, trace: JsonList
@@ -187,16 +202,18 @@ class Ownership:
         self.attributed = attributed
         self.origin = origin
         self.trace = trace
+        self.written = UNWRITTEN
 
 
 class Tagging:
-    """A call's tags, and the values of the promoted ones by slot (1-10). One object per distinct set in a batch."""
+    """A call's tags, and the values of the promoted ones by slot (1-10). One object per distinct set."""
 
-    __slots__ = ("slots", "tags")
+    __slots__ = ("slots", "tags", "written")
 
     def __init__(self, *, tags: tuple[tuple[str, str], ...], slots: Mapping[int, str]) -> None:
         self.tags = tags
         self.slots = slots
+        self.written = UNWRITTEN
 
 
 class Priced(msgspec.Struct, frozen=True, gc=False):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
+from django.db import connection
 from msgspec.structs import replace
 
 from finops.attribution import selectors as attribution
@@ -22,8 +23,31 @@ from finops.pricing.types import Rated
 _ONE = Decimal(1)
 
 
+# Corridors of this many organizations are kept, each until it remembers this many owners and sets of tags.
+_KEPT: Final = 100
+_REMEMBERED: Final = 50_000
+_kept: dict[int, Corridor] = {}
+
+
+def corridor_for(organization_id: int) -> Corridor:
+    """The organization's corridor as of now: the one that is kept, with all it remembers, while nothing has changed.
+
+    Inside a transaction it is always a new one, because the ids that its parts are written by may be rolled back.
+    """
+    made = Corridor(organization_id)
+    if connection.in_atomic_block:
+        return made
+    kept = _kept.pop(organization_id, made)
+    if kept.is_as(made) and kept.remembered < _REMEMBERED:
+        made = kept
+    _kept[organization_id] = made
+    while len(_kept) > _KEPT:
+        _kept.pop(next(iter(_kept)), None)
+    return made
+
+
 class Corridor:
-    """One organization's prices and owners at one moment. Make one per batch; snapshots are cached below."""
+    """One organization's prices and owners at one moment."""
 
     def __init__(self, organization_id: int) -> None:
         self.pricer = pricing.load_pricer(organization_id)
@@ -34,6 +58,14 @@ class Corridor:
         self._owners: dict[tuple[Any, ...], Ownership] = {}
         self._taggings: dict[tuple[tuple[str, str], ...], Tagging] = {}
         self._rates: dict[tuple[str, date], DatedRate | None] = {}
+
+    def is_as(self, other: Corridor) -> bool:
+        """Whether both work from the very same snapshots."""
+        return self.pricer is other.pricer and self.exchange is other.exchange and self.snapshot is other.snapshot
+
+    @property
+    def remembered(self) -> int:
+        return len(self._owners) + len(self._taggings) + len(self._shapes)
 
     def posting(self, event: UsageEvent, source_id: int, sent_with: str = "") -> Posting | Problem:
         """The charge an event becomes, or why it cannot be booked yet.

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.rules import check
-from finops.ingest.services.corridor import Corridor
+from finops.ingest.services.corridor import corridor_for
 from finops.ingest.types import Outcome, Problem, Received, Status
 from finops.ledger.services import Batch, ClaimMoved, post
 from finops.ledger.types import Posted, Posting
@@ -72,7 +72,7 @@ def _turns(received: Sequence[Received]) -> list[list[int]]:
 def _take_batch(
     source: Source, parser: str, received: Sequence[Received], sent_with: str, at: datetime
 ) -> list[Outcome]:
-    corridor = Corridor(source.organization_id)
+    corridor = corridor_for(source.organization_id)
     outcomes: list[Outcome | None] = [None] * len(received)
     held: list[tuple[Received, Problem]] = []
     postings: list[Posting] = []

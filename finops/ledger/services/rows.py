@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import add, itemgetter
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from finops.core.money import pico_text
 from finops.core.tokens import INPUT_SLICE, METER_INDEX, METERS, OUTPUT_SLICE
 from finops.ledger.columns import MEASURES
 from finops.ledger.services import terms
-from finops.ledger.types import ATTRIBUTED, UNATTRIBUTED, UNPRICED, Ownership, Posting, Priced, Shape, Tagging
+from finops.ledger.types import ATTRIBUTED, UNATTRIBUTED, UNPRICED, Ownership, Posting, Priced, Shape, Tagging, Written
 
 _SHAPE_WORDS: Final = (
     "provider",
@@ -72,6 +72,7 @@ _cached: Final = itemgetter(METER_INDEX["cache_read"], METER_INDEX["cache_read_a
 _output: Final = itemgetter(*OUTPUT_SLICE)
 _encoder = msgspec.json.Encoder()
 
+P = TypeVar("P", Shape, Ownership, Tagging)
 # What charges add up to, in the order of MEASURES; costs in picodollars.
 Sums = tuple[int, ...]
 _Group = tuple[str, Shape, Ownership, Tagging, str, str]
@@ -98,38 +99,44 @@ def times_of(postings: Iterable[Posting]) -> list[str]:
 
 
 class Segments:
-    """The repeating parts of a batch's rows, rendered once each. Holds the ids its words were interned to."""
+    """The repeating parts of a batch's rows. Each is rendered when it is first met, and keeps how it is written."""
 
     def __init__(self, organization_id: int, postings: Sequence[Posting]) -> None:
         """Interns what the postings need. Runs its own transactions: call it before opening the batch's."""
         self.organization_id = organization_id
-        shapes = {posting.shape for posting in postings}
-        owners = {posting.ownership for posting in postings}
-        taggings = {posting.tagging for posting in postings}
+        shapes = self._new(posting.shape for posting in postings)
+        owners = self._new(posting.ownership for posting in postings)
+        taggings = self._new(posting.tagging for posting in postings)
         self._words = terms.word_ids(organization_id, _words_of(shapes, owners, taggings))
         self._origins = terms.intern_bodies(organization_id, "origin", (owner.origin for owner in owners))
         self._traces = terms.intern_bodies(organization_id, "trace", (owner.trace for owner in owners))
-        self._shapes = {shape: self._shape(shape) for shape in shapes}
-        self._owners = {owner: self._owner(owner) for owner in owners}
-        self._taggings = {tagging: self._tagging(tagging) for tagging in taggings}
+        for shape in shapes:
+            shape.written = self._shape(shape)
+        for owner in owners:
+            owner.written = self._owner(owner)
+        for tagging in taggings:
+            tagging.written = self._tagging(tagging)
         self._prices: dict[tuple[object, ...], str] = {}
 
-    def _shape(self, shape: Shape) -> tuple[str, str]:
-        ids = {word: str(self._words[word, getattr(shape, word)]) for word in _SHAPE_WORDS}
-        full = "\t".join([str(shape.source_id), *ids.values()])
-        rolled = "\t".join([str(shape.source_id), *(ids[word] for word in _ROLLED_WORDS)])
-        return full, rolled
+    def _new(self, parts: Iterable[P]) -> set[P]:
+        return {part for part in set(parts) if part.written.organization_id != self.organization_id}
 
-    def _owner(self, owner: Ownership) -> tuple[str, str]:
+    def _shape(self, shape: Shape) -> Written:
+        ids = {word: str(self._words[word, getattr(shape, word)]) for word in _SHAPE_WORDS}
+        whole = "\t".join([str(shape.source_id), *ids.values()])
+        rolled = "\t".join([str(shape.source_id), *(ids[word] for word in _ROLLED_WORDS)])
+        return Written(self.organization_id, whole, rolled)
+
+    def _owner(self, owner: Ownership) -> Written:
         rolled = "\t".join([*map(str, owner.ids), str(self._words["task_type", owner.task_type])])
         origin = self._origins[terms.digest(owner.origin)]
         trace = self._traces[terms.digest(owner.trace)]
-        return f"{rolled}\t{origin}\t{trace}", rolled
+        return Written(self.organization_id, f"{rolled}\t{origin}\t{trace}", rolled)
 
-    def _tagging(self, tagging: Tagging) -> tuple[str, str]:
+    def _tagging(self, tagging: Tagging) -> Written:
         rolled = "\t".join(str(self._words[f"tag{slot}", tagging.slots.get(slot, "")]) for slot in _TAG_SLOTS)
         tags = escape(_encoder.encode(dict(tagging.tags)).decode()) if tagging.tags else "\\N"
-        return f"{tags}\t{rolled}", rolled
+        return Written(self.organization_id, f"{tags}\t{rolled}", rolled)
 
     def _price(self, priced: Priced, state: str) -> str:
         key = (
@@ -162,8 +169,8 @@ class Segments:
             lines.append(
                 f"{charge_id}\t{time}\t{safe(posting.external_id)}\t{safe(posting.session)}"
                 f"\t{safe(posting.provider_request_id)}\t{posting.calls}\t{counts}\t{_costs(posting.priced)}"
-                f"\t{self._shapes[posting.shape][0]}\t{self._owners[posting.ownership][0]}"
-                f"\t{self._taggings[posting.tagging][0]}\t{self._price(posting.priced, state_of(posting))}"
+                f"\t{posting.shape.written.whole}\t{posting.ownership.written.whole}"
+                f"\t{posting.tagging.written.whole}\t{self._price(posting.priced, state_of(posting))}"
                 f"\t{tail}\t{posting.reason}\t{posting.revision}\n"
             )
         return "".join(lines).encode()
@@ -192,8 +199,8 @@ class Segments:
         lines = []
         for (hour, shape, owner, tagging, state, currency), sums in rollups.items():
             lines.append(
-                f"{self.organization_id}\t{hour}:00:00+00:00\t{self._shapes[shape][1]}\t{self._owners[owner][1]}"
-                f"\t{self._taggings[tagging][1]}\t{self._words['state', state]}\t{currency}\t{_measures(sums)}\n"
+                f"{self.organization_id}\t{hour}:00:00+00:00\t{shape.written.rolled}\t{owner.written.rolled}"
+                f"\t{tagging.written.rolled}\t{self._words['state', state]}\t{currency}\t{_measures(sums)}\n"
             )
         return "".join(lines).encode()
 

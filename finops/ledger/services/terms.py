@@ -97,12 +97,14 @@ def digest_of(text: bytes) -> bytes:
 
 def _make_bodies(organization_id: int, kind: str, bodies: dict[bytes, bytes]) -> list[tuple[bytes, int]]:
     keys = sorted(bodies)
-    texts = [bodies[key].decode() for key in keys]
+    texts = b",".join(b'["%b",%b]' % (key.hex().encode(), bodies[key]) for key in keys)
     with transaction.atomic(), connection.cursor() as cursor:
+        # One parameter of JSON: the driver looks at every character of an array's elements.
         cursor.execute(
             "INSERT INTO ledger_interned (organization_id, kind, digest, body)"
-            " SELECT %s, %s, d, b::jsonb FROM unnest(%s::bytea[], %s::text[]) AS w(d, b) ON CONFLICT DO NOTHING",
-            [organization_id, kind, keys, texts],
+            " SELECT %s, %s, decode(e ->> 0, 'hex'), e -> 1 FROM jsonb_array_elements(%s::jsonb) AS e"
+            " ON CONFLICT DO NOTHING",
+            [organization_id, kind, f"[{texts.decode()}]"],
         )
         cursor.execute(
             "SELECT digest, id FROM ledger_interned WHERE organization_id = %s AND kind = %s AND digest = ANY(%s)",
