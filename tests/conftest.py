@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,32 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     connections["default"].settings_dict.update(
         {"HOST": str(place.sockets), "PORT": "", "USER": "postgres", "PASSWORD": ""}
     )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """At the end, waits until the backends of processes that tests killed have noticed, and names those that do not."""
+    yield
+    with django_db_blocker.unblock():
+        for turn in range(100):
+            others = _other_sessions()
+            if not others:
+                break
+            threading.Event().wait(0.1 * (turn > 0))
+        else:
+            raise AssertionError(f"sessions are left in the test database: {others}")
+
+
+def _other_sessions() -> list[tuple[Any, ...]]:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid, state, wait_event, backend_type, left(query, 200) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def _start_once(place: Place, folder: Path) -> None:
