@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     """At the end, waits until the backends of processes that tests killed have noticed, and names those that do not."""
     yield
     with django_db_blocker.unblock():
-        for turn in range(100):
-            others = _other_sessions()
-            if not others:
-                break
-            threading.Event().wait(0.1 * (turn > 0))
-        else:
-            raise AssertionError(f"sessions are left in the test database: {others}")
+        deadline = time.monotonic() + 10
+        while others := _other_sessions():
+            assert time.monotonic() < deadline, f"sessions are left in the test database: {others}"
+            threading.Event().wait(0.1)
 
 
 def _other_sessions() -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from finops.core.errors import FinopsError
 
 LEDGER_PLACES = 12
 PRICE_PLACES = 6
-PICO = 10**LEDGER_PLACES
+PICO: int = 10**LEDGER_PLACES
 _LEDGER_QUANTUM = Decimal(1).scaleb(-LEDGER_PLACES)
 _PRICE_QUANTUM = Decimal(1).scaleb(-PRICE_PLACES)
 # NUMERIC(24,12) holds twelve digits before the point.

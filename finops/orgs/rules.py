@@ -43,6 +43,9 @@ class Permission(StrEnum):
     ATTRIBUTION_MANAGE = "attribution.manage"
     SOURCES_MANAGE = "sources.manage"
     QUARANTINE_MANAGE = "quarantine.manage"
+    BUDGETS_READ = "budgets.read"
+    BUDGETS_ASK = "budgets.ask"
+    BUDGETS_MANAGE = "budgets.manage"
     JOBS_RUN = "jobs.run"
     AUDIT_READ = "audit.read"
 
@@ -59,8 +62,15 @@ class Role(StrEnum):
 
 
 ALL_PERMISSIONS: Final = frozenset(Permission)
-_VIEWER: Final = frozenset({Permission.SPEND_READ, Permission.ORG_READ, Permission.PRICING_READ})
-_ENGINEER: Final = _VIEWER | {Permission.CHARGES_READ, Permission.PEOPLE_READ, Permission.EXPORT}
+_VIEWER: Final = frozenset(
+    {Permission.SPEND_READ, Permission.ORG_READ, Permission.PRICING_READ, Permission.BUDGETS_READ}
+)
+_ENGINEER: Final = _VIEWER | {
+    Permission.CHARGES_READ,
+    Permission.PEOPLE_READ,
+    Permission.EXPORT,
+    Permission.BUDGETS_ASK,
+}
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
     {

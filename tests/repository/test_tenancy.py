@@ -12,6 +12,8 @@ SHARED = {
     "auth_group",
     "auth_group_permissions",
     "auth_permission",
+    # A gateway process, which serves every organization.
+    "budgets_holder",
     "django_admin_log",
     "django_content_type",
     "django_migrations",

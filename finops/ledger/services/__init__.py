@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finops.ledger.services.announce import Spending, listen
 from finops.ledger.services.correct import Correction, correct, correction_key
 from finops.ledger.services.fold import compact_day, fold, fold_all, settle_days
 from finops.ledger.services.partitions import ensure_months, months_ahead
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "ClaimMoved",
     "Correction",
+    "Spending",
     "compact_day",
     "correct",
     "correction_key",
@@ -21,6 +23,7 @@ __all__ = [
     "fold",
     "fold_all",
     "forget_identities",
+    "listen",
     "months_ahead",
     "post",
     "rebuild",

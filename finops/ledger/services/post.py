@@ -19,6 +19,7 @@ from finops.core.ids import uuid7_batch
 from finops.core.money import from_pico
 from finops.core.periods import month_start
 from finops.ledger.services import partitions, rows
+from finops.ledger.services.announce import Spending, announce
 from finops.ledger.services.reverse import reverse_in_transaction
 from finops.ledger.types import Posted, Posting
 
@@ -354,3 +355,16 @@ def _copy_charges(
         if text:
             with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
                 copy.write(text)
+    announce(batch.organization_id, lambda: map(_spending, postings), at)
+
+
+def _spending(posting: Posting) -> Spending:
+    shape = posting.shape
+    return Spending(
+        posting.occurred_at,
+        posting.priced.reporting_pico,
+        posting.ownership.ids,
+        shape.provider,
+        shape.model,
+        posting.session,
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 
 from finops.core.ids import uuid7_batch
+from finops.core.money import to_pico
 from finops.core.tokens import INPUT_METERS, METERS, OUTPUT_METERS
 from finops.ledger.services import rows
+from finops.ledger.services.announce import Spending, announce
 
 _NEGATED: Final = (
     "calls",
@@ -67,7 +69,9 @@ WITH target AS (
         {_MEASURES}
     FROM made WHERE session <> '' GROUP BY organization_id, session, currency, person_id, agent_id, project_id
 )
-SELECT reverses FROM made
+SELECT m.reverses, m.occurred_at, m.reporting_cost, m.session, coalesce(p.value, ''), coalesce(d.value, ''),
+    {", ".join(f"m.{column}" for column in rows.OWNER_COLUMNS)}
+FROM made AS m LEFT JOIN ledger_term AS p ON p.id = m.provider_id LEFT JOIN ledger_term AS d ON d.id = m.model_id
 """
 
 
@@ -93,4 +97,11 @@ def reverse_in_transaction(
                 "at": at,
             },
         )
-        return {row[0] for row in cursor.fetchall()}
+        made = cursor.fetchall()
+    announce(organization_id, lambda: map(_spending, made), at)
+    return {row[0] for row in made}
+
+
+def _spending(row: tuple[Any, ...]) -> Spending:
+    _, occurred_at, cost, session, provider, model, *owners = row
+    return Spending(occurred_at, to_pico(cost), tuple(owners), provider, model, session)

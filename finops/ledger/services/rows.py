@@ -34,7 +34,7 @@ _SHAPE_WORDS: Final = (
 # What a rollup keeps of a shape: everything but the raw name.
 _ROLLED_WORDS: Final = tuple(word for word in _SHAPE_WORDS if word != "model_raw")
 _TAG_SLOTS: Final = range(1, 11)
-_OWNER_COLUMNS: Final = ("team_id", "person_id", "project_id", "agent_id", "customer_id", "key_id")
+OWNER_COLUMNS: Final = ("team_id", "person_id", "project_id", "agent_id", "customer_id", "key_id")
 _TAG_COLUMNS: Final = tuple(f"tag{slot}_id" for slot in _TAG_SLOTS)
 
 CHARGE_COLUMNS: Final = (
@@ -42,14 +42,14 @@ CHARGE_COLUMNS: Final = (
     *METERS,
     *("list_cost", "contracted_cost", "effective_cost", "billed_cost", "reporting_cost"),
     *("source_id", *(f"{word}_id" for word in _SHAPE_WORDS)),
-    *(*_OWNER_COLUMNS, "task_type_id", "origin_id", "trace_id"),
+    *(*OWNER_COLUMNS, "task_type_id", "origin_id", "trace_id"),
     *("tags", *_TAG_COLUMNS),
     *("state_id", "price_id", "contract_id", "currency", "fx_rate", "fx_date", "reporting_currency"),
     *("booked_at", "organization_id", "reason", "revision"),
 )
 ROLLED_DIMENSIONS: Final = (
     *("source_id", *(f"{word}_id" for word in _ROLLED_WORDS)),
-    *(*_OWNER_COLUMNS, "task_type_id"),
+    *(*OWNER_COLUMNS, "task_type_id"),
     *_TAG_COLUMNS,
     "state_id",
 )

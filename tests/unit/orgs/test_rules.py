@@ -38,6 +38,9 @@ TABLE = {
     "attribution.manage": "owner admin finance",
     "sources.manage": "owner admin",
     "quarantine.manage": "owner admin finance",
+    "budgets.read": "owner admin finance team_lead engineer viewer",
+    "budgets.ask": "owner admin finance team_lead engineer",
+    "budgets.manage": "owner admin",
     "jobs.run": "owner admin finance",
     "audit.read": "owner admin finance",
 }

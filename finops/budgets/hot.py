@@ -1,0 +1,171 @@
+"""Decides calls in memory against leases: no database, no Django, no clock. Microseconds, and never over.
+
+The database gives a process slices of its accounts (leases). Within them the process decides alone: a call *holds* the
+most it can cost in every account it concerns, and is settled to what it did cost. What a lease was spent on stays
+*spent* here until the ledger has the charge; only what was never promised goes back. So of every lease
+
+    free + held + spent = what the database has as leased to this process
+
+and nothing is ever promised twice. All amounts are whole picodollars of the organization's reporting currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from finops.core.errors import FinopsError
+
+# A slice is to last this long at the rate the account is spent at here.
+SLICE_SECONDS: Final = 2
+# Of what is left in an account, one slice takes at most this part, so that others find some too.
+SLICE_SHARE: Final = 8
+
+
+class NotOpen(FinopsError):
+    """There is no open hold of that id here: it was settled, voided, or never made."""
+
+    code = "budgets.not_open"
+    status = 404
+
+
+class Overdrawn(FinopsError):
+    """A lease was asked for more than it has: a bug, stopped before it costs anybody money."""
+
+    code = "budgets.overdrawn"
+    status = 500
+
+
+class Slot:
+    """One account as this process holds it."""
+
+    __slots__ = ("free", "held", "spent")
+
+    def __init__(self) -> None:
+        self.free = 0
+        self.held = 0
+        self.spent = 0
+
+    @property
+    def leased(self) -> int:
+        return self.free + self.held + self.spent
+
+
+class Hold(NamedTuple):
+    """Money promised to one try of a call: the same amount in each of its accounts."""
+
+    accounts: tuple[int, ...]
+    amount: int
+
+
+class Settled(NamedTuple):
+    """What a try came to: `spent` of its hold, and what went `beyond` it, which is observed, never hidden."""
+
+    accounts: tuple[int, ...]
+    spent: int
+    beyond: int
+
+
+class Leases:
+    """The leases of one process, and the holds on them. Not for use by two threads at once."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, Slot] = {}
+        self._holds: dict[str, Hold] = {}
+
+    def hold(self, call_id: str, accounts: Sequence[int], amount: int) -> list[int]:
+        """Promise an amount in every account, or in none: gives the accounts that have too little (none: it is held).
+
+        A call that is held already stays held as it was.
+        """
+        if call_id in self._holds:
+            return []
+        slots = []
+        short = []
+        for account in accounts:
+            slot = self._slots.get(account)
+            if slot is None or slot.free < amount:
+                short.append(account)
+            else:
+                slots.append(slot)
+        if short:
+            return short
+        for slot in slots:
+            slot.free -= amount
+            slot.held += amount
+        self._holds[call_id] = Hold(tuple(accounts), amount)
+        return []
+
+    def settle(self, call_id: str, actual: int) -> Settled:
+        """The try is over and cost `actual`; what it held beyond that is free again. Raises NotOpen."""
+        hold = self._holds.pop(call_id, None)
+        if hold is None:
+            raise NotOpen(f"no open authorization {call_id}")
+        spent = min(actual, hold.amount)
+        for account in hold.accounts:
+            slot = self._slots[account]
+            slot.held -= hold.amount
+            slot.free += hold.amount - spent
+            slot.spent += spent
+        return Settled(hold.accounts, spent, actual - spent)
+
+    def settle_part(self, call_id: str, estimate: int) -> Settled:
+        """A try broke off: it is charged as estimated, and the rest of its hold stays held until its figure comes."""
+        hold = self._holds.get(call_id)
+        if hold is None:
+            raise NotOpen(f"no open authorization {call_id}")
+        spent = min(estimate, hold.amount)
+        for account in hold.accounts:
+            slot = self._slots[account]
+            slot.held -= spent
+            slot.spent += spent
+        self._holds[call_id] = hold._replace(amount=hold.amount - spent)
+        return Settled(hold.accounts, spent, estimate - spent)
+
+    def void(self, call_id: str) -> None:
+        """The try never happened: all it held is free again. Raises NotOpen."""
+        self.settle(call_id, 0)
+
+    def granted(self, account: int, amount: int) -> None:
+        """The database leased more."""
+        self._slots.setdefault(account, Slot()).free += amount
+
+    def give_back(self, account: int, *, keep: int = 0) -> int:
+        """Take what is free beyond `keep` out of the lease, to be returned to the database; gives how much."""
+        slot = self._slots.get(account)
+        if slot is None or slot.free <= keep:
+            return 0
+        amount = slot.free - keep
+        slot.free = keep
+        return amount
+
+    def posted(self, account: int, amount: int) -> None:
+        """The ledger has charges of that much: the database counts it as authorised now. Raises Overdrawn."""
+        slot = self._slots.get(account)
+        if slot is None or slot.spent < amount:
+            raise Overdrawn(f"account {account} has less spent than was posted")
+        slot.spent -= amount
+        if not slot.leased:
+            del self._slots[account]
+
+    def slot(self, account: int) -> Slot | None:
+        return self._slots.get(account)
+
+    @property
+    def slots(self) -> Mapping[int, Slot]:
+        return self._slots
+
+    @property
+    def holds(self) -> Mapping[str, Hold]:
+        return self._holds
+
+    def idle(self) -> Iterable[int]:
+        """Accounts with money in hand that no open call is promised."""
+        return [account for account, slot in self._slots.items() if slot.free and not slot.held]
+
+
+def slice_wanted(amount: int, *, per_second: int, left: int) -> int:
+    """How much to ask for when a call needs `amount`: enough for a while at the present rate, and near the limit no
+    more than the call itself. `left` is what the account had left when it was last heard of.
+    """
+    return max(amount, min(per_second * SLICE_SECONDS, left // SLICE_SHARE))

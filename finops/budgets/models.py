@@ -1,0 +1,150 @@
+"""Budgets as they are written: their terms, exceptions, increases and transfers. Accounts and leases, which change with
+every call, are in `sql/0001_accounts.sql`.
+
+Amounts are of the organization's reporting currency, which is fixed once anything is charged.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pghistory
+from django.db import models
+from django.db.models import F, Q
+
+from finops.budgets.types import Enforcement, Period
+from finops.orgs.models import Organization, Owned
+
+
+class BudgetsVersion(models.Model):
+    """Changes whenever any of an organization's budgets does, so that a process knows its snapshot is stale."""
+
+    organization = models.OneToOneField(Organization, primary_key=True, on_delete=models.PROTECT)
+    token = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"budgets of {self.organization_id}"
+
+
+@pghistory.track()
+class Budget(Owned):
+    """One budget. Never deleted: it is archived, and its accounts stay."""
+
+    name = models.CharField(max_length=200)
+    # Dimension -> list of allowed values (ids as text for owners, words as they are); all must match. {} is everything.
+    scope = models.JSONField(default=dict)
+    # An account of its own for each value of this dimension; '' is one for all.
+    each = models.CharField(max_length=10, blank=True)
+    period = models.CharField(max_length=8, choices=[(one.value, one.value) for one in Period])
+    timezone = models.CharField(max_length=60, default="UTC")
+    limit_amount = models.DecimalField(max_digits=24, decimal_places=12)
+    enforcement = models.CharField(max_length=9, choices=[(one.value, one.value) for one in Enforcement])
+    # Percent of the limit at which somebody is told.
+    thresholds = models.JSONField(default=list)
+    rollover_amount = models.DecimalField(max_digits=24, decimal_places=12, default=0)
+    # Whether calls go on when the database cannot be asked and the lease in hand is spent.
+    fail_open = models.BooleanField(default=False)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["organization", "id"], name="budget_of_organization")]
+        constraints: ClassVar = [
+            models.CheckConstraint(name="budget_limit", condition=Q(limit_amount__gte=0)),
+            models.CheckConstraint(
+                name="budget_rollover",
+                condition=Q(rollover_amount=0) | (Q(rollover_amount__gt=0) & ~Q(period__in=["total", "session"])),
+            ),
+            models.CheckConstraint(
+                name="budget_ends_after_it_starts", condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at"))
+            ),
+            models.CheckConstraint(name="budget_sessions_are_each", condition=~Q(period="session") | Q(each="session")),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@pghistory.track()
+class BudgetException(models.Model):
+    """A subject with a limit of its own, or (no limit) one the budget does not concern."""
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="exceptions")
+    subject = models.CharField(max_length=300)
+    limit_amount = models.DecimalField(max_digits=24, decimal_places=12, null=True)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["budget", "subject"], name="budget_exception_once"),
+            models.CheckConstraint(
+                name="budget_exception_limit", condition=Q(limit_amount__isnull=True) | Q(limit_amount__gte=0)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of budget {self.budget_id}"
+
+
+@pghistory.track()
+class Increase(models.Model):
+    """More for a while: asked for by somebody, decided by another, and over by itself."""
+
+    class State(models.TextChoices):
+        ASKED = "asked", "Asked for"
+        APPROVED = "approved", "Approved"
+        REFUSED = "refused", "Refused"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="increases")
+    subject = models.CharField(max_length=300, blank=True)
+    amount = models.DecimalField(max_digits=24, decimal_places=12)
+    reason = models.TextField(blank=True)
+    state = models.CharField(max_length=9, choices=State, default=State.ASKED)
+    asked_by = models.CharField(max_length=80)
+    asked_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=80, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    note = models.TextField(blank=True)
+    # It counts in [decided_at, expires_at) once approved.
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["organization", "state", "-asked_at"], name="increase_by_state")]
+        constraints: ClassVar = [
+            models.CheckConstraint(name="increase_amount", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="increase_decided",
+                condition=Q(state="asked", decided_at__isnull=True) | (~Q(state="asked") & Q(decided_at__isnull=False)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} more of budget {self.budget_id}"
+
+
+class Transfer(models.Model):
+    """Money moved from one account to another for their present periods. Append-only; the other way is another one."""
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="given")
+    source_subject = models.CharField(max_length=300, blank=True)
+    source_start = models.DateTimeField()
+    target = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="received")
+    target_subject = models.CharField(max_length=300, blank=True)
+    target_start = models.DateTimeField()
+    amount = models.DecimalField(max_digits=24, decimal_places=12)
+    reason = models.TextField(blank=True)
+    by = models.CharField(max_length=80)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(name="transfer_amount", condition=Q(amount__gt=0))]
+
+    def __str__(self) -> str:
+        return f"{self.amount} from budget {self.source_id} to {self.target_id}"

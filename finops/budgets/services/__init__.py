@@ -1,0 +1,1 @@
+"""Writes of budgets: their terms, their accounts, and the leases on them."""

@@ -1,0 +1,35 @@
+"""Budgets to tell stories with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from finops.budgets import selectors
+from finops.budgets.models import Budget
+from finops.budgets.selectors import AccountRow
+from finops.budgets.services.budgets import create_budget
+from finops.budgets.types import Draft, Enforcement, Period
+from tests.factories.orgs import HOUSE
+
+
+def draft(limit: str = "1", **given: Any) -> Draft:
+    """A dollar a month for the whole organization, hard."""
+    usual: dict[str, Any] = {
+        "name": "The cap",
+        "limit_amount": Decimal(limit),
+        "period": Period.MONTH,
+        "enforcement": Enforcement.HARD,
+    }
+    return Draft(**usual | given)
+
+
+def budget(organization_id: int, limit: str = "1", *, at: datetime, **given: Any) -> Budget:
+    return create_budget(organization_id=organization_id, draft=draft(limit, **given), by=HOUSE, at=at)
+
+
+def standing(row: Budget, at: datetime, subject: str = "") -> AccountRow:
+    """The account of a subject whose period holds an instant."""
+    rows = selectors.open_accounts_of(row.organization_id, row.id, at)
+    return next(one for one in rows if one.subject == subject)
