@@ -22,13 +22,10 @@ from finops.ingest.api.rework import PeriodInput, days_of, whole_organization
 from finops.ledger import selectors as ledger
 from finops.ledger.api import shapes
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput
-from finops.ledger.rules.periods import PeriodUnclear
 from finops.ledger.selectors import Named
 from finops.orgs.authentication import caller
 from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission
 
-# It reads the period's charges themselves, while somebody waits.
-MOST_DAYS: Final = 100
 MOVES_SHOWN: Final = 100
 _OWNERS: Final = (*DIMENSIONS, "key")
 Moves = dict[tuple[Change, ...], tuple[int, dict[str, int]]]
@@ -88,8 +85,6 @@ class PreviewRule(Resource):
         asked, said = caller(request), valid(PreviewInput, request.data)
         whole_organization(asked)
         period = days_of(said)
-        if period.days > MOST_DAYS:
-            raise PeriodUnclear(f"A rule is tried on at most {MOST_DAYS} days.", field="to")
         rule_id = said.get("rule_id")
         newest = None
         if rule_id is not None:

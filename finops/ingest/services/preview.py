@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from finops.attribution import selectors as attribution
 from finops.attribution.rules import PreviewRow, preview
@@ -11,7 +12,11 @@ from finops.attribution.types import Owner, Preview, RuleDraft
 from finops.core.money import to_pico
 from finops.core.periods import DayRange
 from finops.ingest.services.rework import event_of, owner_ids
+from finops.ledger.rules.periods import PeriodUnclear
 from finops.ledger.selectors.current import Background, grouped
+
+# It is read charge by charge, while somebody waits.
+MOST_DAYS: Final = 100
 
 
 def preview_rule(
@@ -23,8 +28,11 @@ def preview_rule(
     position: int | None = None,
 ) -> Preview:
     """What would change hands among a period's charges if the draft were saved: as a new rule, or as the next version
-    of `rule_id`. `position` counts from 1. Writes nothing. Raises BadCondition and NotFound.
+    of `rule_id`. `position` counts from 1. Writes nothing. Raises BadCondition, NotFound, and PeriodUnclear for
+    more than MOST_DAYS.
     """
+    if period.days > MOST_DAYS:
+        raise PeriodUnclear(f"A rule is tried on at most {MOST_DAYS} days.", field="to")
     before = attribution.load_snapshot(organization_id)
     after = attribution.snapshot_with(organization_id, draft, rule_id=rule_id, position=position)
     by_session = any(condition.field == "session" for condition in draft.conditions)

@@ -15,6 +15,7 @@ from finops.core.periods import DayRange
 from finops.ingest import services as ingest
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
+from finops.ledger.rules.periods import PeriodUnclear
 from finops.ledger.selectors import labels, spend
 from finops.ledger.types import SpendQuestion
 from tests.factories.attribution import draft, rule
@@ -110,3 +111,9 @@ def _work(book: Book) -> dict[str, Any]:
     ingest.run_rework(job=claimed, now=book.now)
     result: dict[str, Any] = Job.objects.get(id=job.id).result
     return result
+
+
+def test_a_rule_is_not_tried_on_years_of_charges(history: Book, cast: Cast) -> None:
+    years = DayRange(THEN.date(), THEN.date() + timedelta(days=101))
+    with pytest.raises(PeriodUnclear, match="100 days"):
+        ingest.preview_rule(organization_id=cast.acme.id, draft=draft(), period=years)
