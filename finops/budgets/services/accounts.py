@@ -200,24 +200,6 @@ def lock(ids: Iterable[int]) -> None:
         cursor.execute("SELECT FROM budgets_account WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(ids)])
 
 
-def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
-    """Give the open accounts of a budget the limits that hold now. What was spent stays; a limit below what was given
-    out already leaves that as the ceiling, which falls as it comes back.
-    """
-    terms = selectors.terms_of(selectors.budget(organization_id, budget_id))
-    rows = selectors.open_accounts_of(organization_id, budget_id, at)
-    extras = _extras([budget_id], at)
-    limits = [_limit(terms, Account(budget_id, row.subject, row.starts_at), extras, row.carried) for row in rows]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE budgets_account AS a SET limit_amount = w.amount,"
-            " ceiling = greatest(w.amount, a.authorised + a.leased)"
-            " FROM (SELECT a.id, w.amount FROM unnest(%s::bigint[], %s::numeric[]) AS w(id, amount)"
-            " JOIN budgets_account AS a USING (id) ORDER BY a.id FOR UPDATE OF a) AS w WHERE a.id = w.id",
-            [[row.id for row in rows], limits],
-        )
-
-
 def set_ends(*, organization_id: int, budget_id: int, at: datetime) -> None:
     """Let the accounts that are not over end when their periods do now, after the budget's own end was changed."""
     terms = selectors.terms_of(selectors.budget(organization_id, budget_id))
@@ -235,6 +217,24 @@ def set_ends(*, organization_id: int, budget_id: int, at: datetime) -> None:
             " JOIN budgets_account AS a USING (starts_at) WHERE a.budget_id = %s ORDER BY a.id FOR UPDATE OF a) AS w"
             " WHERE a.id = w.id",
             [[one.start for one in held], [one.end for one in held], budget_id],
+        )
+
+
+def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
+    """Give the open accounts of a budget the limits that hold now. What was spent stays; a limit below what was given
+    out already leaves that as the ceiling, which falls as it comes back.
+    """
+    terms = selectors.terms_of(selectors.budget(organization_id, budget_id))
+    rows = selectors.open_accounts_of(organization_id, budget_id, at)
+    extras = _extras([budget_id], at)
+    limits = [_limit(terms, Account(budget_id, row.subject, row.starts_at), extras, row.carried) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE budgets_account AS a SET limit_amount = w.amount,"
+            " ceiling = greatest(w.amount, a.authorised + a.leased)"
+            " FROM (SELECT a.id, w.amount FROM unnest(%s::bigint[], %s::numeric[]) AS w(id, amount)"
+            " JOIN budgets_account AS a USING (id) ORDER BY a.id FOR UPDATE OF a) AS w WHERE a.id = w.id",
+            [[row.id for row in rows], limits],
         )
 
 

@@ -47,7 +47,8 @@ def headroom(caller: Caller, at: datetime) -> list[Headroom]:
     found = accounts.standing(
         organization_id=caller.organization_id, wanted=[(terms, account) for account, terms in wanted.items()], at=at
     )
-    rows = selectors.budgets(caller.organization_id).in_bulk({account.budget_id for account in found})
+    # One that was archived since the snapshot was taken is in it still.
+    rows = selectors.budgets(caller.organization_id, archived=True).in_bulk({account.budget_id for account in found})
     return [Headroom(rows[account.budget_id], found[account]) for account in sorted(found)]
 
 
