@@ -200,14 +200,16 @@ def lock(ids: Iterable[int]) -> None:
         cursor.execute("SELECT FROM budgets_account WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(ids)])
 
 
-def set_ends(*, organization_id: int, budget_id: int, at: datetime) -> None:
-    """Let the accounts that are not over end when their periods do now, after the budget's own end was changed."""
+def set_ends(*, organization_id: int, budget_id: int, was: datetime | None, at: datetime) -> None:
+    """Let accounts end when their periods do now, after the budget's own end was changed: those that are not over, and
+    those that ended with the budget, as it `was`.
+    """
     terms = selectors.terms_of(selectors.budget(organization_id, budget_id))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT starts_at FROM budgets_account WHERE organization_id = %s AND budget_id = %s"
-            " AND (ends_at IS NULL OR ends_at > %s)",
-            [organization_id, budget_id, at],
+            " AND (ends_at IS NULL OR ends_at > %s OR ends_at = %s)",
+            [organization_id, budget_id, at, was],
         )
         periods = [window(terms, start) for (start,) in cursor.fetchall()]
         held = [one for one in periods if one is not None]

@@ -85,7 +85,7 @@ def change_budget(
     """
     accounts.change_alone(organization_id)
     found = live(organization_id, budget_id, lock=True)
-    before = _shown(found)
+    before, ended = _shown(found), found.ends_at
     changes = {
         "name": name,
         "limit_amount": limit_amount,
@@ -102,7 +102,7 @@ def change_budget(
         setattr(found, field, list(value) if field == "thresholds" else value)
     found.save(update_fields=sorted(said))
     if "ends_at" in said:
-        accounts.set_ends(organization_id=organization_id, budget_id=budget_id, at=at)
+        accounts.set_ends(organization_id=organization_id, budget_id=budget_id, was=ended, at=at)
     accounts.set_limits(organization_id=organization_id, budget_id=budget_id, at=at)
     after = _shown(found)
     details = {field: [before[field], after[field]] for field in after if before[field] != after[field]}

@@ -21,6 +21,8 @@ from finops.core.errors import FinopsError, NotFound
 
 LONGEST: Final = timedelta(days=366)
 MOST_WAITING: Final = 500
+# Of one asker, so that nobody's script keeps all others from asking.
+MOST_WAITING_EACH: Final = 20
 
 
 class Decided(FinopsError):
@@ -62,7 +64,10 @@ def ask_increase(
     amount = check_amount(amount, field="amount")
     if amount <= 0:
         raise BudgetInvalid("ask for more than nothing", field="amount")
-    if Increase.objects.filter(organization_id=organization_id, state=Increase.State.ASKED).count() >= MOST_WAITING:
+    waiting = Increase.objects.filter(organization_id=organization_id, state=Increase.State.ASKED)
+    if waiting.filter(asked_by=by.reference[:80]).count() >= MOST_WAITING_EACH:
+        raise TooManyWaiting(f"{MOST_WAITING_EACH} of your requests wait for a decision; withdraw some first")
+    if waiting.count() >= MOST_WAITING:
         raise TooManyWaiting(f"{MOST_WAITING} requests wait for a decision; have some decided first")
     made = Increase.objects.create(
         organization_id=organization_id,

@@ -45,7 +45,8 @@ def test_a_draft_is_tried_on_all_of_the_days_not_on_its_present_period(book: Boo
     assert (found.stops, found.calls) == ({Period.DAY: 2, Period.TOTAL: 1}[period], 2)
 
 
-def test_accounts_that_are_open_end_when_the_budget_does_now(book: Book) -> None:
+@pytest.mark.parametrize("after", [timedelta(0), 2 * DAY], ids=["before it ended", "after it ended"])
+def test_accounts_end_when_the_budget_does_now(book: Book, after: timedelta) -> None:
     cap = budget(book.organization.id, ends_at=AT + DAY, at=AT)
     book.take(event(occurred_at=AT))
     assert standing(cap, AT).ends_at == AT + DAY
@@ -55,7 +56,7 @@ def test_accounts_that_are_open_end_when_the_budget_does_now(book: Book) -> None
         ends_at=AT + 9 * DAY,
         limit_amount=Decimal(2),
         by=HOUSE,
-        at=AT,
+        at=AT + after,
     )
     later = standing(cap, AT + 5 * DAY)
     assert (later.ends_at, later.limit_amount, later.observed) == (AT + 9 * DAY, Decimal(2), PRICE)
