@@ -139,10 +139,14 @@ def nothing_left_in_the_ledger(request: pytest.FixtureRequest, django_db_blocker
     real = marker is not None and marker.kwargs.get("transaction", False)
     if not real and not {"transactional_db", "live_server"} & set(request.fixturenames):
         return
+    from django.db import connection
+
     from tests.factories.ledger import empty_ledger
 
     with django_db_blocker.unblock():
         empty_ledger()
+        # Under a browser this runs beside its event loop, where Django has another connection than everywhere else.
+        connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,12 @@ def _calm(**_: object) -> None:
 # name -> (task, seconds). Synchronised into django-celery-beat's tables when beat starts.
 app.conf.beat_schedule = {
     "fold rollups": {"task": "ledger.fold_rollups", "schedule": 2.0, "options": {"queue": "control", "expires": 10}},
+    "fold observed": {"task": "budgets.fold_observed", "schedule": 2.0, "options": {"queue": "control", "expires": 10}},
+    "follow increases": {
+        "task": "budgets.follow_increases",
+        "schedule": 10.0,
+        "options": {"queue": "control", "expires": 30},
+    },
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},

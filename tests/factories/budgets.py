@@ -6,6 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+
 from finops.budgets import selectors
 from finops.budgets.models import Budget
 from finops.budgets.selectors import AccountRow
@@ -33,3 +36,10 @@ def standing(row: Budget, at: datetime, subject: str = "") -> AccountRow:
     """The account of a subject whose period holds an instant."""
     rows = selectors.open_accounts_of(row.organization_id, row.id, at)
     return next(one for one in rows if one.subject == subject)
+
+
+def database_address() -> str:
+    """The test database's, for a process that has no Django."""
+    parameters = connection.get_connection_params()
+    known = ("host", "port", "user", "password", "dbname")
+    return make_conninfo("", **{name: parameters[name] for name in known if parameters.get(name)})

@@ -9,8 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from django.db import connection
-from django.db.models import Q, Sum
+from django.db import connection, transaction
+from django.db.models import Sum
 
 from finops.budgets import selectors
 from finops.budgets.models import BudgetsVersion, Increase, Transfer
@@ -240,9 +240,15 @@ def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
         )
 
 
-def with_changed_limits(at: datetime, since: datetime) -> list[tuple[int, int]]:
-    """(organization, budget) of increases that began or ended to count in `(since, at]`, whose accounts need limits."""
-    rows = Increase.objects.filter(state=Increase.State.APPROVED).filter(
-        Q(expires_at__gt=since, expires_at__lte=at) | Q(decided_at__gt=since, decided_at__lte=at)
+def follow_increases(*, since: datetime, at: datetime) -> int:
+    """Give accounts the limits that hold now, of every budget with an increase that ended in `(since, at]`; gives how
+    many budgets there were. Doing it again changes nothing.
+    """
+    ended = Increase.objects.filter(
+        state=Increase.State.APPROVED, expires_at__gt=since, expires_at__lte=at, budget__archived_at__isnull=True
     )
-    return sorted(set(rows.values_list("organization_id", "budget_id")))
+    found = sorted(set(ended.values_list("organization_id", "budget_id")))
+    for organization_id, budget_id in found:
+        with transaction.atomic():
+            set_limits(organization_id=organization_id, budget_id=budget_id, at=at)
+    return len(found)

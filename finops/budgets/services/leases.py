@@ -1,43 +1,15 @@
-"""Leases at the database: slices of accounts given to gateway processes, accounted for, and taken back."""
+"""Leases from the side of the workers, inside their transactions. What a gateway does is in `budgets.bank`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from finops.core.money import from_pico, to_pico
-
-
-class Want(NamedTuple):
-    """Between `least` and `most` picodollars of an account are wanted."""
-
-    account_id: int
-    least: int
-    most: int
-
-
-class Standing(NamedTuple):
-    """How an account stands after a grant was asked for, in picodollars. `free` is what could still be granted."""
-
-    account_id: int
-    granted: int
-    free: int
-    limit: int
-    authorised: int
-    leased: int
-    observed: int
-
-
-class Accounted(NamedTuple):
-    """Of a lease, this much was `spent` (and becomes authorised) and this much goes back."""
-
-    account_id: int
-    spent: int
-    returned: int
+from finops.budgets import bank
+from finops.budgets.bank import Accounted, Standing, Want
 
 
 def register_holder(*, holder_id: UUID, name: str, at: datetime) -> None:
@@ -51,41 +23,15 @@ def register_holder(*, holder_id: UUID, name: str, at: datetime) -> None:
 
 
 def grant(*, holder_id: UUID, wants: Sequence[Want]) -> list[Standing]:
-    """Lease of every account what is wanted, or of none where one has no room for its least. Answers how each stands,
-    in the order of their ids. An account that does not exist is not answered, and nothing is granted beside it.
-    """
-    if not wants:
-        return []
+    """As `bank.grant`, in a transaction."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT * FROM budgets_grant(%s, %s, %s, %s)",
-            [
-                holder_id,
-                [want.account_id for want in wants],
-                [from_pico(want.least) for want in wants],
-                [from_pico(want.most) for want in wants],
-            ],
-        )
-        return [Standing(row[0], *map(to_pico, row[1:])) for row in cursor.fetchall()]
+        return bank.grant(cursor, holder_id, wants)
 
 
 def account_for(*, holder_id: UUID, lines: Sequence[Accounted]) -> None:
-    """A holder accounts for parts of its leases: spent becomes authorised, returned is free for others.
-
-    Call it in the transaction that posts the charges `spent` is for. The database refuses more than the holder has.
-    """
-    if not lines:
-        return
+    """As `bank.account_for`. Call it in the transaction that posts the charges `spent` is for."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT budgets_settle(%s, %s, %s, %s)",
-            [
-                holder_id,
-                [line.account_id for line in lines],
-                [from_pico(line.spent) for line in lines],
-                [from_pico(line.returned) for line in lines],
-            ],
-        )
+        bank.account_for(cursor, holder_id, lines)
 
 
 def fold_observed() -> int:

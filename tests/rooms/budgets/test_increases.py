@@ -54,8 +54,7 @@ def test_an_increase_counts_once_it_is_approved_and_until_it_is_over(cap: Budget
     decide(cap, asked, approve=True)
     assert standing(cap, AT).limit_amount == 3
     later = AT + timedelta(hours=3)
-    assert accounts.with_changed_limits(later, AT) == [(cap.organization_id, cap.id)]
-    accounts.set_limits(organization_id=cap.organization_id, budget_id=cap.id, at=later)
+    assert [accounts.follow_increases(since=AT, at=later) for _ in range(2)] == [1, 1]
     found = standing(cap, AT)
     assert (found.limit_amount, found.observed) == (Decimal(1), PRICE)
 

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from finops.budgets.bank import Accounted, Standing, Want
 from finops.budgets.models import Budget
 from finops.budgets.selectors import terms_of
 from finops.budgets.services import accounts
 from finops.budgets.services.budgets import change_budget
-from finops.budgets.services.leases import Accounted, Standing, Want, account_for, grant, register_holder
+from finops.budgets.services.leases import account_for, grant, register_holder
 from finops.budgets.types import Account
 from finops.core.money import PICO
 from tests.factories.budgets import budget, standing

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from finops.budgets import selectors
+from finops.budgets.bank import Accounted, Want
 from finops.budgets.hot import Leases
 from finops.budgets.services import accounts
 from finops.budgets.services.budgets import change_budget
-from finops.budgets.services.leases import Accounted, Want, account_for, fold_observed, grant, register_holder
+from finops.budgets.services.leases import account_for, fold_observed, grant, register_holder
 from finops.budgets.types import Account
 from finops.core.money import from_pico
 from tests.factories.budgets import budget

@@ -1,0 +1,169 @@
+"""The database's side of leases, for any process: plain psycopg, no Django. The rules are in `sql/0001_accounts.sql`.
+
+Processes tell each other over two channels: `budgets_recall` asks whoever has idle money of some accounts to return it,
+`budgets_returned` says that some came back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, Protocol
+from uuid import UUID
+
+import psycopg
+
+from finops.core.money import from_pico, to_pico
+
+RECALL: Final = "budgets_recall"
+RETURNED: Final = "budgets_returned"
+# NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
+_MOST_NAMED: Final = 300
+_TURN_S: Final = 0.5
+
+
+class Want(NamedTuple):
+    """Between `least` and `most` picodollars of an account are wanted."""
+
+    account_id: int
+    least: int
+    most: int
+
+
+class Standing(NamedTuple):
+    """How an account stands after a grant was asked for, in picodollars. `free` is what could still be granted."""
+
+    account_id: int
+    granted: int
+    free: int
+    limit: int
+    authorised: int
+    leased: int
+    observed: int
+
+
+class Accounted(NamedTuple):
+    """Of a lease, this much was `spent` (and becomes authorised) and this much goes back."""
+
+    account_id: int
+    spent: int
+    returned: int
+
+
+class Cursor(Protocol):
+    """What both psycopg's and Django's cursors do."""
+
+    def execute(self, sql: Any, params: Any = ..., /) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+def grant(cursor: Cursor, holder_id: UUID, wants: Sequence[Want]) -> list[Standing]:
+    """Lease of every account what is wanted, or of none where one has no room for its least. Answers how each stands,
+    in the order of their ids. An account that does not exist is not answered, and nothing is granted beside it.
+    """
+    if not wants:
+        return []
+    cursor.execute(
+        "SELECT * FROM budgets_grant(%s, %s::bigint[], %s::numeric[], %s::numeric[])",
+        [
+            holder_id,
+            [want.account_id for want in wants],
+            [from_pico(want.least) for want in wants],
+            [from_pico(want.most) for want in wants],
+        ],
+    )
+    return [Standing(row[0], *map(_pico, row[1:])) for row in cursor.fetchall()]
+
+
+def account_for(cursor: Cursor, holder_id: UUID, lines: Sequence[Accounted]) -> None:
+    """A holder accounts for parts of its leases. The database refuses more than the holder has."""
+    if lines:
+        cursor.execute(
+            "SELECT budgets_settle(%s, %s::bigint[], %s::numeric[], %s::numeric[])",
+            [
+                holder_id,
+                [line.account_id for line in lines],
+                [from_pico(line.spent) for line in lines],
+                [from_pico(line.returned) for line in lines],
+            ],
+        )
+
+
+def _pico(amount: Decimal) -> int:
+    return to_pico(amount)
+
+
+class Bank:
+    """One process's connection to the leases; any thread may use it, one after the other."""
+
+    def __init__(self, address: str, holder_id: UUID, name: str) -> None:
+        self.holder_id = holder_id
+        self._address = address
+        self._connection = psycopg.connect(address, autocommit=True)
+        self._connection.execute(
+            "INSERT INTO budgets_holder (id, name, started_at, seen_at) VALUES (%s, %s, now(), now())",
+            [holder_id, name[:200]],
+        )
+        self._using = threading.Lock()
+        self._stopping = threading.Event()
+        self._listener: threading.Thread | None = None
+
+    def grant(self, wants: Sequence[Want]) -> list[Standing]:
+        with self._using, self._connection.transaction(), self._connection.cursor() as cursor:
+            return grant(cursor, self.holder_id, wants)
+
+    def account_for(self, lines: Sequence[Accounted]) -> None:
+        """Account for parts of leases, and tell who may be waiting for what came back."""
+        if not lines:
+            return
+        with self._using, self._connection.transaction(), self._connection.cursor() as cursor:
+            account_for(cursor, self.holder_id, lines)
+            _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
+
+    def recall(self, accounts: Sequence[int]) -> bool:
+        """Ask all others for what they have idle of these accounts; False when no other has any of them."""
+        with self._using, self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM budgets_lease WHERE account_id = ANY(%s) AND holder_id <> %s AND amount > 0 LIMIT 1",
+                [list(accounts), self.holder_id],
+            )
+            if not cursor.fetchall():
+                return False
+            _notify(cursor, RECALL, accounts)
+            return True
+
+    def listen(self, recalled: Callable[[list[int]], None], returned: Callable[[list[int]], None]) -> None:
+        """From now on, in a thread with a connection of its own, say what others ask for and return."""
+        ready = threading.Event()
+        self._listener = threading.Thread(target=self._hear, args=(recalled, returned, ready), daemon=True)
+        self._listener.start()
+        ready.wait(10)
+
+    def _hear(
+        self, recalled: Callable[[list[int]], None], returned: Callable[[list[int]], None], ready: threading.Event
+    ) -> None:
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            connection.execute(f"LISTEN {RECALL}")
+            connection.execute(f"LISTEN {RETURNED}")
+            own = connection.info.backend_pid, self._connection.info.backend_pid
+            ready.set()
+            while not self._stopping.is_set():
+                for told in connection.notifies(timeout=_TURN_S, stop_after=1):
+                    accounts = [int(one) for one in told.payload.split(",") if one]
+                    if told.channel == RETURNED:
+                        returned(accounts)
+                    elif told.pid not in own:
+                        recalled(accounts)
+
+    def close(self) -> None:
+        self._stopping.set()
+        if self._listener is not None:
+            self._listener.join()
+        self._connection.close()
+
+
+def _notify(cursor: Cursor, channel: str, accounts: Iterable[int]) -> None:
+    named = [str(account) for account in accounts][:_MOST_NAMED]
+    if named:
+        cursor.execute("SELECT pg_notify(%s, %s)", [channel, ",".join(named)])

@@ -1,0 +1,192 @@
+"""Where one process decides its calls: from its leases, or by asking the bank for more. No Django.
+
+A call that finds its money in hand never leaves memory. Otherwise the desk asks for a slice; where an account has too
+little left it calls home what other processes have idle, for a quarter of a second; then it offers as much output as
+the money affords; then it refuses, and says how the accounts stand.
+
+While it waits it gives back what others call home: two desks that each have half of what each needs both return it, and
+one of them gets it all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from finops.budgets.bank import Accounted, Bank, Standing, Want
+from finops.budgets.hot import Leases, Settled, slice_wanted
+from finops.budgets.rules.worst import Worst
+
+RECALL_S: Final = 0.25
+# How often less output is offered, should others be quicker to take what was left.
+OFFERS: Final = 4
+
+
+class Allowed(NamedTuple):
+    """The call may be made: `amount` is held, which bounds it to `output` tokens."""
+
+    amount: int
+    output: int
+
+
+class Refused(NamedTuple):
+    """The call may not be made. How the accounts stand that had too little, after all that could be called home."""
+
+    short: tuple[Standing, ...]
+
+
+class Desk:
+    """Decides the calls of one process; its methods may be called by any thread."""
+
+    def __init__(self, bank: Bank, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bank = bank
+        self._clock = clock
+        self._leases = Leases()
+        # Held for moments, around memory alone.
+        self._memory = threading.Lock()
+        # Held by the one thread whose call is short; who waited for it mostly finds what they need.
+        self._asking = threading.Lock()
+        self._returned = threading.Condition()
+        self._returns = 0
+        self._left: dict[int, int] = {}
+        self._paces: dict[int, tuple[float, int]] = {}
+        bank.listen(self._recalled, self._came_back)
+
+    def authorize(
+        self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
+    ) -> Allowed | Refused:
+        """Hold the most a call can cost in every account it concerns. Where that is not there, less output is offered,
+        down to `least_output` tokens. Asking again for the same call changes nothing.
+        """
+        if self._hold(call_id, accounts, worst.amount):
+            return Allowed(worst.amount, worst.output)
+        with self._asking:
+            if self._ask(call_id, accounts, worst.amount, generous=True):
+                return Allowed(worst.amount, worst.output)
+            if self._ask_all(call_id, accounts, worst.amount):
+                return Allowed(worst.amount, worst.output)
+            return self._offer(call_id, accounts, worst, least_output)
+
+    def settle(self, call_id: str, actual: int) -> Settled:
+        """The call is over and cost `actual`. Raises NotOpen."""
+        with self._memory:
+            said = self._leases.settle(call_id, actual)
+            now = self._clock()
+            for account in said.accounts:
+                self._paces[account] = _paced(self._paces.get(account), said.spent, now)
+            return said
+
+    def void(self, call_id: str) -> None:
+        """The call never happened. Raises NotOpen."""
+        with self._memory:
+            self._leases.void(call_id)
+
+    def posted(self, account: int, amount: int) -> None:
+        """The ledger has charges of that much."""
+        with self._memory:
+            self._leases.posted(account, amount)
+
+    def leased(self) -> dict[int, tuple[int, int, int]]:
+        """What is free, held and spent of each account."""
+        with self._memory:
+            return {account: (one.free, one.held, one.spent) for account, one in self._leases.slots.items()}
+
+    def give_back(self, accounts: Sequence[int] | None = None) -> int:
+        """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
+        with self._memory:
+            wanted = list(self._leases.slots) if accounts is None else accounts
+            found = [(account, self._leases.give_back(account)) for account in wanted]
+        lines = [Accounted(account, 0, amount) for account, amount in sorted(found) if amount]
+        self._bank.account_for(lines)
+        return len(lines)
+
+    def close(self) -> None:
+        """Return what is free, and hear no more. What is held or spent stays leased."""
+        self.give_back()
+        self._bank.close()
+
+    def _hold(self, call_id: str, accounts: Sequence[int], amount: int) -> bool:
+        with self._memory:
+            return not self._leases.hold(call_id, accounts, amount)
+
+    def _ask(self, call_id: str, accounts: Sequence[int], amount: int, *, generous: bool) -> bool:
+        """Hold it, with more from the bank if need be."""
+        if self._hold(call_id, accounts, amount):
+            return True
+        granted = self._bank.grant(self._wants(accounts, amount, generous=generous))
+        # Held before anybody can call it home again.
+        with self._memory:
+            for one in granted:
+                self._leases.granted(one.account_id, one.granted)
+                self._left[one.account_id] = one.free
+            return not self._leases.hold(call_id, accounts, amount)
+
+    def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
+        wants = []
+        now = self._clock()
+        with self._memory:
+            for account in accounts:
+                slot = self._leases.slot(account)
+                lacking = amount - (slot.free if slot else 0)
+                if lacking > 0:
+                    pace = _per_second(self._paces.get(account), now) if generous else 0
+                    left = self._left.get(account, 0)
+                    wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
+        return wants
+
+    def _ask_all(self, call_id: str, accounts: Sequence[int], amount: int) -> bool:
+        """Call home what others have idle, and try again as it comes, for a quarter of a second."""
+        deadline = self._clock() + RECALL_S
+        seen = self._returns
+        if not self._bank.recall(accounts):
+            return self._ask(call_id, accounts, amount, generous=False)
+        while True:
+            seen = self._wait_for_more_than(seen, deadline)
+            if self._ask(call_id, accounts, amount, generous=False):
+                return True
+            if self._clock() >= deadline:
+                return False
+
+    def _wait_for_more_than(self, seen: int, deadline: float) -> int:
+        """Wait until something came back; gives how often it did by now."""
+        with self._returned:
+            self._returned.wait_for(lambda: self._returns != seen, max(0.0, deadline - self._clock()))
+            return self._returns
+
+    def _offer(self, call_id: str, accounts: Sequence[int], worst: Worst, least_output: int) -> Allowed | Refused:
+        """As much output as the money affords, or a refusal."""
+        standing: list[Standing] = []
+        free: list[int] = []
+        for _ in range(OFFERS):
+            standing = self._bank.grant([Want(account, 0, 0) for account in accounts])
+            with self._memory:
+                slots = self._leases.slots
+                free = [one.free + (slots[one.account_id].free if one.account_id in slots else 0) for one in standing]
+            affordable = worst.affordable(min(free)) if len(free) == len(accounts) else -1
+            if affordable < min(least_output, worst.output):
+                break
+            amount = worst.fixed + worst.per_output * affordable
+            if self._ask(call_id, accounts, amount, generous=False):
+                return Allowed(amount, affordable)
+        return Refused(tuple(one for one, left in zip(standing, free, strict=True) if left < worst.amount))
+
+    def _recalled(self, accounts: list[int]) -> None:
+        self.give_back(accounts)
+
+    def _came_back(self, accounts: list[int]) -> None:
+        with self._returned:
+            self._returns += 1
+            self._returned.notify_all()
+
+
+def _paced(before: tuple[float, int] | None, spent: int, now: float) -> tuple[float, int]:
+    """When an account began to be spent at, and how much since; begun anew after ten seconds."""
+    if before is None or now - before[0] > 10:
+        return now, spent
+    return before[0], before[1] + spent
+
+
+def _per_second(pace: tuple[float, int] | None, now: float) -> int:
+    return int(pace[1] / max(now - pace[0], 1.0)) if pace else 0

@@ -1,0 +1,189 @@
+"""A process's journal: what was decided and must not be lost, on disk before anybody is told. No Django, no database.
+
+A folder of segments, each a run of records: length and CRC-32 of the body (two little-endian 32-bit numbers), then the
+body. Many threads append; one `fdatasync` makes all of them durable that wait. A record that was torn by a crash can
+only be the last of a segment, and was never reported as durable, so reading ends there.
+
+One process has a folder at a time, by a lock on it that the kernel lets go of when the process dies. Whoever gets the
+lock of a folder that is not theirs adopts it, and reads what its owner left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from finops.core.errors import FinopsError
+
+SEGMENT_BYTES: Final = 64 * 2**20
+# No record of ours comes near it; a length beyond it is a torn or foreign header.
+LARGEST: Final = 2**20
+_HEADER: Final = struct.Struct("<II")
+_ENDING: Final = ".journal"
+
+
+class JournalTaken(FinopsError):
+    """Another process that is alive has this folder."""
+
+    code = "budgets.journal_taken"
+    status = 503
+
+
+class JournalFailed(FinopsError):
+    """The disk refused; nothing that waits is durable, and nothing more is taken."""
+
+    code = "budgets.journal_failed"
+    status = 503
+
+
+class Journal:
+    """The journal in a folder, for the process that made this object. Its methods may be called by any thread."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Raises JournalTaken when another process has it."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = folder
+        self._segment_bytes = segment_bytes
+        self._lock = _taken(folder)
+        self._changing = threading.Lock()
+        self._syncing = threading.Lock()
+        # Records written to the file, and how many of those the disk has.
+        self._written = 0
+        self._durable = 0
+        self._failed = False
+        self._size = 0
+        self._file = self._open(max(_numbers(folder), default=0) + 1)
+
+    def append(self, body: bytes) -> int:
+        """Write a record; gives a ticket for `wait`. It is not durable yet. Raises ValueError and JournalFailed."""
+        if not 0 < len(body) <= LARGEST:
+            raise ValueError(f"a record has 1 to {LARGEST} bytes")
+        record = _HEADER.pack(len(body), zlib.crc32(body)) + body
+        with self._changing:
+            if self._failed:
+                raise JournalFailed("the journal cannot be written")
+            if self._size + len(record) > self._segment_bytes and self._size:
+                self._turn()
+            self._write(record)
+            self._size += len(record)
+            self._written += 1
+            return self._written
+
+    def wait(self, ticket: int) -> None:
+        """Return once the record is durable; with it become all that were appended meanwhile. Raises JournalFailed."""
+        if self._durable >= ticket:
+            return
+        with self._syncing:
+            if self._durable >= ticket:
+                return
+            with self._changing:
+                reached, descriptor = self._written, os.dup(self._file)
+            try:
+                os.fdatasync(descriptor)
+            except OSError as error:
+                # The kernel may have dropped what it could not write: a second try would lie.
+                self._failed = True
+                raise JournalFailed(f"the journal cannot be made durable: {error}") from error
+            finally:
+                os.close(descriptor)
+            self._durable = max(self._durable, reached)
+        if self._failed:
+            raise JournalFailed("the journal cannot be written")
+
+    def turn(self) -> None:
+        """Begin a new segment, so that all before it can be settled and forgotten."""
+        with self._changing:
+            if self._size:
+                self._turn()
+
+    def closed(self) -> list[int]:
+        """Segments that nothing is written to any more, the oldest first."""
+        with self._changing:
+            return [number for number in sorted(_numbers(self.folder)) if number < self._number]
+
+    def read(self, segment: int) -> Iterator[bytes]:
+        """The records of a segment, up to where a crash tore it."""
+        return read_segment(_path(self.folder, segment))
+
+    def forget(self, segment: int) -> None:
+        """All of a closed segment is in the ledger. Raises ValueError for the one being written."""
+        if segment >= self._number:
+            raise ValueError("the segment is still written to")
+        _path(self.folder, segment).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        with self._changing:
+            os.fdatasync(self._file)
+            os.close(self._file)
+            os.close(self._lock)
+
+    def _turn(self) -> None:
+        os.fdatasync(self._file)
+        self._durable = self._written
+        os.close(self._file)
+        self._file = self._open(self._number + 1)
+
+    def _open(self, number: int) -> int:
+        found = os.open(_path(self.folder, number), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._number, self._size = number, 0
+        # A file's name is durable once its folder is.
+        os.fsync(self._lock)
+        return found
+
+    def _write(self, record: bytes) -> None:
+        try:
+            written = os.write(self._file, record)
+        except OSError as error:
+            self._failed = True
+            raise JournalFailed(f"the journal cannot be written: {error}") from error
+        if written != len(record):
+            self._failed = True
+            raise JournalFailed("the disk is full")
+
+
+def abandoned(root: Path) -> Iterator[Journal]:
+    """Journals below a folder whose owners are dead, each taken over before it is given."""
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
+        try:
+            yield Journal(folder)
+        except JournalTaken:
+            continue
+
+
+def read_segment(path: Path) -> Iterator[bytes]:
+    """The records of a segment file, up to the first that is not whole."""
+    with path.open("rb") as file:
+        while True:
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                return
+            length, checksum = _HEADER.unpack(header)
+            body = file.read(length) if 0 < length <= LARGEST else b""
+            if len(body) != length or not length or zlib.crc32(body) != checksum:
+                return
+            yield body
+
+
+def _taken(folder: Path) -> int:
+    """A descriptor of the folder, locked until it is closed or this process dies."""
+    found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(found)
+        raise JournalTaken(f"another process writes the journal in {folder}") from None
+    return found
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(path.stem) for path in folder.glob(f"*{_ENDING}") if path.stem.isdigit()]
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08d}{_ENDING}"

@@ -1,0 +1,25 @@
+"""When: what was observed is folded every few seconds; limits follow increases that begin and end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from celery import shared_task
+from django.utils import timezone
+
+from finops.budgets import services
+
+# How far back ended increases are looked for: longer than a scheduler is ever away. Doing it twice changes nothing.
+_LOOK_BACK: Final = timedelta(days=2)
+
+
+@shared_task(name="budgets.fold_observed")
+def fold_observed(**_: Any) -> None:
+    services.fold_observed()
+
+
+@shared_task(name="budgets.follow_increases")
+def follow_increases(**_: Any) -> None:
+    at = timezone.now()
+    services.follow_increases(since=at - _LOOK_BACK, at=at)

@@ -1,0 +1,124 @@
+"""Two gateways at their desks, with the real database between them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from finops.budgets.bank import Accounted, Bank
+from finops.budgets.desk import Allowed, Desk, Refused
+from finops.budgets.models import Budget
+from finops.budgets.rules.worst import Worst
+from finops.budgets.selectors import terms_of
+from finops.budgets.services import accounts
+from finops.budgets.services.leases import account_for
+from finops.budgets.types import Account
+from finops.core.money import from_pico, to_pico
+from tests.factories.budgets import budget, database_address, standing
+from tests.factories.ledger import AT
+from tests.factories.orgs import Cast, the_cast
+
+Open = Callable[[str], Desk]
+
+
+@pytest.fixture
+def cast(transactional_db: None) -> Cast:
+    return the_cast()
+
+
+@pytest.fixture
+def cap(cast: Cast) -> Budget:
+    """A hundred picodollars."""
+    return budget(cast.acme.id, str(from_pico(100)), at=AT)
+
+
+@pytest.fixture
+def desk(cast: Cast) -> Iterator[Open]:
+    opened = []
+
+    def opens(name: str) -> Desk:
+        made = Desk(Bank(database_address(), uuid4(), name))
+        opened.append(made)
+        return made
+
+    yield opens
+    for one in opened:
+        one.close()
+
+
+def opened(cap: Budget) -> int:
+    wanted = [(terms_of(cap), Account(cap.id, "", cap.starts_at))]
+    found = accounts.open_accounts(organization_id=cap.organization_id, wanted=wanted, at=AT)
+    return int(next(iter(found.values())))
+
+
+def worst(fixed: int, per_output: int = 0, output: int = 0) -> Worst:
+    return Worst(fixed, per_output, output, "USD")
+
+
+def test_calls_are_allowed_up_to_the_cap_and_what_they_did_not_cost_is_there_for_the_next(
+    cap: Budget, desk: Open
+) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+    refused = house.authorize("call-2", [account], worst(60))
+    assert isinstance(refused, Refused)
+    assert [one.account_id for one in refused.short] == [account]
+    house.settle("call-1", 30)
+    assert house.authorize("call-2", [account], worst(60)) == Allowed(60, 0)
+    assert house.authorize("call-2", [account], worst(60)) == Allowed(60, 0)
+
+
+def test_less_output_is_offered_before_a_call_is_refused(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    assert house.authorize("call-1", [account], worst(10, 3, 1_000)) == Allowed(100, 30)
+    house.void("call-1")
+    assert isinstance(house.authorize("call-2", [account], worst(10, 3, 1_000), least_output=31), Refused)
+
+
+def test_money_that_lies_idle_elsewhere_is_called_home(cap: Budget, desk: Open) -> None:
+    account, first, second = opened(cap), desk("gateway-1"), desk("gateway-2")
+    first.authorize("call-1", [account], worst(90))
+    first.settle("call-1", 5)
+    assert second.authorize("call-2", [account], worst(95)) == Allowed(95, 0)
+    assert first.leased()[account] == (0, 0, 5)
+
+
+def test_two_who_each_have_half_of_what_each_needs(cap: Budget, desk: Open) -> None:
+    account = opened(cap)
+    houses = [desk("gateway-1"), desk("gateway-2")]
+    for n, house in enumerate(houses):
+        house.authorize(f"early-{n}", [account], worst(50))
+        house.void(f"early-{n}")
+    said: list[Allowed | Refused] = []
+    threads = [
+        threading.Thread(
+            target=lambda n=n, house=house: said.append(house.authorize(f"late-{n}", [account], worst(80)))
+        )
+        for n, house in enumerate(houses)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(type(one).__name__ for one in said) == ["Allowed", "Refused"]
+
+
+def test_what_was_spent_stays_leased_until_the_ledger_has_it(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("call-1", [account], worst(60))
+    house.settle("call-1", 40)
+    house.give_back()
+    assert to_pico(standing(cap, AT).leased) == 40
+    account_for(holder_id=house._bank.holder_id, lines=[Accounted(account, 40, 0)])
+    house.posted(account, 40)
+    found = standing(cap, AT)
+    assert (to_pico(found.authorised), to_pico(found.leased)) == (40, 0)
+    assert house.leased() == {}
+
+
+def test_an_account_nobody_opened_is_refused(desk: Open) -> None:
+    assert isinstance(desk("gateway-1").authorize("call-1", [2**40], worst(1)), Refused)
