@@ -44,6 +44,8 @@ class Budget(Owned):
     rollover_amount = models.DecimalField(max_digits=24, decimal_places=12, default=0)
     # Whether calls go on when the database cannot be asked and the lease in hand is spent.
     fail_open = models.BooleanField(default=False)
+    # Made by a team lead inside the team's envelope. Never an envelope itself, and leads change no other.
+    by_lead = models.BooleanField(default=False)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
 

@@ -45,6 +45,8 @@ class Permission(StrEnum):
     QUARANTINE_MANAGE = "quarantine.manage"
     BUDGETS_READ = "budgets.read"
     BUDGETS_ASK = "budgets.ask"
+    # Inside the envelope of one's own team; who manages budgets does so anywhere.
+    BUDGETS_TEAM = "budgets.team"
     BUDGETS_MANAGE = "budgets.manage"
     JOBS_RUN = "jobs.run"
     AUDIT_READ = "audit.read"
@@ -86,7 +88,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
             Permission.JOBS_RUN,
             Permission.AUDIT_READ,
         },
-        Role.TEAM_LEAD: _ENGINEER | {Permission.SPEND_READ_PEOPLE},
+        Role.TEAM_LEAD: _ENGINEER | {Permission.SPEND_READ_PEOPLE, Permission.BUDGETS_TEAM},
         Role.ENGINEER: _ENGINEER,
         Role.VIEWER: _VIEWER,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +18,8 @@ from django.db import connection
 from django.utils import timezone
 
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
+from finops.budgets.models import Budget, Increase
+from finops.budgets.services.increases import ask_increase
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import take
@@ -30,6 +33,7 @@ from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
 from tests.factories import attribution
+from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
 
@@ -124,6 +128,23 @@ class World:
         return attribution.promoted(self.globex.id, MARKER)
 
     @cached_property
+    def budget(self) -> Budget:
+        scope = {"team": (str(self.team.id),)}
+        return budget(self.globex.id, name=f"{MARKER} budget", scope=scope, each="person", at=timezone.now())
+
+    @cached_property
+    def increase(self) -> Increase:
+        return ask_increase(
+            organization_id=self.globex.id,
+            budget_id=self.budget.id,
+            subject=str(self.person.id),
+            amount=Decimal(1),
+            reason=MARKER,
+            by=HOUSE,
+            at=timezone.now(),
+        )
+
+    @cached_property
     def contract(self) -> Contract:
         about = pricing.Agreed(
             provider=MARKER, model=f"{MARKER} model", effective_from=NOON.date(), note=f"{MARKER} contract"
@@ -186,6 +207,8 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "rule_id": lambda world: world.rule.id,
     "shared_cost_id": lambda world: world.shared_cost.id,
     "tag_id": lambda world: world.tag.id,
+    "budget_id": lambda world: world.budget.id,
+    "increase_id": lambda world: world.increase.id,
     "contract_id": lambda world: world.contract.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

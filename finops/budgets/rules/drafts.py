@@ -15,6 +15,9 @@ from finops.core.money import MAX_PICO, from_pico, to_ledger
 MOST_VALUES: Final = 500
 MOST_THRESHOLDS: Final = 10
 LONGEST_WORD: Final = 300
+# Of the instants a budget may say: beyond them calendars end.
+_EARLIEST: Final = 2000
+_LATEST: Final = 2200
 _LARGEST: Final = from_pico(MAX_PICO)
 
 
@@ -78,6 +81,8 @@ def _check_instants(draft: Draft) -> None:
     for field, at in (("starts_at", draft.starts_at), ("ends_at", draft.ends_at)):
         if at is not None and at.utcoffset() is None:
             raise BudgetInvalid("say the time zone of the instant", field=field)
+        if at is not None and not _EARLIEST <= at.year <= _LATEST:
+            raise BudgetInvalid(f"say an instant of the years {_EARLIEST} to {_LATEST}", field=field)
     if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
         raise BudgetInvalid("a budget ends after it starts", field="ends_at")
 

@@ -102,7 +102,30 @@ def _find(accounts: Iterable[Account]) -> dict[Account, int]:
         return {Account(*row[:3]): row[3] for row in cursor.fetchall()}
 
 
-def _open(organization_id: int, wanted: list[Wanted], at: datetime) -> None:
+def standing(*, organization_id: int, wanted: Iterable[Wanted], at: datetime) -> dict[Account, selectors.AccountRow]:
+    """How accounts stand; one that nobody opened yet as it would be opened, with id 0. Opens none."""
+    by_account = {account: terms for terms, account in wanted}
+    ids = _find(by_account)
+    rows = {row.id: row for row in selectors.accounts(organization_id, ids.values())}
+    found = {account: rows[account_id] for account, account_id in ids.items()}
+    missing = [(terms, account) for account, terms in by_account.items() if account not in ids]
+    nothing = Decimal(0)
+    for new in _unopened(organization_id, missing, at) if missing else ():
+        found[new.account] = selectors.AccountRow(
+            0, *new.account, new.ends_at, new.limit, new.carried, nothing, nothing, nothing
+        )
+    return found
+
+
+class _New(NamedTuple):
+    account: Account
+    ends_at: datetime | None
+    limit: Decimal
+    carried: Decimal
+
+
+def _unopened(organization_id: int, wanted: list[Wanted], at: datetime) -> list[_New]:
+    """What accounts are opened with."""
     extras = _extras({terms.budget_id for terms, _ in wanted}, at)
     carried = _carried(organization_id, [one for one in wanted if one[0].rollover_pico])
     rows = []
@@ -111,7 +134,12 @@ def _open(organization_id: int, wanted: list[Wanted], at: datetime) -> None:
         if period is None:
             raise ValueError(f"budget {terms.budget_id} has no period at {account.start}")
         more = carried.get(account, Decimal(0))
-        rows.append((*account, period.end, _limit(terms, account, extras, more), more))
+        rows.append(_New(account, period.end, _limit(terms, account, extras, more), more))
+    return rows
+
+
+def _open(organization_id: int, wanted: list[Wanted], at: datetime) -> None:
+    rows = [(*new.account, *new[1:]) for new in _unopened(organization_id, wanted, at)]
     columns = [list(column) for column in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, [organization_id, at, *columns])
@@ -170,6 +198,28 @@ def lock(ids: Iterable[int]) -> None:
     """Hold off grants on accounts until the transaction ends; in the order of their ids, as everybody does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM budgets_account WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(ids)])
+
+
+def set_ends(*, organization_id: int, budget_id: int, was: datetime | None, at: datetime) -> None:
+    """Let accounts end when their periods do now, after the budget's own end was changed: those that are not over, and
+    those that ended with the budget, as it `was`.
+    """
+    terms = selectors.terms_of(selectors.budget(organization_id, budget_id))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT starts_at FROM budgets_account WHERE organization_id = %s AND budget_id = %s"
+            " AND (ends_at IS NULL OR ends_at > %s OR ends_at = %s)",
+            [organization_id, budget_id, at, was],
+        )
+        periods = [window(terms, start) for (start,) in cursor.fetchall()]
+        held = [one for one in periods if one is not None]
+        cursor.execute(
+            "UPDATE budgets_account AS a SET ends_at = w.ends_at"
+            " FROM (SELECT a.id, p.ends_at FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS p(starts_at, ends_at)"
+            " JOIN budgets_account AS a USING (starts_at) WHERE a.budget_id = %s ORDER BY a.id FOR UPDATE OF a) AS w"
+            " WHERE a.id = w.id",
+            [[one.start for one in held], [one.end for one in held], budget_id],
+        )
 
 
 def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -39,7 +40,7 @@ class Archived(FinopsError):
 
 
 @transaction.atomic
-def create_budget(*, organization_id: int, draft: Draft, by: Actor, at: datetime) -> Budget:
+def create_budget(*, organization_id: int, draft: Draft, by_lead: bool = False, by: Actor, at: datetime) -> Budget:
     """A budget from its beginning on. What its subjects spent in the period so far counts.
 
     Raises BudgetInvalid and TooManyBudgets.
@@ -49,17 +50,19 @@ def create_budget(*, organization_id: int, draft: Draft, by: Actor, at: datetime
     accounts.change_alone(organization_id)
     if selectors.budgets(organization_id).count() >= MOST_BUDGETS:
         raise TooManyBudgets(f"an organization has at most {MOST_BUDGETS:,} budgets; one may be for each person")
-    made = Budget.objects.create(organization_id=organization_id, **_fields(organization_id, draft, at))
+    fields = _fields(organization_id, draft, at)
+    made = Budget.objects.create(organization_id=organization_id, by_lead=by_lead, **fields)
     _count_what_was_spent(selectors.terms_of(made), at)
     _record(made, "budget.created", {**_shown(made)}, by, at)
     return made
 
 
 def draft_terms(*, organization_id: int, draft: Draft, at: datetime) -> Terms:
-    """The terms of a budget that is not made, for trying it. Raises BudgetInvalid."""
+    """The terms of a budget that is not made, for trying it: as if it had been there always. Raises BudgetInvalid."""
     draft = check_draft(draft)
     _check_owners(organization_id, draft)
-    return selectors.terms_of(Budget(organization_id=organization_id, **_fields(organization_id, draft, at)))
+    row = Budget(organization_id=organization_id, **_fields(organization_id, draft, at))
+    return replace(selectors.terms_of(row), starts_at=_LONG_AGO)
 
 
 @transaction.atomic
@@ -81,8 +84,8 @@ def change_budget(
     another scope, period or subject is another budget. Raises NotFound, Archived, BudgetInvalid.
     """
     accounts.change_alone(organization_id)
-    found = _locked(organization_id, budget_id)
-    before = _shown(found)
+    found = live(organization_id, budget_id, lock=True)
+    before, ended = _shown(found), found.ends_at
     changes = {
         "name": name,
         "limit_amount": limit_amount,
@@ -98,10 +101,13 @@ def change_budget(
         value = getattr(checked, field)
         setattr(found, field, list(value) if field == "thresholds" else value)
     found.save(update_fields=sorted(said))
+    if "ends_at" in said:
+        accounts.set_ends(organization_id=organization_id, budget_id=budget_id, was=ended, at=at)
     accounts.set_limits(organization_id=organization_id, budget_id=budget_id, at=at)
     after = _shown(found)
     details = {field: [before[field], after[field]] for field in after if before[field] != after[field]}
-    _record(found, "budget.changed", details, by, at)
+    if details:
+        _record(found, "budget.changed", details, by, at)
     return found
 
 
@@ -109,7 +115,7 @@ def change_budget(
 def archive_budget(*, organization_id: int, budget_id: int, by: Actor, at: datetime) -> Budget:
     """It concerns nobody any more; its accounts stay as they are. Raises NotFound and Archived."""
     accounts.change_alone(organization_id)
-    found = _locked(organization_id, budget_id)
+    found = live(organization_id, budget_id, lock=True)
     found.archived_at = at
     found.save(update_fields=["archived_at"])
     _record(found, "budget.archived", {}, by, at)
@@ -132,7 +138,7 @@ def set_exception(
     Raises NotFound, Archived, BudgetInvalid.
     """
     accounts.change_alone(organization_id)
-    found = _locked(organization_id, budget_id)
+    found = live(organization_id, budget_id, lock=True)
     check_subject(found, subject)
     limit = None if limit_amount is None else check_amount(limit_amount, field="limit")
     if found.exceptions.exclude(subject=subject).count() >= MOST_EXCEPTIONS:
@@ -153,7 +159,7 @@ def set_exception(
 def remove_exception(*, organization_id: int, budget_id: int, subject: str, by: Actor, at: datetime) -> None:
     """The subject is as all others again. Raises NotFound and Archived."""
     accounts.change_alone(organization_id)
-    found = _locked(organization_id, budget_id)
+    found = live(organization_id, budget_id, lock=True)
     gone, _ = BudgetException.objects.filter(budget=found, subject=subject).delete()
     if gone:
         accounts.set_limits(organization_id=organization_id, budget_id=budget_id, at=at)
@@ -190,6 +196,9 @@ def _count_what_was_spent(terms: Terms, at: datetime) -> None:
 
 def _fields(organization_id: int, draft: Draft, at: datetime) -> dict[str, Any]:
     zone = draft.timezone or Organization.objects.values_list("timezone", flat=True).get(id=organization_id)
+    starts_at = _start(draft, zone, at)
+    if draft.ends_at is not None and draft.ends_at <= starts_at:
+        raise BudgetInvalid(f"it starts at {starts_at}, and ends after that", field="ends_at")
     return {
         "name": draft.name,
         "scope": {dimension: sorted(set(values)) for dimension, values in sorted(draft.scope.items())},
@@ -201,7 +210,7 @@ def _fields(organization_id: int, draft: Draft, at: datetime) -> dict[str, Any]:
         "thresholds": sorted(draft.thresholds),
         "rollover_amount": draft.rollover_amount,
         "fail_open": draft.fail_open,
-        "starts_at": _start(draft, zone, at),
+        "starts_at": starts_at,
         "ends_at": draft.ends_at,
     }
 
@@ -246,8 +255,9 @@ def _draft_of(row: Budget, changes: dict[str, Any]) -> Draft:
     return Draft(**said | changes)
 
 
-def _locked(organization_id: int, budget_id: int) -> Budget:
-    found = selectors.budget(organization_id, budget_id, lock=True)
+def live(organization_id: int, budget_id: int, *, lock: bool = False) -> Budget:
+    """Raises NotFound and Archived."""
+    found = selectors.budget(organization_id, budget_id, lock=lock)
     if found.archived_at is not None:
         raise Archived("the budget was archived; make a new one")
     return found

@@ -14,13 +14,15 @@ from finops.budgets.models import Budget, Increase, Transfer
 from finops.budgets.rules.drafts import BudgetInvalid, check_amount
 from finops.budgets.rules.periods import window
 from finops.budgets.services import accounts
-from finops.budgets.services.budgets import check_subject
+from finops.budgets.services.budgets import check_subject, live
 from finops.budgets.types import Account
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
 
 LONGEST: Final = timedelta(days=366)
 MOST_WAITING: Final = 500
+# Of one asker, so that nobody's script keeps all others from asking.
+MOST_WAITING_EACH: Final = 20
 
 
 class Decided(FinopsError):
@@ -54,14 +56,18 @@ def ask_increase(
     by: Actor,
     at: datetime,
 ) -> Increase:
-    """Ask for more, until `expires_at` (at the latest when the present period ends). Raises NotFound, BudgetInvalid,
-    TooManyWaiting.
+    """Ask for more, until `expires_at` (at the latest when the present period ends). Raises NotFound, Archived,
+    BudgetInvalid, TooManyWaiting.
     """
-    budget = selectors.budget(organization_id, budget_id)
+    budget = live(organization_id, budget_id)
     check_subject(budget, subject)
-    if check_amount(amount, field="amount") <= 0:
+    amount = check_amount(amount, field="amount")
+    if amount <= 0:
         raise BudgetInvalid("ask for more than nothing", field="amount")
-    if Increase.objects.filter(organization_id=organization_id, state=Increase.State.ASKED).count() >= MOST_WAITING:
+    waiting = Increase.objects.filter(organization_id=organization_id, state=Increase.State.ASKED)
+    if waiting.filter(asked_by=by.reference[:80]).count() >= MOST_WAITING_EACH:
+        raise TooManyWaiting(f"{MOST_WAITING_EACH} of your requests wait for a decision; withdraw some first")
+    if waiting.count() >= MOST_WAITING:
         raise TooManyWaiting(f"{MOST_WAITING} requests wait for a decision; have some decided first")
     made = Increase.objects.create(
         organization_id=organization_id,
@@ -117,8 +123,8 @@ def transfer(
 ) -> Transfer:
     """Move part of what is left from one account to another, each given as (budget, subject), in their present periods.
 
-    The sum of their limits stays. Raises NotFound, BudgetInvalid, and NotEnough when that much is not left: money in a
-    gateway's hands is not left, and comes back by itself when it is not spent.
+    The sum of their limits stays. Raises NotFound, Archived, BudgetInvalid, and NotEnough when that much is not left:
+    money in a gateway's hands is not left, and comes back by itself when it is not spent.
     """
     accounts.change_alone(organization_id)
     amount = check_amount(amount, field="amount")
@@ -158,7 +164,7 @@ def transfer(
 
 
 def _present(organization_id: int, end: tuple[int, str], field: str, at: datetime) -> tuple[int, Account]:
-    budget = selectors.budget(organization_id, end[0])
+    budget = live(organization_id, end[0])
     check_subject(budget, end[1])
     terms = selectors.terms_of(budget)
     period = window(terms, at)

@@ -15,14 +15,17 @@ from finops.budgets.rules.drafts import BudgetInvalid
 from finops.budgets.selectors import terms_of
 from finops.budgets.services import accounts
 from finops.budgets.services.increases import (
+    MOST_WAITING_EACH,
     Decided,
     NotEnough,
+    TooManyWaiting,
     ask_increase,
     decide_increase,
     transfer,
     withdraw_increase,
 )
 from finops.budgets.types import Call
+from finops.core.actors import system
 from tests.factories.budgets import budget, standing
 from tests.factories.ledger import AT, PRICE, Book, event
 from tests.factories.orgs import HOUSE
@@ -81,6 +84,17 @@ def test_an_increase_is_over_with_its_period_at_the_latest(cap: Budget) -> None:
 def test_nobody_asks_for_nothing(cap: Budget, amount: str) -> None:
     with pytest.raises(BudgetInvalid):
         ask(cap, amount)
+
+
+def test_one_who_asks_without_end_keeps_nobody_else_from_asking(cap: Budget) -> None:
+    first, *_ = [ask(cap) for _ in range(MOST_WAITING_EACH)]
+    with pytest.raises(TooManyWaiting):
+        ask(cap)
+    ask_increase(
+        organization_id=cap.organization_id, budget_id=cap.id, amount=Decimal(1), by=system("somebody else"), at=AT
+    )
+    decide(cap, first, approve=False)
+    ask(cap)
 
 
 def test_money_moves_between_budgets_and_their_sum_stays(cap: Budget) -> None:

@@ -40,6 +40,7 @@ TABLE = {
     "quarantine.manage": "owner admin finance",
     "budgets.read": "owner admin finance team_lead engineer viewer",
     "budgets.ask": "owner admin finance team_lead engineer",
+    "budgets.team": "owner admin team_lead",
     "budgets.manage": "owner admin",
     "jobs.run": "owner admin finance",
     "audit.read": "owner admin finance",
