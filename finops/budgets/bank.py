@@ -6,8 +6,10 @@ Processes tell each other over two channels: `budgets_recall` asks whoever has i
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
@@ -16,6 +18,7 @@ import psycopg
 
 from finops.core.money import from_pico, to_pico
 
+_log = logging.getLogger(__name__)
 RECALL: Final = "budgets_recall"
 RETURNED: Final = "budgets_returned"
 # NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
@@ -101,6 +104,7 @@ class Bank:
         self.holder_id = holder_id
         self._address = address
         self._connection = psycopg.connect(address, autocommit=True)
+        self._own = {self._connection.info.backend_pid}
         self._connection.execute(
             "INSERT INTO budgets_holder (id, name, started_at, seen_at) VALUES (%s, %s, now(), now())",
             [holder_id, name[:200]],
@@ -109,21 +113,33 @@ class Bank:
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
 
+    @contextmanager
+    def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor in a transaction; on a new connection, should the last have been lost. What was under way then is
+        not tried again: its outcome is not known.
+        """
+        with self._using:
+            if self._connection.closed:
+                self._connection = psycopg.connect(self._address, autocommit=True)
+                self._own.add(self._connection.info.backend_pid)
+            with self._connection.transaction(), self._connection.cursor() as cursor:
+                yield cursor
+
     def grant(self, wants: Sequence[Want]) -> list[Standing]:
-        with self._using, self._connection.transaction(), self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             return grant(cursor, self.holder_id, wants)
 
     def account_for(self, lines: Sequence[Accounted]) -> None:
         """Account for parts of leases, and tell who may be waiting for what came back."""
         if not lines:
             return
-        with self._using, self._connection.transaction(), self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             account_for(cursor, self.holder_id, lines)
             _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
 
     def recall(self, accounts: Sequence[int]) -> bool:
         """Ask all others for what they have idle of these accounts; False when no other has any of them."""
-        with self._using, self._connection.transaction(), self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(
                 "SELECT 1 FROM budgets_lease WHERE account_id = ANY(%s) AND holder_id <> %s AND amount > 0 LIMIT 1",
                 [list(accounts), self.holder_id],
@@ -143,18 +159,23 @@ class Bank:
     def _hear(
         self, recalled: Callable[[list[int]], None], returned: Callable[[list[int]], None], ready: threading.Event
     ) -> None:
-        with psycopg.connect(self._address, autocommit=True) as connection:
-            connection.execute(f"LISTEN {RECALL}")
-            connection.execute(f"LISTEN {RETURNED}")
-            own = connection.info.backend_pid, self._connection.info.backend_pid
-            ready.set()
-            while not self._stopping.is_set():
-                for told in connection.notifies(timeout=_TURN_S, stop_after=1):
-                    accounts = [int(one) for one in told.payload.split(",") if one]
-                    if told.channel == RETURNED:
-                        returned(accounts)
-                    elif told.pid not in own:
-                        recalled(accounts)
+        """Until it is closed, through lost connections; what was told meanwhile is missed, and asked for again."""
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(self._address, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {RECALL}")
+                    connection.execute(f"LISTEN {RETURNED}")
+                    ready.set()
+                    while not self._stopping.is_set():
+                        for told in connection.notifies(timeout=_TURN_S, stop_after=1):
+                            accounts = [int(one) for one in told.payload.split(",") if one]
+                            if told.channel == RETURNED:
+                                returned(accounts)
+                            elif told.pid not in self._own:
+                                recalled(accounts)
+            except psycopg.OperationalError as error:
+                _log.warning("the bank cannot be heard: %s", error)
+                self._stopping.wait(_TURN_S)
 
     def close(self) -> None:
         self._stopping.set()

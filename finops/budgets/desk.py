@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
@@ -22,6 +22,8 @@ from finops.budgets.rules.worst import Worst
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
+# How many calls that are over are remembered, for whoever asks again.
+REMEMBERED: Final = 50_000
 
 
 class Allowed(NamedTuple):
@@ -52,27 +54,30 @@ class Desk:
         self._returns = 0
         self._left: dict[int, int] = {}
         self._paces: dict[int, tuple[float, int]] = {}
+        # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
+        self._allowed: dict[str, Allowed] = {}
+        self._over: dict[str, Allowed] = {}
         bank.listen(self._recalled, self._came_back)
 
     def authorize(
         self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
     ) -> Allowed | Refused:
         """Hold the most a call can cost in every account it concerns. Where that is not there, less output is offered,
-        down to `least_output` tokens. Asking again for the same call changes nothing.
+        down to `least_output` tokens. Asking again for the same call gives the first answer.
         """
-        if self._hold(call_id, accounts, worst.amount):
-            return Allowed(worst.amount, worst.output)
-        with self._asking:
-            if self._ask(call_id, accounts, worst.amount, generous=True):
-                return Allowed(worst.amount, worst.output)
-            if self._ask_all(call_id, accounts, worst.amount):
-                return Allowed(worst.amount, worst.output)
-            return self._offer(call_id, accounts, worst, least_output)
+        whole = Allowed(worst.amount, worst.output)
+        said = self._said(call_id) or self._hold(call_id, accounts, whole)
+        if said is None:
+            with self._asking:
+                said = self._ask(call_id, accounts, whole, generous=True)
+        said = said or self._ask_all(call_id, accounts, whole)
+        return said or self._offer(call_id, accounts, worst, least_output)
 
     def settle(self, call_id: str, actual: int) -> Settled:
         """The call is over and cost `actual`. Raises NotOpen."""
         with self._memory:
             said = self._leases.settle(call_id, actual)
+            self._is_over(call_id)
             now = self._clock()
             for account in said.accounts:
                 self._paces[account] = _paced(self._paces.get(account), said.spent, now)
@@ -82,11 +87,13 @@ class Desk:
         """The call never happened. Raises NotOpen."""
         with self._memory:
             self._leases.void(call_id)
+            self._is_over(call_id)
 
     def posted(self, account: int, amount: int) -> None:
         """The ledger has charges of that much."""
         with self._memory:
             self._leases.posted(account, amount)
+            self._forget_empty([account])
 
     def leased(self) -> dict[int, tuple[int, int, int]]:
         """What is free, held and spent of each account."""
@@ -98,6 +105,7 @@ class Desk:
         with self._memory:
             wanted = list(self._leases.slots) if accounts is None else accounts
             found = [(account, self._leases.give_back(account)) for account in wanted]
+            self._forget_empty(wanted)
         lines = [Accounted(account, 0, amount) for account, amount in sorted(found) if amount]
         self._bank.account_for(lines)
         return len(lines)
@@ -107,21 +115,47 @@ class Desk:
         self.give_back()
         self._bank.close()
 
-    def _hold(self, call_id: str, accounts: Sequence[int], amount: int) -> bool:
+    def _said(self, call_id: str) -> Allowed | None:
         with self._memory:
-            return not self._leases.hold(call_id, accounts, amount)
+            return self._allowed.get(call_id) or self._over.get(call_id)
 
-    def _ask(self, call_id: str, accounts: Sequence[int], amount: int, *, generous: bool) -> bool:
+    def _is_over(self, call_id: str) -> None:
+        answer = self._allowed.pop(call_id, None)
+        if answer is not None:
+            self._over[call_id] = answer
+            while len(self._over) > REMEMBERED:
+                del self._over[next(iter(self._over))]
+
+    def _forget_empty(self, accounts: Iterable[int]) -> None:
+        for account in accounts:
+            if self._leases.slot(account) is None:
+                self._left.pop(account, None)
+                self._paces.pop(account, None)
+
+    def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
+        with self._memory:
+            return self._hold_now(call_id, accounts, wanted)
+
+    def _hold_now(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
+        """The answer, when the money is in hand; the first answer, when another thread was quicker with this call."""
+        first = self._allowed.get(call_id)
+        if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
+            return first
+        self._allowed[call_id] = wanted
+        return wanted
+
+    def _ask(self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, generous: bool) -> Allowed | None:
         """Hold it, with more from the bank if need be."""
-        if self._hold(call_id, accounts, amount):
-            return True
-        granted = self._bank.grant(self._wants(accounts, amount, generous=generous))
+        said = self._hold(call_id, accounts, wanted)
+        if said is not None:
+            return said
+        granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
         # Held before anybody can call it home again.
         with self._memory:
             for one in granted:
                 self._leases.granted(one.account_id, one.granted)
                 self._left[one.account_id] = one.free
-            return not self._leases.hold(call_id, accounts, amount)
+            return self._hold_now(call_id, accounts, wanted)
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []
@@ -136,18 +170,19 @@ class Desk:
                     wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
         return wants
 
-    def _ask_all(self, call_id: str, accounts: Sequence[int], amount: int) -> bool:
-        """Call home what others have idle, and try again as it comes, for a quarter of a second."""
+    def _ask_all(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
+        """Call home what others have idle, and try again as it comes, for a quarter of a second. Nobody else's call
+        waits for that.
+        """
         deadline = self._clock() + RECALL_S
         seen = self._returns
         if not self._bank.recall(accounts):
-            return self._ask(call_id, accounts, amount, generous=False)
+            return self._ask(call_id, accounts, wanted, generous=False)
         while True:
             seen = self._wait_for_more_than(seen, deadline)
-            if self._ask(call_id, accounts, amount, generous=False):
-                return True
-            if self._clock() >= deadline:
-                return False
+            said = self._ask(call_id, accounts, wanted, generous=False)
+            if said is not None or self._clock() >= deadline:
+                return said
 
     def _wait_for_more_than(self, seen: int, deadline: float) -> int:
         """Wait until something came back; gives how often it did by now."""
@@ -167,9 +202,10 @@ class Desk:
             affordable = worst.affordable(min(free)) if len(free) == len(accounts) else -1
             if affordable < min(least_output, worst.output):
                 break
-            amount = worst.fixed + worst.per_output * affordable
-            if self._ask(call_id, accounts, amount, generous=False):
-                return Allowed(amount, affordable)
+            less = Allowed(worst.fixed + worst.per_output * affordable, affordable)
+            said = self._ask(call_id, accounts, less, generous=False)
+            if said is not None:
+                return said
         return Refused(tuple(one for one, left in zip(standing, free, strict=True) if left < worst.amount))
 
     def _recalled(self, accounts: list[int]) -> None:

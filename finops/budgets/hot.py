@@ -52,10 +52,13 @@ class Slot:
 
 
 class Hold(NamedTuple):
-    """Money promised to one try of a call: the same amount in each of its accounts."""
+    """Money promised to one try of a call: the same amount in each of its accounts. `charged` is what was spent of it
+    already, when the try broke off.
+    """
 
     accounts: tuple[int, ...]
     amount: int
+    charged: int = 0
 
 
 class Settled(NamedTuple):
@@ -97,17 +100,21 @@ class Leases:
         return []
 
     def settle(self, call_id: str, actual: int) -> Settled:
-        """The try is over and cost `actual`; what it held beyond that is free again. Raises NotOpen."""
+        """The try is over and cost `actual` in all; what it held beyond that is free again. Raises NotOpen.
+
+        What was charged when it broke off stays charged: a lower figure is for the ledger to correct.
+        """
         hold = self._holds.pop(call_id, None)
         if hold is None:
             raise NotOpen(f"no open authorization {call_id}")
-        spent = min(actual, hold.amount)
+        more = max(actual - hold.charged, 0)
+        spent = min(more, hold.amount)
         for account in hold.accounts:
             slot = self._slots[account]
             slot.held -= hold.amount
             slot.free += hold.amount - spent
             slot.spent += spent
-        return Settled(hold.accounts, spent, actual - spent)
+        return Settled(hold.accounts, spent, more - spent)
 
     def settle_part(self, call_id: str, estimate: int) -> Settled:
         """A try broke off: it is charged as estimated, and the rest of its hold stays held until its figure comes."""
@@ -119,7 +126,7 @@ class Leases:
             slot = self._slots[account]
             slot.held -= spent
             slot.spent += spent
-        self._holds[call_id] = hold._replace(amount=hold.amount - spent)
+        self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
         return Settled(hold.accounts, spent, estimate - spent)
 
     def void(self, call_id: str) -> None:
@@ -137,6 +144,8 @@ class Leases:
             return 0
         amount = slot.free - keep
         slot.free = keep
+        if not slot.leased:
+            del self._slots[account]
         return amount
 
     def posted(self, account: int, amount: int) -> None:

@@ -77,10 +77,10 @@ class Journal:
 
     def wait(self, ticket: int) -> None:
         """Return once the record is durable; with it become all that were appended meanwhile. Raises JournalFailed."""
-        if self._durable >= ticket:
+        if self._is_durable(ticket):
             return
         with self._syncing:
-            if self._durable >= ticket:
+            if self._is_durable(ticket):
                 return
             with self._changing:
                 reached, descriptor = self._written, os.dup(self._file)
@@ -93,8 +93,11 @@ class Journal:
             finally:
                 os.close(descriptor)
             self._durable = max(self._durable, reached)
-        if self._failed:
+
+    def _is_durable(self, ticket: int) -> bool:
+        if self._durable < ticket and self._failed:
             raise JournalFailed("the journal cannot be written")
+        return self._durable >= ticket
 
     def turn(self) -> None:
         """Begin a new segment, so that all before it can be settled and forgotten."""
@@ -124,10 +127,16 @@ class Journal:
             os.close(self._lock)
 
     def _turn(self) -> None:
-        os.fdatasync(self._file)
-        self._durable = self._written
-        os.close(self._file)
-        self._file = self._open(self._number + 1)
+        """The new segment first: should it fail, there is still the old one to close."""
+        before = self._file
+        try:
+            os.fdatasync(before)
+            following = self._open(self._number + 1)
+        except OSError as error:
+            self._failed = True
+            raise JournalFailed(f"the journal cannot go on: {error}") from error
+        self._durable, self._file = self._written, following
+        os.close(before)
 
     def _open(self, number: int) -> int:
         found = os.open(_path(self.folder, number), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)

@@ -101,7 +101,8 @@ def dated(record: Received, at: datetime) -> Received:
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-# Says how the rest is written; another way of writing is another version, and known hashes stay what they are.
+# Says how the rest is written. To write it another way is to make every event that is sent again a conflict, so it is
+# done before anybody has charges to keep, or by comparing with the old way too.
 _VERSION: Final = b"\x02"
 # How many meters there were when this version began.
 _METERS: Final = 14

@@ -46,9 +46,14 @@ def change_alone(organization_id: int) -> None:
     """Wait for everybody who is spending, hold off who comes, and mark the budgets as changed; until the end of the
     transaction.
     """
+    alone(organization_id)
+    BudgetsVersion.objects.update_or_create(organization_id=organization_id, defaults={"token": uuid.uuid4()})
+
+
+def alone(organization_id: int) -> None:
+    """Wait for everybody who spends or changes budgets, and hold off who comes, until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(_ALONE, [organization_id])
-    BudgetsVersion.objects.update_or_create(organization_id=organization_id, defaults={"token": uuid.uuid4()})
 
 
 def observe_spending(organization_id: int, spending: Callable[[], Iterable[Spending]], at: datetime) -> None:
@@ -222,6 +227,17 @@ def set_ends(*, organization_id: int, budget_id: int, was: datetime | None, at: 
         )
 
 
+def lock_open(organization_id: int, budget_ids: Iterable[int], at: datetime) -> None:
+    """Hold off grants on all open accounts of budgets at once, in the order of their ids."""
+    rows = [row for one in budget_ids for row in selectors.open_accounts_of(organization_id, one, at)]
+    lock(sorted(row.id for row in rows))
+
+
+def approved_now(budget_id: int, subject: str, at: datetime) -> Decimal:
+    """What approved increases add to a subject's limit now."""
+    return _extras([budget_id], at).approved.get((budget_id, subject), Decimal(0))
+
+
 def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
     """Give the open accounts of a budget the limits that hold now. What was spent stays; a limit below what was given
     out already leaves that as the ceiling, which falls as it comes back.
@@ -250,5 +266,6 @@ def follow_increases(*, since: datetime, at: datetime) -> int:
     found = sorted(set(ended.values_list("organization_id", "budget_id")))
     for organization_id, budget_id in found:
         with transaction.atomic():
+            alone(organization_id)
             set_limits(organization_id=organization_id, budget_id=budget_id, at=at)
     return len(found)

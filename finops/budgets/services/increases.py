@@ -145,10 +145,12 @@ def transfer(
         by=by.reference[:80],
         at=at,
     )
-    accounts.lock(sorted(ids))
+    accounts.lock_open(organization_id, {source[0], target[0]}, at)
     standing = {row.id: row for row in selectors.accounts(organization_id, ids)}
-    if standing[ids[0]].left < amount:
-        raise NotEnough(f"only {max(standing[ids[0]].left, Decimal(0)):f} is left to move")
+    # What is there for a while only cannot be given away for good.
+    left = standing[ids[0]].left - accounts.approved_now(*source, at)
+    if left < amount:
+        raise NotEnough(f"only {max(left, Decimal(0)):f} is left to move")
     for budget_id in sorted({source[0], target[0]}):
         accounts.set_limits(organization_id=organization_id, budget_id=budget_id, at=at)
     record(

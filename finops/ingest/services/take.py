@@ -111,7 +111,7 @@ def _book(
                 posted = post(batch=batch, revises=source.revises, at=at)
                 hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
             return posted
-        except (ClaimMoved, OperationalError) as error:
+        except (ClaimMoved, OperationalError, psycopg.errors.TransactionRollback) as error:
             # Inside somebody's transaction there is nothing left to try again in.
             if not tries_left or connection.in_atomic_block or not _passing(error):
                 raise
@@ -119,7 +119,9 @@ def _book(
 
 def _passing(error: Exception) -> bool:
     """Another writer was in the way: the same batch goes through when that one is done."""
-    return isinstance(error, ClaimMoved) or isinstance(error.__cause__, psycopg.errors.TransactionRollback)
+    # COPY is not Django's, so its errors come as the driver's own.
+    driver = error if isinstance(error, psycopg.Error) else error.__cause__
+    return isinstance(error, ClaimMoved) or isinstance(driver, psycopg.errors.TransactionRollback)
 
 
 def hold(

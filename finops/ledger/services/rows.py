@@ -235,16 +235,17 @@ def claims(ids: Sequence[str], postings: Sequence[Posting], times: Sequence[str]
 def keys(organization_id: int, ids: Sequence[str], postings: Sequence[Posting], times: Sequence[str]) -> bytes:
     """Rows for COPY ledger_charge_key (KEY_COLUMNS), in the order everybody claims in: so nobody deadlocks."""
     safe = _escape_of(postings)
-    lines = []
+    # By the key as it is, not as it is escaped: in the order of the index.
+    found: list[tuple[int, str, str]] = []
     for charge_id, posting, time in zip(ids, postings, times, strict=True):
         tail = f"{charge_id}\t{time}\n"
-        lines.append(
-            f"{organization_id}\t{posting.key_source_id}\t{safe(posting.key)}\t\\\\x{posting.content_hash.hex()}\t{tail}"
-        )
+        own, said = f"{organization_id}\t{posting.key_source_id}\t{safe(posting.key)}", posting.content_hash.hex()
+        found.append((posting.key_source_id, posting.key, f"{own}\t\\\\x{said}\t{tail}"))
         if posting.request_key:
-            lines.append(f"{organization_id}\t0\t{safe(posting.request_key)}\t\\\\x\t{tail}")
-    lines.sort()
-    return "".join(lines).encode()
+            line = f"{organization_id}\t0\t{safe(posting.request_key)}\t\\\\x\t{tail}"
+            found.append((0, posting.request_key, line))
+    found.sort()
+    return "".join([line for _, _, line in found]).encode()
 
 
 def _costs(priced: Priced) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from psycopg import OperationalError
 
 from finops.budgets.bank import Accounted, Bank
 from finops.budgets.desk import Allowed, Desk, Refused
@@ -77,6 +79,48 @@ def test_less_output_is_offered_before_a_call_is_refused(cap: Budget, desk: Open
     assert house.authorize("call-1", [account], worst(10, 3, 1_000)) == Allowed(100, 30)
     house.void("call-1")
     assert isinstance(house.authorize("call-2", [account], worst(10, 3, 1_000), least_output=31), Refused)
+
+
+def test_asking_again_for_a_call_gives_the_first_answer_and_holds_no_more(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("call-0", [account], worst(60))
+    first = house.authorize("call-1", [account], worst(10, 3, 20))
+    assert first == Allowed(40, 10)
+    house.void("call-0")
+    assert house.authorize("call-1", [account], worst(10, 3, 20)) == first
+    assert house.leased()[account] == (60, 40, 0)
+    house.settle("call-1", 40)
+    assert house.authorize("call-1", [account], worst(10, 3, 20)) == first
+    assert house.leased()[account] == (60, 0, 40)
+
+
+def test_a_call_that_waits_for_money_keeps_no_other_waiting(cast: Cast, cap: Budget, desk: Open) -> None:
+    rich = opened(budget(cast.acme.id, "1", at=AT))
+    account, house, other = opened(cap), desk("gateway-1"), desk("gateway-2")
+    other.authorize("theirs", [account], worst(100))
+    began = threading.Event()
+    recall = house._bank.recall
+
+    def recalls(accounts: Sequence[int]) -> bool:
+        began.set()
+        return recall(accounts)
+
+    house._bank.recall = recalls  # type: ignore[method-assign]
+    waiting = threading.Thread(target=house.authorize, args=("poor", [account], worst(50)))
+    waiting.start()
+    began.wait()
+    assert house.authorize("rich", [rich], worst(50)) == Allowed(50, 0)
+    assert waiting.is_alive()
+    waiting.join()
+
+
+def test_a_lost_connection_is_made_anew(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [house._bank._connection.info.backend_pid])
+    with pytest.raises(OperationalError):
+        house.authorize("call-1", [account], worst(60))
+    assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
 
 
 def test_money_that_lies_idle_elsewhere_is_called_home(cap: Budget, desk: Open) -> None:

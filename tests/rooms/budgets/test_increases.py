@@ -107,6 +107,7 @@ def test_money_moves_between_budgets_and_their_sum_stays(cap: Budget) -> None:
     }
     transfer(**move, amount=Decimal("0.4"), at=AT)
     assert (standing(cap, AT).limit_amount, standing(other, AT).limit_amount) == (Decimal("0.6"), Decimal("5.4"))
+    decide(cap, ask(cap, "3"), approve=True)
     with pytest.raises(NotEnough):
         transfer(**move, amount=Decimal("0.59"), at=AT)
-    assert standing(cap, AT).limit_amount == Decimal("0.6")
+    assert standing(cap, AT).limit_amount == Decimal("3.6")

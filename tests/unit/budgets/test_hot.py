@@ -58,7 +58,7 @@ def test_a_broken_stream_stays_held_until_its_figure_comes() -> None:
     house.hold("call-1", [ACME], 8)
     assert house.settle_part("call-1", 3) == ((ACME,), 3, 0)
     assert shown(house.slot(ACME)) == (2, 5, 3)
-    assert house.settle("call-1", 1) == ((ACME,), 1, 0)
+    assert house.settle("call-1", 4) == ((ACME,), 1, 0)
     assert shown(house.slot(ACME)) == (6, 0, 4)
 
 

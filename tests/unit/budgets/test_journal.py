@@ -124,7 +124,23 @@ def test_a_disk_that_fails_is_said_and_nothing_is_called_durable(
         journal.wait(ticket)
     monkeypatch.undo()
     with pytest.raises(JournalFailed):
+        journal.wait(ticket)
+    with pytest.raises(JournalFailed):
         journal.append(b"two")
+
+
+def test_a_disk_that_fails_between_two_segments_is_said_too(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = journal.append(b"one")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(JournalFailed):
+        journal.turn()
+    monkeypatch.undo()
+    with pytest.raises(JournalFailed):
+        journal.wait(ticket)
 
 
 @pytest.mark.parametrize("size", [0, 2**20 + 1])
