@@ -93,10 +93,10 @@ def _chain(parents: Mapping[int, int | None], team: int) -> frozenset[int]:
 
 
 def terms_of(row: Budget) -> Terms:
-    """A budget as the rules read it."""
-    exceptions = list(row.exceptions.all())
+    """A budget as the rules read it; one that is only tried has no id and no exceptions yet."""
+    exceptions = list(row.exceptions.all()) if row.id else []
     return Terms(
-        budget_id=row.id,
+        budget_id=row.id or 0,
         organization_id=row.organization_id,
         limit_pico=to_pico(row.limit_amount),
         period=Period(row.period),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +18,9 @@ from django.db import connection
 from django.utils import timezone
 
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
+from finops.budgets.models import Budget, BudgetException, Increase
+from finops.budgets.services.budgets import set_exception
+from finops.budgets.services.increases import ask_increase
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import take
@@ -29,7 +33,7 @@ from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
-from tests.factories import attribution
+from tests.factories import attribution, budgets
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
 
@@ -143,6 +147,20 @@ class World:
         )
 
     @cached_property
+    def budget(self) -> Budget:
+        return budgets.budget(self.globex.id, at=NOON, name=f"{MARKER} cap", each="person")
+
+    @cached_property
+    def exception(self) -> BudgetException:
+        mine: dict[str, Any] = {"organization_id": self.globex.id, "budget_id": self.budget.id, **WHO}
+        return set_exception(subject=str(self.person.id), limit_amount=Decimal(5), note=f"{MARKER} note", **mine)
+
+    @cached_property
+    def increase(self) -> Increase:
+        mine: dict[str, Any] = {"organization_id": self.globex.id, "budget_id": self.budget.id, **WHO}
+        return ask_increase(subject=str(self.person.id), amount=Decimal(1), reason=f"{MARKER} reason", **mine)
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -187,6 +205,9 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "shared_cost_id": lambda world: world.shared_cost.id,
     "tag_id": lambda world: world.tag.id,
     "contract_id": lambda world: world.contract.id,
+    "budget_id": lambda world: world.budget.id,
+    "exception_id": lambda world: world.exception.id,
+    "increase_id": lambda world: world.increase.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.
     "price_id": lambda world: 2**31 - 1,

@@ -160,6 +160,13 @@ def remove_exception(*, organization_id: int, budget_id: int, subject: str, by: 
         _record(found, "budget.exception_removed", {"subject": subject}, by, at)
 
 
+def in_force(budget: Budget) -> Budget:
+    """The budget. Raises Archived."""
+    if budget.archived_at is not None:
+        raise Archived("the budget was archived; make a new one")
+    return budget
+
+
 def check_subject(budget: Budget, subject: str) -> None:
     """Raises BudgetInvalid unless the budget may have an account of that subject."""
     if not budget.each:
@@ -247,10 +254,7 @@ def _draft_of(row: Budget, changes: dict[str, Any]) -> Draft:
 
 
 def _locked(organization_id: int, budget_id: int) -> Budget:
-    found = selectors.budget(organization_id, budget_id, lock=True)
-    if found.archived_at is not None:
-        raise Archived("the budget was archived; make a new one")
-    return found
+    return in_force(selectors.budget(organization_id, budget_id, lock=True))
 
 
 def _check_owners(organization_id: int, draft: Draft) -> None:

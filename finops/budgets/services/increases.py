@@ -14,7 +14,7 @@ from finops.budgets.models import Budget, Increase, Transfer
 from finops.budgets.rules.drafts import BudgetInvalid, check_amount
 from finops.budgets.rules.periods import window
 from finops.budgets.services import accounts
-from finops.budgets.services.budgets import check_subject
+from finops.budgets.services.budgets import check_subject, in_force
 from finops.budgets.types import Account
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
@@ -54,10 +54,10 @@ def ask_increase(
     by: Actor,
     at: datetime,
 ) -> Increase:
-    """Ask for more, until `expires_at` (at the latest when the present period ends). Raises NotFound, BudgetInvalid,
-    TooManyWaiting.
+    """Ask for more, until `expires_at` (at the latest when the present period ends). Raises NotFound, Archived,
+    BudgetInvalid, TooManyWaiting.
     """
-    budget = selectors.budget(organization_id, budget_id)
+    budget = in_force(selectors.budget(organization_id, budget_id))
     check_subject(budget, subject)
     if check_amount(amount, field="amount") <= 0:
         raise BudgetInvalid("ask for more than nothing", field="amount")
@@ -117,8 +117,8 @@ def transfer(
 ) -> Transfer:
     """Move part of what is left from one account to another, each given as (budget, subject), in their present periods.
 
-    The sum of their limits stays. Raises NotFound, BudgetInvalid, and NotEnough when that much is not left: money in a
-    gateway's hands is not left, and comes back by itself when it is not spent.
+    The sum of their limits stays. Raises NotFound, Archived, BudgetInvalid, and NotEnough when that much is not left:
+    money in a gateway's hands is not left, and comes back by itself when it is not spent.
     """
     accounts.change_alone(organization_id)
     amount = check_amount(amount, field="amount")
@@ -158,7 +158,7 @@ def transfer(
 
 
 def _present(organization_id: int, end: tuple[int, str], field: str, at: datetime) -> tuple[int, Account]:
-    budget = selectors.budget(organization_id, end[0])
+    budget = in_force(selectors.budget(organization_id, end[0]))
     check_subject(budget, end[1])
     terms = selectors.terms_of(budget)
     period = window(terms, at)

@@ -1,0 +1,64 @@
+"""How budgets stand now, for people to look at: the fullest accounts of many budgets with one question."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from finops.budgets.selectors import AccountRow
+
+_FULLEST: Final = """
+WITH standing AS (
+    SELECT a.id, a.budget_id, a.subject, a.starts_at, a.ends_at, a.limit_amount, a.carried, a.authorised, a.leased,
+        a.observed + coalesce((SELECT sum(o.amount) FROM budgets_observed AS o WHERE o.account_id = a.id), 0)
+            AS observed
+    FROM budgets_account AS a
+    WHERE a.organization_id = %(organization)s AND a.starts_at <= %(at)s AND (a.ends_at IS NULL OR a.ends_at > %(at)s)
+        AND (a.budget_id = ANY(%(whole)s) OR (a.budget_id, a.subject) IN
+            (SELECT * FROM unnest(%(budgets)s::int[], %(subjects)s::text[])))
+), placed AS (
+    SELECT *, count(*) OVER (PARTITION BY budget_id) AS accounts, row_number() OVER (PARTITION BY budget_id
+        ORDER BY (authorised + observed + leased) / nullif(limit_amount, 0) DESC NULLS FIRST, subject) AS place
+    FROM standing
+)
+SELECT id, budget_id, subject, starts_at, ends_at, limit_amount, carried, authorised, leased, observed, accounts
+FROM placed WHERE place <= %(most)s ORDER BY budget_id, place
+"""
+
+
+class Standing(NamedTuple):
+    """The accounts of one budget in their present periods: how many, and the fullest."""
+
+    accounts: int
+    fullest: tuple[AccountRow, ...]
+
+
+NOBODY_YET: Final = Standing(0, ())
+
+
+def standings(
+    organization_id: int, seen: Mapping[int, Collection[str] | None], *, most: int, at: datetime
+) -> dict[int, Standing]:
+    """By budget, of the subjects that may be seen (None: all of them). Budgets without an account are left out."""
+    named = [(budget_id, subject) for budget_id, some in seen.items() if some is not None for subject in some]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FULLEST,
+            {
+                "organization": organization_id,
+                "at": at,
+                "whole": [budget_id for budget_id, some in seen.items() if some is None],
+                "budgets": [budget_id for budget_id, _ in named],
+                "subjects": [subject for _, subject in named],
+                "most": most,
+            },
+        )
+        found: dict[int, Standing] = {}
+        for *row, accounts in cursor.fetchall():
+            account = AccountRow(*row)
+            before = found.get(account.budget_id, NOBODY_YET)
+            found[account.budget_id] = Standing(accounts, (*before.fullest, account))
+    return found
