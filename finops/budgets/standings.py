@@ -19,6 +19,8 @@ WITH standing AS (
     WHERE a.organization_id = %(organization)s AND a.starts_at <= %(at)s AND (a.ends_at IS NULL OR a.ends_at > %(at)s)
         AND (a.budget_id = ANY(%(whole)s) OR (a.budget_id, a.subject) IN
             (SELECT * FROM unnest(%(budgets)s::int[], %(subjects)s::text[])))
+        AND NOT EXISTS (SELECT FROM budgets_budgetexception AS e
+            WHERE e.budget_id = a.budget_id AND e.subject = a.subject AND e.limit_amount IS NULL)
 ), placed AS (
     SELECT *, count(*) OVER (PARTITION BY budget_id) AS accounts, row_number() OVER (PARTITION BY budget_id
         ORDER BY (authorised + observed + leased) / nullif(limit_amount, 0) DESC NULLS FIRST, subject) AS place
@@ -42,7 +44,9 @@ NOBODY_YET: Final = Standing(0, ())
 def standings(
     organization_id: int, seen: Mapping[int, Collection[str] | None], *, most: int, at: datetime
 ) -> dict[int, Standing]:
-    """By budget, of the subjects that may be seen (None: all of them). Budgets without an account are left out."""
+    """By budget, of the subjects that may be seen (None: all of them). Budgets without an account are left out, and
+    accounts of whom the budget does not concern any more.
+    """
     named = [(budget_id, subject) for budget_id, some in seen.items() if some is not None for subject in some]
     with connection.cursor() as cursor:
         cursor.execute(

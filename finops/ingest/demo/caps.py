@@ -52,6 +52,10 @@ def after_booking(organization_id: int, *, at: datetime) -> None:
         organization_id=organization_id, budget_id=week.id, subject=str(lead.id), limit_amount=Decimal(400),
         note="Reviews for the whole team", by=_DEMO, at=at,
     )  # fmt: skip
+    set_exception(
+        organization_id=organization_id, budget_id=week.id, subject="0", limit_amount=None,
+        note="Programs have caps of their own", by=_DEMO, at=at,
+    )  # fmt: skip
     login = orgs.members(organization_id).get(user=bob.user_id).user
     ask_increase(
         organization_id=organization_id, budget_id=week.id, subject=str(bob.id), amount=Decimal(100),

@@ -33,6 +33,10 @@ def company(db: None) -> Company:
     return made
 
 
+def accounts(alice: Client, row: Budget) -> list[str]:
+    return [one.name for one in alice.get(at("cap", budget_id=row.id)).context["gauges"]]
+
+
 def said(**changes: str) -> dict[str, str]:
     """Half a cent a day for each person, hard."""
     return {
@@ -130,6 +134,10 @@ def test_an_exception_is_made_and_removed(company: Company, alice: Client) -> No
     page = text_of(alice.get(at("cap", budget_id=row.id)))
     assert "For the migration" in page
     assert "$7.00" in page
+    assert "Bob" in accounts(alice, row)
+    alice.post(at("cap_exception", budget_id=row.id), {"subject": "bob", "limit": "", "note": "Let off"})
+    assert accounts(alice, row) == ["Alice"]
+    assert "Bob: not concerned" in text_of(alice.get(at("cap", budget_id=row.id)))
     unknown = alice.post(at("cap_exception", budget_id=row.id), {"subject": "nobody-here", "limit": "7"})
     assert (unknown.status_code, "nobody-here" in text_of(unknown)) == (422, True)
     alice.post(at("cap_exception_end", exception_id=BudgetException.objects.get().id))
