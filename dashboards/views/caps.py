@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from finops.budgets.rules import window
 from finops.budgets.selectors import AccountRow
 from finops.budgets.services.budgets import create_budget, draft_terms
 from finops.budgets.services.history import Stopped, Trial, try_budget
-from finops.budgets.standings import NOBODY_YET, Standing, standings
+from finops.budgets.standings import NOBODY_YET, Standing, fullest_before, standings
 from finops.budgets.types import Enforcement, Terms
 from finops.core.errors import FinopsError, Forbidden
 from finops.orgs import selectors as orgs
@@ -38,6 +38,10 @@ ACCOUNTS_SHOWN: Final = 100
 TRIED_DAYS: Final = 30
 STOPS_SHOWN: Final = 20
 HISTORY_SHOWN: Final = 30
+BEFORE_SHOWN: Final = 10
+BEFORE: Final = timedelta(days=92)
+# Of more accounts than this a quarter is too much to look through for a page.
+BEFORE_UP_TO: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
     live = not (may and budget.archived_at)
     terms, seen = sight.required(budget_id) if live else (selectors.terms_of(budget), None)
     found = standings(here.id, {budget_id: seen}, most=ACCOUNTS_SHOWN, at=here.now).get(budget_id, NOBODY_YET)
+    past = _before(here, budget_id, seen) if found.accounts <= BEFORE_UP_TO else []
     exceptions = _seen(BudgetException.objects.filter(budget=budget).order_by("id"), seen)
     increases = _seen(
         Increase.objects.filter(budget=budget, expires_at__gt=here.now).exclude(
@@ -130,7 +135,7 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
     )[:ACCOUNTS_SHOWN]  # fmt: skip
     names = Names(here)
     names.want_terms([terms])
-    names.want_rows(found.fullest, {budget_id: terms})
+    names.want_rows((*found.fullest, *past), {budget_id: terms})
     names.want(terms.each, [one.subject for one in (*exceptions, *increases)])
     events = _events(here, budget) if here.caller.can(Permission.AUDIT_READ) else []
     names.want(terms.each, [one.details["subject"] for one in events if one.details.get("subject")])
@@ -143,6 +148,7 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
         "strength": STRENGTHS[Enforcement(budget.enforcement)],
         "gauges": _gauges(found, budget, terms, names, here.now),
         "accounts": found.accounts,
+        "past": [gauge(row, budget, names.word(terms.each, row.subject)) for row in past],
         "exceptions": [(one, names.word(terms.each, one.subject)) for one in exceptions],
         "increases": [(one, names.word(terms.each, one.subject)) for one in increases],
         "events": _history(here, budget, events, names),
@@ -195,6 +201,10 @@ def _gauges(standing: Standing, budget: Budget, terms: Terms, names: Names, at: 
         fresh = untouched(terms, "", at)
         fullest = (fresh,) if fresh else ()
     return tuple(gauge(row, budget, names.word(terms.each, row.subject)) for row in fullest)
+
+
+def _before(here: Here, budget_id: int, seen: frozenset[str] | None) -> list[AccountRow]:
+    return fullest_before(here.id, budget_id, seen, most=BEFORE_SHOWN, since=here.now - BEFORE, at=here.now)
 
 
 def _seen(found: Any, seen: frozenset[str] | None) -> Any:

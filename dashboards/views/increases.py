@@ -73,9 +73,7 @@ def increases(request: HttpRequest, here: Here) -> HttpResponse:
     if not may:
         rows = rows.filter(asked_by=here.caller.actor.reference)
     waiting = list(rows.filter(state=Increase.State.ASKED).order_by("asked_at", "id")[:WAITING_SHOWN])
-    decided = list(
-        rows.filter(decided_at__gt=here.now - LATELY).order_by("-decided_at", "-id")[:DECIDED_SHOWN]
-    )  # fmt: skip
+    decided = list(rows.filter(decided_at__gt=here.now - LATELY).order_by("-decided_at", "-id")[:DECIDED_SHOWN])
     words = _words(here, [*waiting, *decided])
     context = {"waiting": words[: len(waiting)], "decided": words[len(waiting) :], "may": may}
     return show(request, here, "increases", "pages/increases.html", context)
@@ -121,7 +119,10 @@ def ask(request: HttpRequest, here: Here) -> HttpResponse:
 @require_POST
 @page("increases", Permission.BUDGETS_MANAGE)
 def decide(request: HttpRequest, here: Here, increase_id: int) -> HttpResponse:
-    approve = request.POST.get("act") == "approve"
+    said = request.POST.get("act", "")
+    if said not in {"approve", "refuse"}:
+        raise NotFound("A request is approved or refused.")
+    approve = said == "approve"
     return act(
         request,
         lambda: decide_increase(

@@ -31,6 +31,22 @@ FROM placed WHERE place <= %(most)s ORDER BY budget_id, place
 """
 
 
+_BEFORE: Final = """
+WITH ended AS (
+    SELECT a.id, a.budget_id, a.subject, a.starts_at, a.ends_at, a.limit_amount, a.carried, a.authorised, a.leased,
+        a.observed + coalesce((SELECT sum(o.amount) FROM budgets_observed AS o WHERE o.account_id = a.id), 0)
+            AS observed
+    FROM budgets_account AS a
+    WHERE a.organization_id = %(organization)s AND a.budget_id = %(budget)s
+        AND a.starts_at >= %(since)s AND a.ends_at <= %(at)s
+        AND (%(subjects)s::text[] IS NULL OR a.subject = ANY(%(subjects)s))
+)
+SELECT * FROM ended
+ORDER BY (authorised + observed + leased) / nullif(limit_amount, 0) DESC NULLS FIRST, starts_at DESC, subject
+LIMIT %(most)s
+"""
+
+
 class Standing(NamedTuple):
     """The accounts of one budget in their present periods: how many, and the fullest."""
 
@@ -66,3 +82,24 @@ def standings(
             before = found.get(account.budget_id, NOBODY_YET)
             found[account.budget_id] = Standing(accounts, (*before.fullest, account))
     return found
+
+
+def fullest_before(
+    organization_id: int, budget_id: int, seen: Collection[str] | None, *, most: int, since: datetime, at: datetime
+) -> list[AccountRow]:
+    """The fullest accounts of a budget in periods from `since` on that are over, of the subjects that may be seen
+    (None: all).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _BEFORE,
+            {
+                "organization": organization_id,
+                "budget": budget_id,
+                "since": since,
+                "at": at,
+                "subjects": None if seen is None else list(seen),
+                "most": most,
+            },
+        )
+        return [AccountRow(*row) for row in cursor.fetchall()]

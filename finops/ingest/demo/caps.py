@@ -74,6 +74,4 @@ def _fill(budget: Budget, part: Decimal, at: datetime) -> None:
     """A limit, in hundreds, of which what was spent is about so much."""
     spent = sum((row.spent for row in selectors.open_accounts_of(budget.organization_id, budget.id, at)), Decimal(0))
     limit = max((spent / part).quantize(Decimal("1E2"), rounding=ROUND_UP), Decimal(100))
-    change_budget(
-        organization_id=budget.organization_id, budget_id=budget.id, limit_amount=limit, by=_DEMO, at=at
-    )  # fmt: skip
+    change_budget(organization_id=budget.organization_id, budget_id=budget.id, limit_amount=limit, by=_DEMO, at=at)

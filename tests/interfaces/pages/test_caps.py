@@ -173,6 +173,20 @@ def test_an_archived_cap_is_out_of_the_list_and_can_still_be_read(company: Compa
     assert (again.status_code, "was archived" in text_of(again)) == (422, True)
 
 
+def test_periods_that_are_over_are_kept_the_fullest_first(company: Company, alice: Client) -> None:
+    before = company.at - timedelta(days=2)
+    row = budget(company.cast.acme.id, "0.01", at=before, name="A day", period=Period.DAY, each="person")
+    bob = Dimensions(person=company.cast.bob.slug)
+    days = (before, before, before, before + timedelta(days=1))
+    book(company, [event(number, day, dimensions=bob) for number, day in enumerate(days, 20)])
+    page = alice.get(at("cap", budget_id=row.id))
+    assert [(one.name, one.row.spent) for one in page.context["past"]] == [
+        ("Bob", 3 * Decimal("0.0045")),
+        ("Bob", Decimal("0.0045")),
+    ]
+    assert "Periods before" in text_of(page)
+
+
 def test_more_caps_ask_no_more_questions(company: Company, alice: Client) -> None:
     cast = company.cast
 

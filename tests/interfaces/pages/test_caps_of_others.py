@@ -156,6 +156,7 @@ def test_bob_asks_and_alice_approves(
     assert "asked by Bob" in waiting
     assert "The migration" in waiting
     alice.post(at("increase_decide", increase_id=row.id), {"act": "approve", "note": "Until Friday\0"})
+    assert alice.post(at("increase_decide", increase_id=row.id), {"act": "think"}).status_code == 404
     row.refresh_from_db()
     assert (row.state, row.note) == ("approved", "Until Friday")
     assert standing(caps["person"], company.at, str(company.cast.bob.id)).limit_amount == 6
