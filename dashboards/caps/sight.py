@@ -51,7 +51,7 @@ class Sight:
         terms = self.terms.get(budget_id)
         some = self.subjects(terms) if terms else frozenset()
         if terms is None or (some is not None and not some):
-            raise NotFound("There is no such cap.")
+            raise NotFound("there is no such budget")
         return terms, some
 
     def _own(self, here: Here, snapshot: selectors.Snapshot) -> dict[Account, Terms]:
