@@ -129,6 +129,7 @@ class SubjectForm(ActionForm):
             self.fields["subject"] = forms.CharField(
                 max_length=300, label=each.capitalize(), widget=Offering(offers(organization_id, each))
             )
+            self.order_fields(["subject"])
 
     def subject(self) -> str:
         """Raises OwnerUnknown."""
