@@ -30,6 +30,11 @@ def sessions_told(caller: Caller) -> bool:
     return set(charge_filters(caller)) <= set(SESSION_FILTERS)
 
 
+def somebody(caller: Caller) -> bool:
+    """A login that is a person here: only those have headroom of their own."""
+    return caller.person_id is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     label: str
@@ -47,6 +52,14 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("spend", "Spend", "spend", Permission.SPEND_READ, "s"),
             Entry("charges", "Charges", "charges", Permission.CHARGES_READ, "c"),
             Entry("sessions", "Sessions", "sessions", Permission.CHARGES_READ, "e", sessions_told),
+        ),
+    ),
+    (
+        "Keep within",
+        (
+            Entry("headroom", "My headroom", "headroom", Permission.BUDGETS_READ, "m", somebody),
+            Entry("caps", "Caps", "caps", Permission.BUDGETS_READ, "b"),
+            Entry("increases", "Requests for more", "inbox", Permission.BUDGETS_ASK, "r"),
         ),
     ),
     (

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django import template
 from django.forms import BoundField, CheckboxInput
 from django.template.loader import render_to_string
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboards.templatetags import figures
@@ -19,6 +19,11 @@ _STATE_TONES: Final = {
     "done": "good",
     "active": "good",
     "settled": "good",
+    "approved": "good",
+    "alert": "info",
+    "downgrade": "info",
+    "hard": "info",
+    "refused": "bad",
     "attributed": "good",
     "priced": "good",
     "running": "info",
@@ -130,6 +135,24 @@ def share_bar(part: Decimal, whole: Decimal) -> SafeString:
         '<svg class="share" viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">'
         '<rect width="{}" height="5"/></svg>',
         wide,
+    )
+
+
+@register.simple_tag
+def gauge_bar(gauge: Any) -> SafeString:
+    """How full an account is: what is spent, what gateways hold, and a tick at each threshold. Decoration, as above."""
+    limit = gauge.row.limit_amount
+    spent = min(max(gauge.row.spent / limit, Decimal(0)), Decimal(1)) if limit else gauge.used
+    held = min(max(gauge.used - spent, Decimal(0)), 1 - spent)
+    ticks = format_html_join(
+        "", '<line x1="{0}" x2="{0}" y1="0" y2="6"/>', ((one,) for one in gauge.thresholds if one < 100)
+    )
+    return format_html(
+        '<svg class="share gauge {}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect width="{}" height="6"/><rect class="held" x="{}" width="{}" height="6"/>{}</svg>',
+        gauge.tone,
+        *(figures.number(one * 100, 2) for one in (spent, spent, held)),
+        ticks,
     )
 
 

@@ -31,6 +31,8 @@ SUBJECTS = (
     "attribution_rule",
     "shared_cost",
     "promoted_tag",
+    "budget",
+    "increase",
     "contract",
     "model_alias",
     "exchange_rate",

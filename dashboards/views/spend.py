@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from dashboards import reading
 from dashboards import scope as scopes
 from dashboards.access import Here, page, show
+from dashboards.caps.sight import Sight
 from dashboards.charts.as_svg import spark
 from dashboards.exports.spend_csv import spend_csv
 from dashboards.panels.bar import address, bar
@@ -18,6 +19,7 @@ from dashboards.panels.groups import GroupTable, groups
 from dashboards.panels.tiles import Summary, summary
 from dashboards.panels.trend import trend
 from dashboards.scope import Scope
+from dashboards.views.caps import Full, fullest
 from finops.core.errors import NotFound
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
@@ -77,6 +79,8 @@ def overview(request: HttpRequest, here: Here) -> HttpResponse:
         ],
         "tops": tops,
         "spark": spark(chart.spec.totals),
+        "caps": _caps(here),
+        "caps_href": address(here, "caps"),
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),
         "explore": explore(scope),
@@ -180,6 +184,10 @@ def _table(here: Here, scope: Scope, name: str, found: Summary, limit: int) -> G
         narrow=linker(here, "spend"),
         charges=charge_linker(here),
     )
+
+
+def _caps(here: Here) -> list[Full]:
+    return fullest(here, Sight(here), TOP) if here.caller.can(Permission.BUDGETS_READ) else []
 
 
 def _charges(here: Here, scope: Scope) -> str:

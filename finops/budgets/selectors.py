@@ -98,9 +98,8 @@ def _chain(parents: Mapping[int, int | None], team: int) -> frozenset[int]:
 
 
 def terms_of(row: Budget) -> Terms:
-    """A budget as the rules read it."""
-    # A draft that is only tried has no row, and no exceptions.
-    exceptions = list(row.exceptions.all()) if row.pk else []
+    """A budget as the rules read it; one that is only tried has no id and no exceptions yet."""
+    exceptions = list(row.exceptions.all()) if row.id else []
     return Terms(
         budget_id=row.id or 0,
         organization_id=row.organization_id,

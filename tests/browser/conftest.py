@@ -18,10 +18,14 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from finops.attribution.services import promote_tag
 from finops.attribution.types import Method
+from finops.budgets.services.budgets import set_exception
+from finops.budgets.services.increases import ask_increase, decide_increase
+from finops.budgets.types import Enforcement, Period
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
 from tests.factories.attribution import shared_draft, shared_rule
+from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
 from tests.factories.orgs import HOUSE
 
@@ -67,6 +71,18 @@ def company(transactional_db: None) -> Company:
     halves = {made.cast.search.id: Decimal("62.5"), made.cast.chat.id: Decimal("37.5")}
     fixed = shared_draft(pool={"team": (0,)}, method=Method.FIXED, percentages=halves)
     shared_rule(acme.id, fixed, name="What nobody answers for")
+    budget(acme.id, "250", at=at, name="Everything, a month", enforcement=Enforcement.ALERT)
+    week = budget(acme.id, "2", at=at, name="Each person, a week", period=Period.WEEK, each="person")
+    budget(acme.id, "4", at=at, name="Search, a month", scope={"team": (str(made.cast.search.id),)})
+    for_bob: dict[str, Any] = {
+        "organization_id": acme.id, "budget_id": week.id, "subject": str(made.cast.bob.id), "by": HOUSE, "at": at,
+    }  # fmt: skip
+    set_exception(limit_amount=Decimal(90), note="The migration", **for_bob)
+    decide_increase(
+        organization_id=acme.id, increase_id=ask_increase(amount=Decimal(5), reason="Until Friday", **for_bob).id,
+        approve=True, note="Fine", by=HOUSE, at=at,
+    )  # fmt: skip
+    ask_increase(amount=Decimal(40), reason="The ranking migration runs all week", **for_bob)
     QuarantinedRecord.objects.create(
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,

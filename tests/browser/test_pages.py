@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from finops.budgets.models import Budget
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
 from tests.browser.conftest import Watched
@@ -42,6 +43,13 @@ def addresses(company: Company) -> dict[str, str]:
         "rule": f"{acme}rules/new/",
         "shared": f"{acme}shared/",
         "shared-new": f"{acme}shared/new/",
+        "caps": f"{acme}caps/",
+        "cap": f"{acme}caps/{Budget.objects.get(each='person').id}/",
+        "cap-new": f"{acme}caps/new/",
+        "cap-change": f"{acme}caps/{Budget.objects.get(each='person').id}/change/",
+        "requests": f"{acme}caps/requests/",
+        "ask": f"{acme}caps/requests/new/",
+        "headroom": f"{acme}headroom/",
         "sources": f"{acme}sources/",
         "prices": f"{acme}prices/?q=sonnet",
         "model": f"{acme}prices/model/?provider=anthropic&model=claude-sonnet-4-5",

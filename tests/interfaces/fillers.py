@@ -18,7 +18,8 @@ from django.db import connection
 from django.utils import timezone
 
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
-from finops.budgets.models import Budget, Increase
+from finops.budgets.models import Budget, BudgetException, Increase
+from finops.budgets.services.budgets import set_exception
 from finops.budgets.services.increases import ask_increase
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
@@ -164,6 +165,11 @@ class World:
         )
 
     @cached_property
+    def exception(self) -> BudgetException:
+        mine: dict[str, Any] = {"organization_id": self.globex.id, "budget_id": self.budget.id, **WHO}
+        return set_exception(subject=str(self.person.id), limit_amount=Decimal(5), note=f"{MARKER} note", **mine)
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -210,6 +216,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "budget_id": lambda world: world.budget.id,
     "increase_id": lambda world: world.increase.id,
     "contract_id": lambda world: world.contract.id,
+    "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.
     "price_id": lambda world: 2**31 - 1,

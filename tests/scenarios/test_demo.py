@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from finops.audit.models import AuditEvent
+from finops.budgets.models import Budget, Increase
 from finops.core.periods import DayRange
 from finops.core.tokens import METER_INDEX
 from finops.ingest.demo import incidents, seeding, shapes
@@ -32,6 +33,7 @@ from finops.orgs.models import Agent, Identity, Membership, Organization, Person
 from finops.pricing import selectors as pricing
 from finops.pricing.rules.rating import input_tokens
 from finops.runtime.demo_login import DEMO_FINANCE
+from tests.factories.budgets import standing
 
 # Founding a company of 300 takes some ten thousand statements: seconds, but many on a busy machine.
 pytestmark = pytest.mark.timeout(600)
@@ -323,3 +325,22 @@ def test_it_does_not_touch_a_company_of_that_name() -> None:
 def test_it_says_what_it_cannot_read(arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         call_command("seed_demo", *arguments)
+
+
+def test_its_caps_show_one_passed_one_nearly_full_and_somebody_who_asks(acme: Organization) -> None:
+    caps = {row.name: row for row in Budget.objects.filter(organization=acme)}
+    assert len(caps) == 4
+    passed = rows(
+        "SELECT count(*) FROM budgets_account AS a WHERE a.budget_id = %s AND a.limit_amount / 2 < a.observed"
+        " + (SELECT coalesce(sum(o.amount), 0) FROM budgets_observed AS o WHERE o.account_id = a.id)",
+        caps["Invoice matching, a day"].id,
+    )
+    assert passed == [(1,)]
+    month = caps["Everything, a month"]
+    assert Decimal("0.85") < standing(month, seeding._plan_of(acme).until).spent / month.limit_amount < 1
+    [asked] = Increase.objects.filter(organization=acme)
+    assert (asked.state, asked.budget, asked.expires_at > asked.asked_at) == (
+        "asked",
+        caps["Each person, a week"],
+        True,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -85,9 +86,11 @@ def spent_before(terms: Terms, period: Window) -> dict[str, Decimal]:
 def try_budget(terms: Terms, *, days: int, at: datetime) -> Trial:
     """Play the last days through a budget that was not there: who would have been stopped, and when. Changes nothing.
 
-    Each period counts from its beginning or from the first of the days, whichever is later.
+    Each period counts from its beginning or from the first of the days, whichever is later; when the budget itself is
+    to begin does not matter.
     """
     first = at - timedelta(days=days)
+    terms = replace(terms, starts_at=min(first, terms.starts_at))
     about, periods = _concerned(terms), _periods(terms, first, at)
     if not periods:
         return Trial(0, 0, ())

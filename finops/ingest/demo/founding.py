@@ -15,7 +15,9 @@ from finops.attribution import services as attribution
 from finops.attribution.types import Assignment, Condition, Method, Operator, RuleDraft, SharedCostDraft
 from finops.core.actors import system
 from finops.core.periods import day_start, month_start
+from finops.ingest.demo import caps
 from finops.ingest.demo import company as plan
+from finops.ingest.demo.incidents import RUNAWAY_AGENT
 from finops.ingest.demo.rhythm import SATURDAY, Span
 from finops.ingest.demo.shapes import EURO_MODEL, EURO_PROVIDER, OWN_HOST, OWN_MODEL, OWN_PROVIDER
 from finops.ingest.demo.streams import CLAUDE_CODE, GATEWAY, INVOICES, LITELLM
@@ -67,6 +69,7 @@ def found(company: plan.Company, span: Span, say: Say = lambda done, total: None
     _logins(ids, company)
     _prices(ids, span)
     _rules(ids, span)
+    caps.before_booking(organization.id, ids.agent[RUNAWAY_AGENT], at=day_start(span.first))
     return organization
 
 

@@ -13,6 +13,7 @@ from finops.audit import services as audit
 from finops.audit.models import AuditEvent
 from finops.core.errors import FinopsError
 from finops.core.periods import DayRange, months
+from finops.ingest.demo import caps
 from finops.ingest.demo.booking import Booking
 from finops.ingest.demo.company import SLUG, company
 from finops.ingest.demo.founding import DEMO, found
@@ -95,6 +96,7 @@ def seed(*, plan: Plan, processes: int, screen: Screen, at: datetime) -> Seeded:
         outcomes = _book(organization, plan, processes, step)
     with screen.step("Adding up") as step:
         _allocate(organization, plan)
+        caps.after_booking(organization.id, at=plan.until)
         _add_up(organization, step)
     _complete(organization, plan, outcomes)
     return Seeded(organization, plan, outcomes)
