@@ -1,7 +1,7 @@
 """A gateway process of the stress test: many callers at one desk. No Django.
 
-Writes a line for every call the moment it is settled (`spent`) or refused (`refused`), so that a test can add up what a
-process did that was killed.
+Goes on until its standard input is closed. Writes a line for every call the moment it is settled (`spent`) or refused
+(`refused`), so that a test can add up what a process did that was killed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import random
 import sys
 import threading
-import time
 from uuid import UUID
 
 from finops.budgets.bank import Accounted, Bank
@@ -18,10 +17,10 @@ from finops.budgets.desk import Allowed, Desk
 from finops.budgets.rules.worst import Worst
 
 
-def main(address: str, holder: str, account: int, callers: int, seconds: float, log: int) -> None:
+def main(address: str, holder: str, account: int, callers: int, log: int) -> None:
     bank = Bank(address, UUID(holder), "stress")
     desk = Desk(bank)
-    until = time.monotonic() + seconds
+    over = threading.Event()
     waiting: list[int] = []
     lock = threading.Lock()
 
@@ -37,7 +36,7 @@ def main(address: str, holder: str, account: int, callers: int, seconds: float, 
     def call(number: int) -> None:
         dice = random.Random(f"{holder}{number}")
         made = 0
-        while time.monotonic() < until:
+        while not over.is_set():
             made += 1
             name = f"{number}-{made}"
             worst = Worst(dice.randrange(1, 400), dice.randrange(0, 3), dice.randrange(1, 200), "USD")
@@ -59,6 +58,8 @@ def main(address: str, holder: str, account: int, callers: int, seconds: float, 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
     for thread in threads:
         thread.start()
+    sys.stdin.read()
+    over.set()
     for thread in threads:
         thread.join()
     post()
@@ -66,4 +67,4 @@ def main(address: str, holder: str, account: int, callers: int, seconds: float, 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), sys.stdout.fileno())
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.stdout.fileno())
