@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,16 +47,16 @@ def cast(transactional_db: None) -> Cast:
 
 
 def test_ten_thousand_events_and_five_kills(cast: Cast, tmp_path: Path) -> None:
-    _survives(cast, tmp_path, events=10_000, kills=5, piece=200, longest_s=0.35)
+    _survives(cast, tmp_path, events=10_000, kills=5, piece=200)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_two_hundred_thousand_events_and_twenty_kills(cast: Cast, tmp_path: Path) -> None:
-    _survives(cast, tmp_path, events=200_000, kills=20, piece=1_000, longest_s=2.0)
+    _survives(cast, tmp_path, events=200_000, kills=20, piece=1_000)
 
 
-def _survives(cast: Cast, folder: Path, *, events: int, kills: int, piece: int, longest_s: float) -> None:
+def _survives(cast: Cast, folder: Path, *, events: int, kills: int, piece: int) -> None:
     """Globex's worker is left alone; acme's is killed. Their books say the same, to the last digit."""
     file = folder / "usage.ndjson"
     _write(file, events)
@@ -63,7 +64,11 @@ def _survives(cast: Cast, folder: Path, *, events: int, kills: int, piece: int, 
         orgs.add_team(organization_id=cast.globex.id, name=name, by=HOUSE, at=NOON)
     for organization in (cast.acme, cast.globex):
         Book(organization).source()
-    assert _work(file, "globex", piece=piece).wait() == 0
+    undisturbed = _work(file, "globex", piece=piece)
+    began = time.monotonic()
+    assert undisturbed.wait() == 0
+    # However quick the machine, all kills fall into about half of the work.
+    longest_s = (time.monotonic() - began) / kills
 
     dice = random.Random(events)
     killed = 0
