@@ -1,11 +1,11 @@
-"""Writes the audit trail, inside the caller's transaction."""
+"""Writes the audit trail and signals, inside the caller's transaction."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from finops.audit.models import AuditEvent
+from finops.audit.models import AuditEvent, Signal
 from finops.core.actors import Actor
 
 
@@ -36,3 +36,8 @@ def record(
         subject_label=subject_label[:200],
         details=details or {},
     )
+
+
+def announce(*, organization_id: int, kind: str, key: str, at: datetime, details: dict[str, Any] | None = None) -> None:
+    """Tell whoever listens (alerts) that something happened. `details` holds ids and amounts, never a name or secret."""
+    Signal.objects.create(organization_id=organization_id, kind=kind, key=key[:300], at=at, details=details or {})

@@ -48,6 +48,14 @@ class Permission(StrEnum):
     # Inside the envelope of one's own team; who manages budgets does so anywhere.
     BUDGETS_TEAM = "budgets.team"
     BUDGETS_MANAGE = "budgets.manage"
+    # Ask before a call whether it may be made, and say what became of it: for proxies.
+    CALLS_AUTHORIZE = "calls.authorize"
+    # Stop agents, sessions, keys, teams or everything at once, and let them go on.
+    CALLS_STOP = "calls.stop"
+    ALERTS_READ = "alerts.read"
+    # Acknowledge and resolve incidents.
+    ALERTS_HANDLE = "alerts.handle"
+    ALERTS_MANAGE = "alerts.manage"
     JOBS_RUN = "jobs.run"
     AUDIT_READ = "audit.read"
 
@@ -72,6 +80,7 @@ _ENGINEER: Final = _VIEWER | {
     Permission.PEOPLE_READ,
     Permission.EXPORT,
     Permission.BUDGETS_ASK,
+    Permission.ALERTS_READ,
 }
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
@@ -87,8 +96,10 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
             Permission.QUARANTINE_MANAGE,
             Permission.JOBS_RUN,
             Permission.AUDIT_READ,
+            Permission.ALERTS_HANDLE,
+            Permission.ALERTS_MANAGE,
         },
-        Role.TEAM_LEAD: _ENGINEER | {Permission.SPEND_READ_PEOPLE, Permission.BUDGETS_TEAM},
+        Role.TEAM_LEAD: _ENGINEER | {Permission.SPEND_READ_PEOPLE, Permission.BUDGETS_TEAM, Permission.ALERTS_HANDLE},
         Role.ENGINEER: _ENGINEER,
         Role.VIEWER: _VIEWER,
     }

@@ -42,6 +42,11 @@ TABLE = {
     "budgets.ask": "owner admin finance team_lead engineer",
     "budgets.team": "owner admin team_lead",
     "budgets.manage": "owner admin",
+    "calls.authorize": "owner admin",
+    "calls.stop": "owner admin",
+    "alerts.read": "owner admin finance team_lead engineer",
+    "alerts.handle": "owner admin finance team_lead",
+    "alerts.manage": "owner admin finance",
     "jobs.run": "owner admin finance",
     "audit.read": "owner admin finance",
 }
