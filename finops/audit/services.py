@@ -39,5 +39,5 @@ def record(
 
 
 def announce(*, organization_id: int, kind: str, key: str, at: datetime, details: dict[str, Any] | None = None) -> None:
-    """Tell whoever listens (alerts) that something happened. `details` holds ids and amounts, never a name or secret."""
+    """Tell whoever listens (alerts) what happened. `details` holds ids and amounts, never a name or a secret."""
     Signal.objects.create(organization_id=organization_id, kind=kind, key=key[:300], at=at, details=details or {})
