@@ -1,0 +1,1 @@
+"""Rules, incidents and deliveries: who is told of what, and when it is over."""
