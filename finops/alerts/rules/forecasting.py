@@ -50,10 +50,13 @@ _LEAST: Final = 1e-300
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What one spender spent, in picodollars: each UTC day from its first to yesterday, and since midnight today."""
+    """What one spender spent, in picodollars: each UTC day from its first to yesterday, and since midnight today.
+    `hours` says how its days fall on their UTC hours, in any unit.
+    """
 
     daily: Sequence[int]
     today: int = 0
+    hours: Sequence[float] = EVEN_HOURS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +87,13 @@ class Crossing(NamedTuple):
 
 
 class _Ahead(NamedTuple):
-    """What is left of a period: the share of each day from today on, when each ends, and how much of today is over."""
+    """What is left of a period: the share of each day by (row, day), when each ends, and by row how much of today is
+    over.
+    """
 
     shares: Floats
     times: tuple[datetime, ...]
-    passed: float
+    passed: Floats
 
 
 class _Fit(NamedTuple):
@@ -104,30 +109,23 @@ class _Fit(NamedTuple):
     tried: Flags
 
 
-def forecast(
-    past: Past, *, spent: int, now: datetime, until: datetime, hours: Sequence[float] = EVEN_HOURS
-) -> Forecast:
+def forecast(past: Past, *, spent: int, now: datetime, until: datetime) -> Forecast:
     """One spender's; see `forecasts`."""
-    return forecasts([past], spent=[spent], now=now, until=until, hours=hours)[0]
+    return forecasts([past], spent=[spent], now=now, until=until)[0]
 
 
-def forecasts(
-    pasts: Sequence[Past], *, spent: Sequence[int], now: datetime, until: datetime, hours: Sequence[float] = EVEN_HOURS
-) -> list[Forecast]:
-    """For each past, what its period comes to at `until`: `spent` of it by `now`, the rest forecast.
-
-    `hours` says how a day's spend falls on its UTC hours, in any unit. Rows do not change each other's results.
-    Raises ValueError when the period is over or lists differ in length.
+def forecasts(pasts: Sequence[Past], *, spent: Sequence[int], now: datetime, until: datetime) -> list[Forecast]:
+    """For each past, what its period comes to at `until`: `spent` of it by `now`, the rest forecast. Spenders do not
+    change each other's forecasts. Raises ValueError when the period is over or the lists differ in length.
     """
     if until <= now:
         raise ValueError("the period is over")
     if len(pasts) != len(spent):
         raise ValueError("one amount spent for each past")
-    ahead = _ahead(now.astimezone(UTC), until.astimezone(UTC), hours)
     found: list[Forecast] = []
     for first in range(0, len(pasts), _ROWS_AT_ONCE):
         block = slice(first, first + _ROWS_AT_ONCE)
-        found += _block(pasts[block], spent[block], now.astimezone(UTC), until, ahead)
+        found += _block(pasts[block], spent[block], now.astimezone(UTC), until.astimezone(UTC))
     return found
 
 
@@ -137,11 +135,21 @@ def crossing(found: Forecast, limit: int) -> Crossing:
     return Crossing(at=point, earliest=high, latest=low)
 
 
+def share_of_day(pasts: Sequence[Past], since_midnight: timedelta) -> Floats:
+    """What part of a day's spend falls before a time of the day, by past; of hours without any, even ones."""
+    hours = np.array([past.hours for past in pasts], dtype=np.float64).reshape(len(pasts), len(EVEN_HOURS))
+    total = hours.sum(axis=1, keepdims=True)
+    shares = np.where(total > 0, hours / np.where(total > 0, total, 1.0), 1 / len(EVEN_HOURS))
+    whole, rest = divmod(since_midnight, timedelta(hours=1))
+    part = shares[:, whole] * (rest / timedelta(hours=1)) if whole < len(EVEN_HOURS) else 0.0
+    return np.asarray(np.minimum(1.0, shares[:, :whole].sum(axis=1) + part))
+
+
 def _reached(found: Forecast, row: int, limit: int) -> datetime | None:
     if found.spent >= limit:
         return found.times[0]
     course = found.course[row]
-    place = int(np.searchsorted(course, limit))
+    place = max(1, int(np.searchsorted(course, limit)))
     if place >= len(course):
         return None
     before, after = course[place - 1], course[place]
@@ -150,42 +158,32 @@ def _reached(found: Forecast, row: int, limit: int) -> datetime | None:
     return start + (found.times[place] - start) * min(1.0, max(0.0, float(part)))
 
 
-def _ahead(now: datetime, until: datetime, hours: Sequence[float]) -> _Ahead:
+def _ahead(pasts: Sequence[Past], now: datetime, until: datetime) -> _Ahead:
     """Days are cut where the period ends; a cut day counts by what its hours are of a day."""
     midnight = datetime.combine(now.date(), time(0), tzinfo=UTC)
-    shares: list[float] = []
+    passed = share_of_day(pasts, now - midnight)
+    shares: list[Floats] = []
     times = [now]
-    passed = _share(hours, now - midnight)
-    begun = passed
     while times[-1] < until:
         end = min(midnight + timedelta(days=1), until)
-        shares.append(max(0.0, _share(hours, end - midnight) - begun))
+        before = np.zeros(len(pasts)) if shares else passed
+        shares.append(np.maximum(0.0, share_of_day(pasts, end - midnight) - before))
         times.append(end)
-        midnight, begun = midnight + timedelta(days=1), 0.0
-    return _Ahead(np.array(shares), tuple(times), passed)
+        midnight += timedelta(days=1)
+    return _Ahead(np.stack(shares, axis=1), tuple(times), passed)
 
 
-def _share(hours: Sequence[float], since_midnight: timedelta) -> float:
-    """The share of a day's spend that falls before a time of the day."""
-    whole, seconds = divmod(since_midnight.total_seconds(), 3_600)
-    total = sum(hours)
-    part = hours[int(whole)] * seconds / 3_600 if whole < len(hours) else 0.0
-    return (sum(hours[: int(whole)]) + part) / total if total > 0 else since_midnight / timedelta(days=1)
-
-
-def _block(
-    pasts: Sequence[Past], spent: Sequence[int], now: datetime, until: datetime, ahead: _Ahead
-) -> list[Forecast]:
+def _block(pasts: Sequence[Past], spent: Sequence[int], now: datetime, until: datetime) -> list[Forecast]:
+    ahead = _ahead(pasts, now, until)
     history = matrix(past.daily for past in pasts)
     first_weekday = (now.date() - timedelta(days=history.shape[1])).weekday()
-    fit = _fitted(history, first_weekday, len(ahead.shares))
+    fit = _fitted(history, first_weekday, len(ahead.times) - 1)
     path = fit.path * ahead.shares
     today = np.array([float(max(0, past.today)) for past in pasts])
     # The more of today is over, the more it says itself what the rest of it will be.
-    rest = ahead.shares[0]
-    path[:, 0] = rest * (today + (1 - ahead.passed) * fit.path[:, 0])
+    path[:, 0] = ahead.shares[:, 0] * (today + (1 - ahead.passed) * fit.path[:, 0])
     gone = np.cumsum(path, axis=1)
-    length = np.cumsum(ahead.shares)
+    length = np.cumsum(ahead.shares, axis=1)
     spread = _carried(fit.errors, length)
     low = np.maximum(0.0, gone - fit.below[:, None] * spread)
     high = gone + fit.above[:, None] * spread
@@ -324,7 +322,7 @@ def _stays_within(off: list[tuple[int, Floats, Flags]], errors: Floats) -> tuple
     kept = [(span, missed, counts) for span, missed, counts in off if span >= WEEK]
     if not kept:
         return usual
-    scale = {span: np.maximum(_carried(errors, np.array([float(span)]))[:, 0], _LEAST) for span in _SPANS}
+    scale = {span: np.maximum(_carried(errors, np.array([[float(span)]]))[:, 0], _LEAST) for span in _SPANS}
     times = np.sort(
         np.stack([np.where(counts, missed / scale[span], np.nan) for span, missed, counts in kept], axis=1), axis=1
     )

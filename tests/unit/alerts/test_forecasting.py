@@ -42,10 +42,10 @@ def test_steady_weeks_go_on_as_they_were() -> None:
 
 def test_half_a_day_counts_by_its_hours() -> None:
     office = [0.0] * 9 + [1.0] * 8 + [0.0] * 7
-    past, end = Past(steady(70), today=60 * DOLLAR), MIDNIGHT + timedelta(days=1)
-    evening = forecast(past, spent=0, now=MIDNIGHT + timedelta(hours=18), until=end, hours=office)
+    past, end = Past(steady(70), today=60 * DOLLAR, hours=office), MIDNIGHT + timedelta(days=1)
+    evening = forecast(past, spent=0, now=MIDNIGHT + timedelta(hours=18), until=end)
     assert evening.point == evening.high == 0
-    at_noon = forecast(past, spent=60 * DOLLAR, now=NOON, until=end, hours=office)
+    at_noon = forecast(past, spent=60 * DOLLAR, now=NOON, until=end)
     assert at_noon.point / DOLLAR == pytest.approx(60 + 5 / 8 * (60 + 5 / 8 * 100), rel=0.05)
 
 
