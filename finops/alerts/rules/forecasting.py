@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -38,6 +38,11 @@ _TRIALS_DOUBTED: Final = 3.0
 # Growth tells less of each day further away.
 _GROWTH_KEPT: Final = 0.93
 _LAG_MOST: Final = 10.0
+# The last days of a month may be days of their own; by the level of this pace.
+_CLOSING_DAYS: Final = 2
+_CLOSINGS_LEAST: Final = 2
+_CLEARLY: Final = 1.5
+_USUAL_PACE: Final = 1
 # What is believed of a spender of whom little is known, as if so many trials had shown it: how far a day and a week
 # are missed, in shares of themselves, and how many times that four of five outcomes stay within, below and above.
 _ERRORS_DOUBTED: Final = 4.0
@@ -176,8 +181,7 @@ def _ahead(pasts: Sequence[Past], now: datetime, until: datetime) -> _Ahead:
 def _block(pasts: Sequence[Past], spent: Sequence[int], now: datetime, until: datetime) -> list[Forecast]:
     ahead = _ahead(pasts, now, until)
     history = matrix(past.daily for past in pasts)
-    first_weekday = (now.date() - timedelta(days=history.shape[1])).weekday()
-    fit = _fitted(history, first_weekday, len(ahead.times) - 1)
+    fit = _fitted(history, now.date(), len(ahead.times) - 1)
     path = fit.path * ahead.shares
     today = np.array([float(max(0, past.today)) for past in pasts])
     # The more of today is over, the more it says itself what the rest of it will be.
@@ -223,23 +227,57 @@ def _carried(errors: Floats, length: Floats) -> Floats:
     return np.asarray(errors[:, 1:] * np.minimum(weeks, 1.0) ** power * np.maximum(weeks, 1.0))
 
 
-def _fitted(history: Floats, first_weekday: int, days: int) -> _Fit:
+def _fitted(history: Floats, today: date, days: int) -> _Fit:
     """Go through the days, telling what comes from the last _TRIED of them on, then weigh who told best."""
     begun = ~np.isnan(history)
     raw = np.where(begun, np.maximum(history, 0.0), 0.0)
     spent = tamed(raw)
     rows, length = spent.shape
+    first = today - timedelta(days=length)
     seasons = Seasons(rows)
     told: list[Floats] = []
+    usual = np.zeros_like(spent)
     for day in range(length):
+        weekday = (first.weekday() + day) % WEEK
         if day >= length - _TRIED:
-            told.append(_candidates(seasons, spent[:, :day], begun[:, :day], first_weekday + day, max(_SPANS)))
-        seasons.learn((first_weekday + day) % WEEK, spent[:, day], begun[:, day])
-    final = _candidates(seasons, spent, begun, first_weekday + length, max(days, WEEK))
+            told.append(_candidates(seasons, spent[:, :day], begun[:, :day], weekday, max(_SPANS)))
+        usual[:, day] = seasons.levels[_USUAL_PACE] * seasons.weekdays[:, weekday]
+        seasons.learn(weekday, spent[:, day], begun[:, day])
+    final = _candidates(seasons, spent, begun, today.weekday(), max(days, WEEK))
     trials = _Trials(raw, spent, begun, np.cumsum(np.stack(told), axis=3))
     weights = trials.weights()
     path = np.einsum("cr,crd->rd", weights, final)
-    return trials.judged(weights, path)._replace(path=path[:, :days])
+    fit = trials.judged(weights, path)
+    return fit._replace(path=path[:, :days] * _closings(raw, usual, begun, first, days))
+
+
+def _closings(raw: Floats, usual: Floats, begun: Flags, first: date, days: int) -> Floats:
+    """How many times as dear as usual days the last days of a month are, by (row, day to come): what every one of the
+    months in the history clearly shows, where there are two; so that one odd day shows nothing.
+    """
+    length = raw.shape[1]
+    last = [day for day in range(length + days) if (first + timedelta(days=day + _CLOSING_DAYS)).day <= _CLOSING_DAYS]
+    found = np.ones((len(raw), days))
+    ends: dict[tuple[int, int], list[int]] = {}
+    for day in last:
+        if day < length:
+            at = first + timedelta(days=day)
+            ends.setdefault((at.year, at.month), []).append(day)
+    # What is usual is not known before a week has passed.
+    whole = [some for some in ends.values() if len(some) == _CLOSING_DAYS and some[0] >= WEEK]
+    if len(whole) < _CLOSINGS_LEAST:
+        return found
+    expected = np.stack([usual[:, some].sum(axis=1) for some in whole])
+    known = np.stack([begun[:, some[0] - WEEK] for some in whole]) & (expected > 0)
+    ratio = np.stack([raw[:, some].sum(axis=1) for some in whole]) / np.where(expected > 0, expected, 1.0)
+    least = np.where(known, ratio, np.inf).min(axis=0)
+    most = np.where(known, ratio, -np.inf).max(axis=0)
+    times = np.where(least > _CLEARLY, least, np.where(most < 1 / _CLEARLY, most, 1.0))
+    times = np.where(known.sum(axis=0) >= _CLOSINGS_LEAST, times, 1.0)
+    for day in last:
+        if day >= length:
+            found[:, day - length] = times
+    return found
 
 
 def _candidates(seasons: Seasons, spent: Floats, begun: Flags, weekday: int, days: int) -> Floats:

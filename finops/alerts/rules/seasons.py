@@ -23,8 +23,9 @@ PACES: Final = (0.03, 0.1, 0.3)
 # One day counts for no more than the second-dearest of four weeks, unless a few ordinary days are more than that.
 _TAMED_DAYS: Final = 28
 _ORDINARY_DAYS: Final = 2.5
-# A weekday is believed to differ as if one week had already shown that it does not.
-_WEEKS_DOUBTED: Final = 0.2
+# A weekday is believed to differ as if so many weeks had shown that it does not: the more, the more the same weekday
+# scatters for what weekdays differ by.
+_WEEKS_DOUBTED: Final = (0.2, 30.0)
 # How much of what is known of weekdays is kept from one day to the next.
 _KEPT: Final = 0.98
 # The pace by which a day is held against its time when weekdays are learnt.
@@ -73,6 +74,7 @@ class Seasons:
         self._spent = np.zeros((len(PACES), rows))
         self._shares = np.zeros((len(PACES), rows))
         self._seen = np.zeros((rows, WEEK))
+        self._squares = np.zeros((rows, WEEK))
         self._times = np.zeros((rows, WEEK))
         self.weekdays = np.ones((rows, WEEK))
 
@@ -89,16 +91,22 @@ class Seasons:
         level = self.levels[_PACE_OF_WEEKDAYS]
         times = np.where(level > 0, np.minimum(spent / np.maximum(level, _LEAST), WEEK), 1.0)
         kept = np.where(begun, _KEPT, 1.0)[:, None]
-        self._seen *= kept
-        self._times *= kept
+        for known in (self._seen, self._squares, self._times):
+            known *= kept
         self._seen[:, weekday] += np.where(begun, times, 0.0)
+        self._squares[:, weekday] += np.where(begun, times**2, 0.0)
         self._times[:, weekday] += begun
         self.weekdays = self._learnt()
 
     def _learnt(self) -> Floats:
-        times = self._times.sum(axis=1)
-        usual = np.where(times > 0, self._seen.sum(axis=1) / np.maximum(times, _LEAST), 1.0)[:, None]
-        found = (self._seen + _WEEKS_DOUBTED * usual) / (self._times + _WEEKS_DOUBTED)
+        times = self._times.sum(axis=1, keepdims=True)
+        usual = np.where(times > 0, self._seen.sum(axis=1, keepdims=True) / np.maximum(times, _LEAST), 1.0)
+        each = self._seen / np.maximum(self._times, _LEAST)
+        known = np.maximum(times, _LEAST)
+        within = np.maximum(0.0, (self._squares - self._times * each**2).sum(axis=1, keepdims=True)) / known
+        between = (self._times * (each - usual) ** 2).sum(axis=1, keepdims=True) / known - within * WEEK / known
+        doubted = np.clip(within / np.maximum(between, 1e-9), *_WEEKS_DOUBTED)
+        found = (self._seen + doubted * usual) / (self._times + doubted)
         mean = found.mean(axis=1, keepdims=True)
         return np.asarray(np.where(mean > 0, found / np.maximum(mean, _LEAST), 1.0))
 

@@ -55,6 +55,17 @@ def test_growth_is_carried_on() -> None:
     assert found.point > 12 * growing[-1]
 
 
+def test_dear_month_ends_are_expected_again_once_two_were_seen() -> None:
+    # From the 28th of August to the 18th of November; the last two days of September and October are dear.
+    daily = [100 * DOLLAR] * 83
+    once = [*daily]
+    once[63] = once[64] = 500 * DOLLAR
+    twice = [*once]
+    twice[32] = twice[33] = 500 * DOLLAR
+    assert a_month(once).point == pytest.approx(1_200 * DOLLAR, rel=0.05)
+    assert a_month(twice).point == pytest.approx(2_000 * DOLLAR, rel=0.05)
+
+
 def test_a_new_level_is_believed_on_its_second_day() -> None:
     before = steady(56)
     once, twice, thrice = (a_month([*before, *[400 * DOLLAR] * n]).point for n in (1, 2, 4))
