@@ -60,7 +60,9 @@ def amount(said: object, currency: str) -> str:
     try:
         value = Decimal(str(said))
     except InvalidOperation:
-        return str(said)
+        return str(said)[:60]
+    if not value.is_finite() or value.adjusted() > 30:
+        return str(said)[:60]
     places = 2 if abs(value) >= 1 or not value else 6
     return f"{value:,.{places}f} {currency}"
 

@@ -20,7 +20,8 @@ _WATCHED: Final = """
 SELECT DISTINCT r.organization_id FROM alerts_alertrule AS r
 WHERE r.kind = 'budget.threshold' AND r.enabled AND r.archived_at IS NULL
     AND EXISTS (SELECT FROM budgets_budget AS b WHERE b.organization_id = r.organization_id)
-ORDER BY r.organization_id
+UNION SELECT organization_id FROM alerts_incident WHERE kind = 'budget.threshold' AND resolved_at IS NULL
+ORDER BY 1
 """
 # Spent, not held: what gateways have leased is not spent yet. An account of nothing has passed nothing.
 _STANDING: Final = """
@@ -83,7 +84,7 @@ ORDER BY i.id
 
 
 def watched() -> list[int]:
-    """Organizations whose budgets somebody listens to."""
+    """Organizations whose budgets somebody listens to, or of which something is still open."""
     with connection.cursor() as cursor:
         cursor.execute(_WATCHED)
         return [row[0] for row in cursor.fetchall()]

@@ -26,9 +26,10 @@ _ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtext('alerts.watch'), %s)"
 
 
 def watched() -> list[int]:
-    """Organizations with such rules."""
+    """Organizations with such rules, or with what is still open of them."""
     rules = AlertRule.objects.filter(kind__in=WATCHED, enabled=True, archived_at__isnull=True)
-    return sorted(set(rules.values_list("organization_id", flat=True)))
+    still = Incident.objects.filter(kind__in=WATCHED, resolved_at__isnull=True)
+    return sorted({*rules.values_list("organization_id", flat=True), *still.values_list("organization_id", flat=True)})
 
 
 @transaction.atomic
