@@ -65,7 +65,7 @@ def mail_sink(port: int = 0) -> Iterator[MailSink]:
                     if kept.answers:
                         self._say(kept.answers.pop(0), "not taken")
                         continue
-                    kept.letters.append(email.message_from_bytes(body, policy=email.policy.default))  # type: ignore[arg-type]
+                    kept.letters.append(email.message_from_bytes(body, policy=email.policy.default))
                     kept.recipients.append(recipients)
                     self._say(250, "taken")
                 elif word == b"QUIT":

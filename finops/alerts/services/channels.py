@@ -105,6 +105,11 @@ def archive_channel(*, organization_id: int, channel_id: int, by: Actor, at: dat
     return row
 
 
+def draft_of(row: Channel) -> ChannelDraft:
+    """The channel as it is, to be changed in part: with no address, which keeps the one there is."""
+    return ChannelDraft(kind=row.kind, **{name: getattr(row, name) for name in _CHANGEABLE})
+
+
 def _set(row: Channel, draft: ChannelDraft) -> None:
     zone = draft.timezone or orgs.organization(row.organization_id).timezone
     if zone not in available_timezones():

@@ -38,14 +38,14 @@ def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> Iterator[list[str
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
 
-    monkeypatch.setattr(webhook.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     yield asked
 
 
 @pytest.mark.parametrize("inner", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:192.168.0.1"])
 def test_a_name_that_leads_inside_is_not_connected_to(monkeypatch: pytest.MonkeyPatch, inner: str) -> None:
     connected: list[Any] = []
-    monkeypatch.setattr(webhook.socket, "create_connection", lambda *a, **_: connected.append(a))
+    monkeypatch.setattr(socket, "create_connection", lambda *a, **_: connected.append(a))
     with names(monkeypatch, "8.8.8.8", inner):
         outcome = webhook.send("https://hooks.acme.example/x", "s", LETTER)
     assert outcome == Outcome("The name leads to an address that is not on the public net.", permanent=True)
@@ -60,7 +60,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
         connected.append(address)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(webhook.socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "create_connection", connect)
     with names(monkeypatch, "93.184.216.34") as asked:
         outcome = webhook.send("https://hooks.acme.example:8443/x", "s", LETTER)
     assert (asked, connected) == (["hooks.acme.example"], [("93.184.216.34", 8443)])
