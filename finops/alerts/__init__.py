@@ -1,1 +1,1 @@
-"""Rules, incidents and deliveries: who is told of what, and when it is over."""
+"""Alerts: what somebody should hear of, and that they do."""

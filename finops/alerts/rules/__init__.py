@@ -1,1 +1,1 @@
-"""Pure: no clock, no query."""
+"""What is decided from values alone: no clock, no query."""
