@@ -41,5 +41,6 @@ app.conf.beat_schedule = {
         "schedule": 120.0,
         "options": {"queue": "alerts", "expires": 240},
     },
+    "foresee": {"task": "alerts.foresee", "schedule": 900.0, "options": {"queue": "alerts", "expires": 900}},
     "resume jobs": {"task": "ingest.resume_jobs", "schedule": 15.0, "options": {"queue": "control", "expires": 30}},
 }

@@ -1,7 +1,7 @@
 """What periods will have come to: of budgets' accounts, and of what an organization spends by a dimension.
 
-Made anew when asked for, from the ledger's days and hours: one statement for the days and one for the hours of all
-accounts of budgets alike in scope and subject. Nothing of it is stored.
+Made anew when asked for, from the ledger's days and hours: one statement for the days, and at most one for the hours,
+of all accounts of budgets alike in scope and subject. Nothing of it is stored.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from finops.ledger.rules.cubes import HOURLY
 
 # A budget that does not begin anew is looked at so far ahead.
 ENDLESS: Final = timedelta(days=30)
-# What a day's hours are like is learnt from so many days.
-_HOURS_OF: Final = timedelta(days=28)
+# What a day's hours are like is learnt from so many days before it. Reading hours costs more than reading days, and the
+# answer is the same all day: a process keeps so many of them, and the least recently made goes first.
+_HOURS_OF: Final = timedelta(days=14)
+_KEPT: Final = 200
+_kept: dict[tuple[object, ...], Mapping[int, tuple[float, ...]]] = {}
 _NOBODY: Final = frozenset({"0", "-"})
 
 Filters = Mapping[str, frozenset[int]]
@@ -94,15 +97,23 @@ def pasts(
     today = at.astimezone(UTC).date()
     days = DayRange(today - timedelta(days=DAYS_MOST), today + timedelta(days=1))
     daily = ledger.daily_spend(organization_id, days, by=by, filters=filters, limit=limit)
-    hours = _hours(organization_id, by, filters, today)
-    return {one: _past(spent, today, hours.get(one if by in HOURLY else 0, EVEN_HOURS)) for one, spent in daily.items()}
+    shapes = _hours(organization_id, by, filters, today)
+    return {
+        one: _past(spent, today, shapes.get(one if by in HOURLY else 0, EVEN_HOURS)) for one, spent in daily.items()
+    }
 
 
 def _hours(organization_id: int, by: str, filters: Filters, today: date) -> Mapping[int, tuple[float, ...]]:
     """Of dimensions whose hours are not kept, those of all that the others narrow it to."""
-    kept = {name: ids for name, ids in filters.items() if name in HOURLY}
-    end = day_start(today)
-    return ledger.hours_of_day(organization_id, end - _HOURS_OF, end, by=by if by in HOURLY else "", filters=kept)
+    by = by if by in HOURLY else ""
+    narrow = {name: ids for name, ids in filters.items() if name in HOURLY}
+    key = (organization_id, by, frozenset(narrow.items()), today)
+    if key not in _kept:
+        end = day_start(today)
+        _kept[key] = ledger.hours_of_day(organization_id, end - _HOURS_OF, end, by=by, filters=narrow)
+        while len(_kept) > _KEPT:
+            _kept.pop(next(iter(_kept)), None)
+    return _kept[key]
 
 
 def _past(spent: Mapping[date, Decimal], today: date, hours: Sequence[float]) -> Past:
