@@ -59,6 +59,12 @@ class Desk:
         self._over: dict[str, Allowed] = {}
         bank.listen(self._recalled, self._came_back)
 
+    def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
+        """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
+        with self._memory:
+            known = self._allowed.get(call_id) or self._over.get(call_id)
+            return known or self._hold_now(call_id, accounts, Allowed(worst.amount, worst.output))
+
     def authorize(
         self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
     ) -> Allowed | Refused:
@@ -72,6 +78,25 @@ class Desk:
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
+
+    def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
+        """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
+        with self._memory:
+            for account in accounts:
+                self._leases.granted(account, answer.amount - charged)
+            self._leases.hold(call_id, accounts, answer.amount - charged, charged=charged)
+            self._allowed[call_id] = answer
+
+    def settle_part(self, call_id: str, estimate: int) -> Settled:
+        """The call broke off: it is charged as estimated, and the rest stays held until its figure. Raises NotOpen."""
+        with self._memory:
+            return self._leases.settle_part(call_id, estimate)
+
+    def held(self, call_id: str) -> tuple[int, int] | None:
+        """What an open call holds, and what was charged of it already; None when it is not open here."""
+        with self._memory:
+            found = self._leases.holds.get(call_id)
+            return (found.amount, found.charged) if found else None
 
     def settle(self, call_id: str, actual: int) -> Settled:
         """The call is over and cost `actual`. Raises NotOpen."""
@@ -89,16 +114,10 @@ class Desk:
             self._leases.void(call_id)
             self._is_over(call_id)
 
-    def posted(self, account: int, amount: int) -> None:
-        """The ledger has charges of that much."""
+    def leased(self) -> dict[int, tuple[int, int]]:
+        """What is free and held of each account."""
         with self._memory:
-            self._leases.posted(account, amount)
-            self._forget_empty([account])
-
-    def leased(self) -> dict[int, tuple[int, int, int]]:
-        """What is free, held and spent of each account."""
-        with self._memory:
-            return {account: (one.free, one.held, one.spent) for account, one in self._leases.slots.items()}
+            return {account: (one.free, one.held) for account, one in self._leases.slots.items()}
 
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
@@ -111,7 +130,7 @@ class Desk:
         return len(lines)
 
     def close(self) -> None:
-        """Return what is free, and hear no more. What is held or spent stays leased."""
+        """Return what is free, and hear no more. What is held, or spent and not yet in the ledger, stays leased."""
         self.give_back()
         self._bank.close()
 

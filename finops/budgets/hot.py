@@ -1,10 +1,10 @@
 """Decides calls in memory against leases: no database, no Django, no clock. Microseconds, and never over.
 
 The database gives a process slices of its accounts (leases). Within them the process decides alone: a call *holds* the
-most it can cost in every account it concerns, and is settled to what it did cost. What a lease was spent on stays
-*spent* here until the ledger has the charge; only what was never promised goes back. So of every lease
+most it can cost in every account it concerns, and is settled to what it did cost. What was spent leaves the memory and
+stays leased in the database until the ledger has the charge; only what was never promised goes back. So of every lease
 
-    free + held + spent = what the database has as leased to this process
+    free + held here + spent and not yet in the ledger = what the database has as leased to this process
 
 and nothing is ever promised twice. All amounts are whole picodollars of the organization's reporting currency.
 """
@@ -29,26 +29,14 @@ class NotOpen(FinopsError):
     status = 404
 
 
-class Overdrawn(FinopsError):
-    """A lease was asked for more than it has: a bug, stopped before it costs anybody money."""
-
-    code = "budgets.overdrawn"
-    status = 500
-
-
 class Slot:
     """One account as this process holds it."""
 
-    __slots__ = ("free", "held", "spent")
+    __slots__ = ("free", "held")
 
     def __init__(self) -> None:
         self.free = 0
         self.held = 0
-        self.spent = 0
-
-    @property
-    def leased(self) -> int:
-        return self.free + self.held + self.spent
 
 
 class Hold(NamedTuple):
@@ -76,10 +64,10 @@ class Leases:
         self._slots: dict[int, Slot] = {}
         self._holds: dict[str, Hold] = {}
 
-    def hold(self, call_id: str, accounts: Sequence[int], amount: int) -> list[int]:
+    def hold(self, call_id: str, accounts: Sequence[int], amount: int, *, charged: int = 0) -> list[int]:
         """Promise an amount in every account, or in none: gives the accounts that have too little (none: it is held).
 
-        A call that is held already stays held as it was.
+        A call that is held already stays held as it was. `charged` was spent before, by who held it then.
         """
         if call_id in self._holds:
             return []
@@ -96,7 +84,7 @@ class Leases:
         for slot in slots:
             slot.free -= amount
             slot.held += amount
-        self._holds[call_id] = Hold(tuple(accounts), amount)
+        self._holds[call_id] = Hold(tuple(accounts), amount, charged)
         return []
 
     def settle(self, call_id: str, actual: int) -> Settled:
@@ -113,7 +101,7 @@ class Leases:
             slot = self._slots[account]
             slot.held -= hold.amount
             slot.free += hold.amount - spent
-            slot.spent += spent
+            self._forget_empty(account, slot)
         return Settled(hold.accounts, spent, more - spent)
 
     def settle_part(self, call_id: str, estimate: int) -> Settled:
@@ -123,9 +111,7 @@ class Leases:
             raise NotOpen(f"no open authorization {call_id}")
         spent = min(estimate, hold.amount)
         for account in hold.accounts:
-            slot = self._slots[account]
-            slot.held -= spent
-            slot.spent += spent
+            self._slots[account].held -= spent
         self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
         return Settled(hold.accounts, spent, estimate - spent)
 
@@ -144,18 +130,8 @@ class Leases:
             return 0
         amount = slot.free - keep
         slot.free = keep
-        if not slot.leased:
-            del self._slots[account]
+        self._forget_empty(account, slot)
         return amount
-
-    def posted(self, account: int, amount: int) -> None:
-        """The ledger has charges of that much: the database counts it as authorised now. Raises Overdrawn."""
-        slot = self._slots.get(account)
-        if slot is None or slot.spent < amount:
-            raise Overdrawn(f"account {account} has less spent than was posted")
-        slot.spent -= amount
-        if not slot.leased:
-            del self._slots[account]
 
     def slot(self, account: int) -> Slot | None:
         return self._slots.get(account)
@@ -167,6 +143,10 @@ class Leases:
     @property
     def holds(self) -> Mapping[str, Hold]:
         return self._holds
+
+    def _forget_empty(self, account: int, slot: Slot) -> None:
+        if not slot.free and not slot.held:
+            del self._slots[account]
 
     def idle(self) -> Iterable[int]:
         """Accounts with money in hand that no open call is promised."""
