@@ -52,7 +52,8 @@ class Desk:
         self._asking = threading.Lock()
         self._returned = threading.Condition()
         self._returns = 0
-        self._left: dict[int, int] = {}
+        # How accounts stood when they were last heard of.
+        self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
@@ -119,6 +120,12 @@ class Desk:
         with self._memory:
             return {account: (one.free, one.held) for account, one in self._leases.slots.items()}
 
+    def standing(self, account: int) -> Standing | None:
+        """How an account stood when it was last heard of; `free` includes what is in hand here."""
+        with self._memory:
+            known, slot = self._standing.get(account), self._leases.slot(account)
+            return known and known._replace(free=known.free + (slot.free if slot else 0))
+
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
         with self._memory:
@@ -148,7 +155,7 @@ class Desk:
     def _forget_empty(self, accounts: Iterable[int]) -> None:
         for account in accounts:
             if self._leases.slot(account) is None:
-                self._left.pop(account, None)
+                self._standing.pop(account, None)
                 self._paces.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
@@ -173,7 +180,7 @@ class Desk:
         with self._memory:
             for one in granted:
                 self._leases.granted(one.account_id, one.granted)
-                self._left[one.account_id] = one.free
+                self._standing[one.account_id] = one
             return self._hold_now(call_id, accounts, wanted)
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
@@ -185,7 +192,8 @@ class Desk:
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
                     pace = _per_second(self._paces.get(account), now) if generous else 0
-                    left = self._left.get(account, 0)
+                    known = self._standing.get(account)
+                    left = known.free if known else 0
                     wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
         return wants
 

@@ -105,15 +105,16 @@ class Leases:
         return Settled(hold.accounts, spent, more - spent)
 
     def settle_part(self, call_id: str, estimate: int) -> Settled:
-        """A try broke off: it is charged as estimated, and the rest of its hold stays held until its figure comes."""
+        """A try broke off: it is charged as estimated in all, and what is left stays held until its figure comes."""
         hold = self._holds.get(call_id)
         if hold is None:
             raise NotOpen(f"no open authorization {call_id}")
-        spent = min(estimate, hold.amount)
+        more = max(estimate - hold.charged, 0)
+        spent = min(more, hold.amount)
         for account in hold.accounts:
             self._slots[account].held -= spent
         self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
-        return Settled(hold.accounts, spent, estimate - spent)
+        return Settled(hold.accounts, spent, more - spent)
 
     def void(self, call_id: str) -> None:
         """The try never happened: all it held is free again. Raises NotOpen."""

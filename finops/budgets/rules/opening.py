@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from finops.budgets.rules.matching import limit_of
 from finops.budgets.rules.periods import before, window
 from finops.budgets.types import Account, Terms
 from finops.core.money import from_pico
 
-TYPES = ("int", "text", "timestamptz", "timestamptz", "numeric", "numeric", "timestamptz")
+# Placeholders for `columns`, with their types.
+ARGUMENTS: Final = (
+    "%s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[]"
+)
 
 
 def columns(wanted: Iterable[tuple[Terms, Account]]) -> list[list[Any]]:
@@ -26,9 +29,4 @@ def columns(wanted: Iterable[tuple[Terms, Account]]) -> list[list[Any]]:
         earlier = before(terms, period) if terms.rollover_pico else None
         own, rollover = from_pico(limit_of(terms, account.subject)), from_pico(terms.rollover_pico)
         rows.append((*account, period.end, own, rollover, earlier.start if earlier else None))
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in TYPES]
-
-
-def arguments() -> str:
-    """Placeholders for `columns`, with their types."""
-    return ", ".join(f"%s::{name}[]" for name in TYPES)
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(7)]

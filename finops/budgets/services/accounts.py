@@ -70,12 +70,17 @@ def observe(*, organization_id: int, amounts: Mapping[Wanted, int], at: datetime
     ids = open_accounts(organization_id=organization_id, wanted=list(amounts), at=at)
     told = [(ids[account], from_pico(amount)) for (_, account), amount in amounts.items() if amount]
     if told:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO budgets_observed (organization_id, account_id, amount)"
-                " SELECT %s, * FROM unnest(%s::bigint[], %s::numeric[])",
-                [organization_id, [account_id for account_id, _ in told], [amount for _, amount in told]],
-            )
+        append_observed(organization_id, told)
+
+
+def append_observed(organization_id: int, told: Sequence[tuple[int, Decimal]]) -> None:
+    """Tell accounts, by id, what was spent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO budgets_observed (organization_id, account_id, amount)"
+            " SELECT %s, * FROM unnest(%s::bigint[], %s::numeric[])",
+            [organization_id, [account_id for account_id, _ in told], [amount for _, amount in told]],
+        )
 
 
 def open_accounts(*, organization_id: int, wanted: Iterable[Wanted], at: datetime) -> dict[Account, int]:
@@ -115,9 +120,9 @@ def standing(*, organization_id: int, wanted: Iterable[Wanted], at: datetime) ->
     return found
 
 
-def _asked(function: str, before: Sequence[object], wanted: Iterable[Wanted], at: datetime) -> list[tuple[Any, ...]]:
+def _asked(function: str, before: Sequence[int], wanted: Iterable[Wanted], at: datetime) -> list[tuple[Any, ...]]:
     """What a function of `sql/0004_gateways.sql` answers for accounts."""
-    marks = "%s, " * len(before) + opening.arguments()
+    marks = "%s, " * len(before) + opening.ARGUMENTS
     with connection.cursor() as cursor:
         cursor.execute(f"{function}({marks}, %s)", [*before, *opening.columns(wanted), at])
         return list(cursor.fetchall())
@@ -162,7 +167,7 @@ def approved_now(budget_id: int, subject: str, at: datetime) -> Decimal:
     rows = Increase.objects.filter(
         budget_id=budget_id, subject=subject, state=Increase.State.APPROVED, decided_at__lte=at, expires_at__gt=at
     )
-    return rows.aggregate(amount=Sum("amount", default=Decimal(0)))["amount"]
+    return Decimal(rows.aggregate(amount=Sum("amount", default=Decimal(0)))["amount"])
 
 
 def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
