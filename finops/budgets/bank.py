@@ -30,7 +30,7 @@ _MOST_NAMED: Final = 300
 _TURN_S: Final = 0.5
 # Every process says once a second that it lives.
 _DEAD_AFTER_S: Final = 5
-_OPEN: Final = f"SELECT * FROM budgets_open_known(%s, %s, {opening.ARGUMENTS})"  # noqa: S608 - constants
+_OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s, %s)"  # noqa: S608 - constants
 _OTHERS: Final = """
 SELECT id, address, seen_at > now() - make_interval(secs => %s), adopted_by FROM budgets_holder
 WHERE address <> '' AND seen_at > now() - interval '2 days' ORDER BY id
@@ -172,12 +172,16 @@ class Bank:
             _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
 
     def open(
-        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]]
-    ) -> dict[Account, int]:
-        """Ids of accounts, opened where they are not. Nothing when `token` is not of the budgets in force any more."""
+        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], least: int, most: int
+    ) -> dict[Account, Standing]:
+        """Open accounts where they are not, and lease between `least` and `most` of each, or of none. Nothing when
+        `token` is not of the budgets in force any more.
+        """
         with self._cursor() as cursor:
-            cursor.execute(_OPEN, [organization_id, token, *opening.columns(wanted)])
-            return {Account(*row[:3]): row[3] for row in cursor.fetchall()}
+            columns = opening.columns(wanted)
+            cursor.execute(_OPEN, [organization_id, token, *columns, self.holder_id, from_pico(least), from_pico(most)])
+            rows = cursor.fetchall()
+        return {Account(*row[:3]): Standing(row[3], *map(_pico, row[4:])) for row in rows}
 
     def announce(self, organization_id: int, kind: str, key: str, details: dict[str, Any]) -> None:
         """As `audit.services.announce`."""

@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.hot import Leases, Settled, slice_wanted
 from finops.budgets.rules.worst import Worst
+from finops.budgets.types import Account, Terms
 
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
@@ -79,6 +81,17 @@ class Desk:
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
+
+    def open(
+        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], amount: int
+    ) -> dict[Account, int]:
+        """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
+        room for one. Nothing when `token` is not of the budgets in force any more.
+        """
+        found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
+        with self._memory:
+            self._take(found.values())
+        return {account: one.account_id for account, one in found.items()}
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
         """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
@@ -178,10 +191,14 @@ class Desk:
         granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
         # Held before anybody can call it home again.
         with self._memory:
-            for one in granted:
-                self._leases.granted(one.account_id, one.granted)
-                self._standing[one.account_id] = one
+            self._take(granted)
             return self._hold_now(call_id, accounts, wanted)
+
+    def _take(self, granted: Iterable[Standing]) -> None:
+        for one in granted:
+            if one.granted:
+                self._leases.granted(one.account_id, one.granted)
+            self._standing[one.account_id] = one
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []
@@ -191,10 +208,9 @@ class Desk:
                 slot = self._leases.slot(account)
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
-                    pace = _per_second(self._paces.get(account), now) if generous else 0
-                    known = self._standing.get(account)
-                    left = known.free if known else 0
-                    wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
+                    pace = _per_second(self._paces.get(account), now)
+                    most = slice_wanted(lacking, per_second=pace) if generous else lacking
+                    wants.append(Want(account, lacking, most))
         return wants
 
     def _ask_all(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:

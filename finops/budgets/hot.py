@@ -18,8 +18,8 @@ from finops.core.errors import FinopsError
 
 # A slice is to last this long at the rate the account is spent at here.
 SLICE_SECONDS: Final = 2
-# Of what is left in an account, one slice takes at most this part, so that others find some too.
-SLICE_SHARE: Final = 8
+# And where no rate is known yet, for so many calls.
+SLICE_CALLS: Final = 32
 
 
 class NotOpen(FinopsError):
@@ -154,8 +154,8 @@ class Leases:
         return [account for account, slot in self._slots.items() if slot.free and not slot.held]
 
 
-def slice_wanted(amount: int, *, per_second: int, left: int) -> int:
-    """How much to ask for when a call needs `amount`: enough for a while at the present rate, and near the limit no
-    more than the call itself. `left` is what the account had left when it was last heard of.
+def slice_wanted(amount: int, *, per_second: int) -> int:
+    """How much to ask for when a call needs `amount`: enough for a while at the present rate, and for some calls like
+    this one. The bank gives less near the limit.
     """
-    return max(amount, min(per_second * SLICE_SECONDS, left // SLICE_SHARE))
+    return max(amount * SLICE_CALLS, per_second * SLICE_SECONDS)

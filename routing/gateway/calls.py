@@ -91,10 +91,6 @@ class Decision(NamedTuple):
     ticket: int
 
 
-# Opens the accounts of a call, and gives their ids; nothing where its budgets have changed.
-Opened = Callable[[Sequence[Concern]], Mapping[Account, int]]
-
-
 class Asked(NamedTuple):
     """A call that is to be decided: by whom and of what, and what it can cost at most."""
 
@@ -152,13 +148,12 @@ class Calls:
         said = self._desk.at_once(asked.id, accounts, asked.worst)
         return None if said is None else self._allow(asked, accounts, said)
 
-    def authorize_slowly(self, asked: Asked, opened: Opened) -> Decision:
-        """Decide a call for good, asking the database; `opened` gives the ids of accounts it opens. Raises Exceeded,
-        Stale and Unavailable.
-        """
+    def authorize_slowly(self, asked: Asked) -> Decision:
+        """Decide a call for good, asking the database. Raises Exceeded, Stale and Unavailable."""
         accounts = self._known(asked.concerns)
         if accounts is None:
-            self._accounts.update(opened(asked.concerns))
+            house, wanted = asked.house, [(one.terms, one.account) for one in asked.concerns]
+            self._accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
             accounts = self._known(asked.concerns)
         if accounts is None:
             raise Stale("the budgets have just changed")

@@ -65,7 +65,6 @@ class Door:
         own: calls.Calls,
         commits: Commits,
         peers: Peers,
-        opened: Callable[[House], calls.Opened],
         hash_key: bytes,
         now: Callable[[], datetime],
     ) -> None:
@@ -73,7 +72,6 @@ class Door:
         self._calls = own
         self._commits = commits
         self._peers = peers
-        self._opened = opened
         self._hash_key = hash_key
         self._now = now
         self._slow = ThreadPoolExecutor(max_workers=32, thread_name_prefix="slow")
@@ -161,9 +159,8 @@ class Door:
     async def _slowly(self, asked: calls.Asked) -> calls.Decision:
         loop = asyncio.get_running_loop()
         for last in (False, True):
-            opened = self._opened(asked.house)
             try:
-                return await loop.run_in_executor(self._slow, self._calls.authorize_slowly, asked, opened)
+                return await loop.run_in_executor(self._slow, self._calls.authorize_slowly, asked)
             except calls.Stale:
                 house = None if last else await self._newer_than(asked.house)
                 if house is None or asked.key.prefix not in house.keys:

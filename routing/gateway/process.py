@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,15 +18,13 @@ from aiohttp import web
 from finops.budgets.bank import Bank, Other
 from finops.budgets.desk import Desk
 from finops.budgets.journal import Journal
-from finops.budgets.types import Account
 from finops.ingest.records import Held
 from finops.runtime import places
 from routing.gateway.answers import Asked
-from routing.gateway.calls import Calls, Opened
+from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.door import Door
-from routing.gateway.house import Concern, House
 from routing.gateway.keeper import Keeper
 from routing.gateway.peers import FORWARDED, Peers
 from routing.gateway.settings import Settings
@@ -76,9 +74,7 @@ class Process:
         self._calls = Calls(self._desk, self._journal, self._id.hex, self._clock.now)
         self._peers = Peers(self._id)
         self._configured = Configured(settings.address, self._configuration_changed)
-        self.door = Door(
-            self._configured, self._calls, self._commits, self._peers, self._opened, settings.hash_key, self._clock.now
-        )
+        self.door = Door(self._configured, self._calls, self._commits, self._peers, settings.hash_key, self._clock.now)
         self._keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
         await self._listen_to_peers()
         await asyncio.to_thread(self._keeper.start)
@@ -123,12 +119,6 @@ class Process:
 
         self._loop.call_soon_threadsafe(run)
         return done.result(timeout=30)
-
-    def _opened(self, house: House) -> Opened:
-        def opened(concerns: Sequence[Concern]) -> Mapping[Account, int]:
-            return self._bank.open(house.id, house.token, [(one.terms, one.account) for one in concerns])
-
-        return opened
 
     def _configuration_changed(self) -> None:
         def tell() -> None:

@@ -66,6 +66,60 @@ BEGIN
     JOIN budgets_account AS a ON a.budget_id = w.budget_id AND a.subject = w.subject COLLATE "C" AND a.starts_at = w.starts_at;
 END $$;
 
+-- Leases to a holder, all of those wanted or none: between `least` and `most` of each account, where every account has
+-- room for its `least`; beyond that at most an eighth of what is left, so that others find some too. Answers how each account stands after it. The rows are locked in the order of their ids by a
+-- statement of its own, so that what follows is read after any wait and counts nothing twice.
+CREATE OR REPLACE FUNCTION budgets_grant(by_holder uuid, accounts bigint[], least_wanted numeric[], most_wanted numeric[])
+RETURNS TABLE (account_id bigint, granted numeric, free numeric, limit_amount numeric, authorised numeric,
+    leased numeric, observed numeric) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM budgets_account WHERE id = ANY(accounts) ORDER BY id FOR UPDATE;
+    RETURN QUERY
+    WITH wanted AS (
+        SELECT * FROM unnest(accounts, least_wanted, most_wanted) AS w(id, least, most)
+    ), seen AS (
+        SELECT account_id AS id, sum(amount) AS amount FROM budgets_observed
+        WHERE account_id = ANY(accounts) GROUP BY account_id
+    ), standing AS (
+        SELECT a.id, a.organization_id, a.limit_amount, a.authorised, a.leased, a.observed + coalesce(seen.amount, 0) AS observed,
+            a.limit_amount - a.authorised - a.leased
+                - greatest(a.observed + coalesce(seen.amount, 0), a.limit_amount - a.ceiling) AS free,
+            w.least, w.most
+        FROM budgets_account a JOIN wanted w USING (id) LEFT JOIN seen USING (id)
+    ), given AS (
+        SELECT *, CASE WHEN bool_and(free >= least) OVER () AND count(*) OVER () = cardinality(accounts)
+            THEN least(free, greatest(least, least(most, trunc(free / 8, 12)))) ELSE 0 END AS granted FROM standing
+    ), taken AS (
+        UPDATE budgets_account AS a SET leased = a.leased + g.granted FROM given AS g WHERE a.id = g.id AND g.granted > 0
+    ), held AS (
+        INSERT INTO budgets_lease AS l (organization_id, account_id, holder_id, amount)
+        SELECT organization_id, id, by_holder, granted FROM given WHERE granted > 0 ORDER BY id
+        ON CONFLICT (account_id, holder_id) DO UPDATE SET amount = l.amount + EXCLUDED.amount
+    )
+    SELECT id, granted, free - granted, limit_amount, authorised, leased + granted, observed FROM given ORDER BY id;
+END $$;
+
+-- As `budgets_open_known`, and a lease of each of them at once, as `budgets_grant`.
+CREATE FUNCTION budgets_open_and_grant(for_organization int, token uuid, budgets int[], subjects text[],
+    starts timestamptz[], ends timestamptz[], own numeric[], rollover numeric[], earlier timestamptz[],
+    by_holder uuid, least_wanted numeric, most_wanted numeric)
+RETURNS TABLE (budget_id int, subject text, starts_at timestamptz, account_id bigint, granted numeric, free numeric,
+    limit_amount numeric, authorised numeric, leased numeric, observed numeric) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    ids bigint[];
+BEGIN
+    SELECT array_agg(o.account_id) INTO ids
+    FROM budgets_open_known(for_organization, token, budgets, subjects, starts, ends, own, rollover, earlier) AS o;
+    RETURN QUERY
+    SELECT a.budget_id, a.subject, a.starts_at, g.account_id, g.granted, g.free, g.limit_amount, g.authorised, g.leased,
+        g.observed
+    FROM budgets_grant(by_holder, ids, array_fill(least_wanted, ARRAY[cardinality(ids)]),
+        array_fill(most_wanted, ARRAY[cardinality(ids)])) AS g
+    JOIN budgets_account AS a ON a.id = g.account_id;
+END $$;
+
 -- Where a holder is reached, until when it is known to live, and who took over what it left.
 ALTER TABLE budgets_holder ADD COLUMN address text NOT NULL DEFAULT '',
     ADD COLUMN adopted_by uuid REFERENCES budgets_holder, ADD COLUMN adopted_at timestamptz;
