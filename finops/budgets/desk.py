@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -50,8 +51,8 @@ class Desk:
         self._leases = Leases()
         # Held for moments, around memory alone.
         self._memory = threading.Lock()
-        # Held by the one thread whose call is short; who waited for it mostly finds what they need.
-        self._asking = threading.Lock()
+        # Each held by the one thread that asks for that account; who waited for it mostly finds what they need.
+        self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
         # How accounts stood when they were last heard of.
@@ -77,7 +78,7 @@ class Desk:
         whole = Allowed(worst.amount, worst.output)
         said = self._said(call_id) or self._hold(call_id, accounts, whole)
         if said is None:
-            with self._asking:
+            with self._alone(accounts, whole.amount):
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
@@ -170,6 +171,7 @@ class Desk:
             if self._leases.slot(account) is None:
                 self._standing.pop(account, None)
                 self._paces.pop(account, None)
+                self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         with self._memory:
@@ -199,6 +201,17 @@ class Desk:
             if one.granted:
                 self._leases.granted(one.account_id, one.granted)
             self._standing[one.account_id] = one
+
+    @contextmanager
+    def _alone(self, accounts: Sequence[int], amount: int) -> Iterator[None]:
+        """While no other thread asks for the accounts that are short."""
+        with self._memory:
+            short = {one for one in accounts if (slot := self._leases.slot(one)) is None or slot.free < amount}
+            locks = [self._asking.setdefault(one, threading.Lock()) for one in sorted(short)]
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            yield
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []

@@ -18,7 +18,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 from msgspec.structs import replace
 from psycopg import OperationalError
 
-from finops.budgets.bank import Standing
 from finops.budgets.desk import Allowed, Desk, Refused
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
@@ -33,7 +32,7 @@ from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
 from routing.gateway.house import Concern, House
 from routing.gateway.requests import Authorize, FieldInvalid, Settle
-from routing.gateway.wording import exceeded
+from routing.gateway.wording import Allowance, budget_shown, exceeded
 
 T = TypeVar("T")
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
@@ -69,25 +68,17 @@ class Stale(Unavailable):
     code = "gateway.not_ready"
 
 
-class Open(NamedTuple):
-    """A call that was allowed: what the journal has of it, and what was answered."""
-
-    held: Held
-    answer: dict[str, Any]
-
-
 class Over(NamedTuple):
-    """A call that is over: who asked, and the first answers; `settled` is None where it was voided."""
+    """A call that is over: what was allowed, and the answer to its end; None where it was voided."""
 
-    asked: tuple[str, str]
-    answer: dict[str, Any]
+    allowance: Allowance
     settled: dict[str, Any] | None
 
 
 class Decision(NamedTuple):
-    """What is answered to `authorize`, and the journal's ticket it must wait for (0: it is durable already)."""
+    """A call may be made; who asked must not be told before the journal's ticket is durable (0: it is already)."""
 
-    answer: dict[str, Any]
+    allowance: Allowance
     ticket: int
 
 
@@ -116,12 +107,13 @@ class Calls:
         self._now = now
         self._numbers = itertools.count(1)
         self._ids: dict[tuple[str, str], str] = {}
-        self._open: dict[str, Open] = {}
+        self._open: dict[str, Allowance] = {}
         self._over: dict[str, Over] = {}
         # Charged as the most they could cost; their figures may still come.
-        self._expired: dict[str, Open] = {}
+        self._expired: dict[str, Allowance] = {}
         self._ends: list[tuple[datetime, str]] = []
-        self._accounts: dict[Account, int] = {}
+        # Ids of accounts that are open.
+        self.accounts: dict[Account, int] = {}
         self._changing = threading.Lock()
 
     # --- Allow --------------------------------------------------------------------------------------------------------
@@ -130,9 +122,20 @@ class Calls:
         if len(self._open) >= MOST_OPEN:
             raise Unavailable("too many calls are open here")
         call_id = self._ids.setdefault((key.prefix, request.id), f"{self._holder}-{next(self._numbers):x}")
-        known = self._open.get(call_id) or self._over.get(call_id) or self._expired.get(call_id)
+        known = self._known_call(call_id)
         if known is not None:
-            return Decision(known.answer, 0)
+            return Decision(known, 0)
+        try:
+            return self._asked(call_id, house, key, request)
+        except FinopsError:
+            self._ids.pop((key.prefix, request.id), None)
+            raise
+
+    def _known_call(self, call_id: str) -> Allowance | None:
+        over = self._over.get(call_id)
+        return over.allowance if over else self._open.get(call_id) or self._expired.get(call_id)
+
+    def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
         now = self._now()
         event = _event_of(request, key, now)
         concerns = house.concerns(house.call_of(event), now)
@@ -150,20 +153,26 @@ class Calls:
 
     def authorize_slowly(self, asked: Asked) -> Decision:
         """Decide a call for good, asking the database. Raises Exceeded, Stale and Unavailable."""
+        try:
+            return self._decide(asked)
+        except OperationalError:
+            return self._without_database(asked)
+        except FinopsError:
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise
+
+    def _decide(self, asked: Asked) -> Decision:
         accounts = self._known(asked.concerns)
         if accounts is None:
-            house, wanted = asked.house, [(one.terms, one.account) for one in asked.concerns]
-            self._accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+            house = asked.house
+            wanted = [(one.terms, one.account) for one in asked.concerns if one.account not in self.accounts]
+            self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
             accounts = self._known(asked.concerns)
         if accounts is None:
             raise Stale("the budgets have just changed")
         least = min(asked.request.least_output_tokens * asked.turns, asked.worst.output)
-        try:
-            said = self._desk.authorize(asked.id, accounts, asked.worst, least_output=least)
-        except OperationalError:
-            return self._without_database(asked)
+        said = self._desk.authorize(asked.id, accounts, asked.worst, least_output=least)
         if isinstance(said, Refused):
-            self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise self._refusal(asked, accounts, said)
         return self._allow(asked, accounts, said)
 
@@ -173,11 +182,12 @@ class Calls:
         accounts = self._known(closed)
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
         return self._allow(asked._replace(concerns=closed), accounts, said)
 
     def _known(self, concerns: Sequence[Concern]) -> tuple[int, ...] | None:
-        known = self._accounts
+        known = self.accounts
         accounts = tuple([known.get(one.account, 0) for one in concerns])
         return None if 0 in accounts else accounts
 
@@ -193,33 +203,17 @@ class Calls:
         except JournalFailed as error:
             self._desk.void(asked.id)
             raise Unavailable(error.message) from None
-        output = said.output // asked.turns
-        answer = {
-            "id": asked.id,
-            "allowed": True,
-            "held": pico_text(said.amount if accounts else 0),
-            "currency": asked.house.currency,
-            "max_output_tokens": output,
-            "clamped": said.output < asked.worst.output,
-            "model": request.model,
-            "downgraded_from": None,
-            "expires_at": ends,
-            "headroom": self.headroom(asked.house, asked.concerns, accounts),
-        }
-        self._keep(Open(held, answer))
-        return Decision(answer, ticket)
+        house, standing = asked.house, self._desk.standing
+        budgets = tuple([(house, *pair) for pair in zip(asked.concerns, map(standing, accounts), strict=True)])
+        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, budgets)
+        self._keep(allowance)
+        return Decision(allowance, ticket)
 
-    def _keep(self, call: Open) -> None:
-        self._open[call.held.id] = call
+    def _keep(self, allowance: Allowance) -> None:
+        held = allowance.held
+        self._open[held.id] = allowance
         with self._changing:
-            heapq.heappush(self._ends, (call.held.expires_at, call.held.id))
-
-    def headroom(self, house: House, concerns: Sequence[Concern], accounts: Sequence[int]) -> list[dict[str, Any]]:
-        """How the budgets of a call stand, as last heard of."""
-        return [
-            _shown(house, concern, self._desk.standing(account))
-            for concern, account in zip(concerns, accounts, strict=True)
-        ]
+            heapq.heappush(self._ends, (held.expires_at, held.id))
 
     def _refusal(self, asked: Asked, accounts: Sequence[int], said: Refused) -> Exceeded:
         standing = {one.account_id: one for one in said.short}
@@ -228,7 +222,7 @@ class Calls:
             for concern, account in zip(asked.concerns, accounts, strict=True)
             if account in standing or not standing
         ]
-        budgets = [_shown(asked.house, *pair) for pair in short]
+        budgets = [budget_shown(asked.house, *pair) for pair in short]
         ends = [asked.house.ends_at(concern) for concern, _ in short]
         known = [end for end in ends if end is not None]
         # When the last of them begins anew; never, where one does not.
@@ -297,26 +291,15 @@ class Calls:
             said = self._desk.settle(call_id, held.amount)
             ticket = self._journal_spent(held, said, event, final=True, expired=True)
             self._expired[call_id] = self._open.pop(call_id)
-            for _, gone in _trim(self._expired):
-                self._ids.pop((gone.held.asked_by, gone.held.asked_as), None)
+            for gone in _trim(self._expired):
+                self._forget_id(gone)
         return ticket
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
         self._ids[held.asked_by, held.asked_as] = held.id
-        answer = {
-            "id": held.id,
-            "allowed": True,
-            "held": pico_text(held.amount if held.accounts else 0),
-            "max_output_tokens": held.output,
-            "clamped": False,
-            "model": held.event.model,
-            "downgraded_from": None,
-            "expires_at": held.expires_at,
-            "headroom": [],
-        }
-        self._keep(Open(held, answer))
+        self._keep(Allowance(held, "", 1, held.output))
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
         """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the
@@ -335,7 +318,7 @@ class Calls:
         """Whether this process knows a call, open or over."""
         return call_id in self._open or call_id in self._over or call_id in self._expired
 
-    def _call(self, house: House, call_id: str) -> Open:
+    def _call(self, house: House, call_id: str) -> Allowance:
         call = self._open.get(call_id) or self._expired.get(call_id)
         if call is None or call.held.organization_id != house.id:
             raise NotOpen(f"no open authorization {call_id}")
@@ -357,10 +340,13 @@ class Calls:
         return self._journal.append(encode(record))
 
     def _forget(self, held: Held, settled: dict[str, Any] | None) -> None:
-        call = self._open.pop(held.id, None) or self._expired.pop(held.id)
-        self._over[held.id] = Over((held.asked_by, held.asked_as), call.answer, settled)
-        for _, gone in _trim(self._over):
-            self._ids.pop(gone.asked, None)
+        allowance = self._open.pop(held.id, None) or self._expired.pop(held.id)
+        self._over[held.id] = Over(allowance, settled)
+        for gone in _trim(self._over):
+            self._forget_id(gone.allowance)
+
+    def _forget_id(self, allowance: Allowance) -> None:
+        self._ids.pop((allowance.held.asked_by, allowance.held.asked_as), None)
 
 
 def _nothing(request: Authorize, turns: int) -> Worst:
@@ -421,28 +407,9 @@ def _came_to(event: UsageEvent, told: Settle) -> UsageEvent:
     )
 
 
-def _shown(house: House, concern: Concern, standing: Standing | None) -> dict[str, Any]:
-    terms, account = concern
-    shown: dict[str, Any] = {
-        "budget_id": terms.budget_id,
-        "budget": house.names.get(terms.budget_id, ""),
-        "subject": account.subject,
-        "resets_at": house.ends_at(concern),
-    }
-    if standing is not None:
-        shown |= {
-            "limit": pico_text(standing.limit),
-            "spent": pico_text(standing.authorised + standing.observed),
-            "held": pico_text(standing.leased),
-            "left": pico_text(max(standing.free, 0)),
-        }
-    return shown
-
-
-def _trim(memory: dict[str, T]) -> list[tuple[str, T]]:
+def _trim(memory: dict[str, T]) -> list[T]:
     """Forget the oldest beyond what is remembered; gives them."""
     gone = []
     while len(memory) > REMEMBERED:
-        oldest = next(iter(memory))
-        gone.append((oldest, memory.pop(oldest)))
+        gone.append(memory.pop(next(iter(memory))))
     return gone

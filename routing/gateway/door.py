@@ -149,12 +149,12 @@ class Door:
         """Raises what refuses the call."""
         asked = self._calls.ask(house, key, request)
         if isinstance(asked, calls.Decision):
-            return asked.answer
+            return asked.allowance.shown()
         said = self._calls.authorize(asked)
         if said is None:
             said = await self._slowly(asked)
         await self._commits.wait(said.ticket)
-        return said.answer
+        return said.allowance.shown()
 
     async def _slowly(self, asked: calls.Asked) -> calls.Decision:
         loop = asyncio.get_running_loop()

@@ -69,6 +69,7 @@ class House:
         self._snapshot = published.owners.snapshot()
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._worst: dict[tuple[Any, ...], Worst] = {}
+        self._ends: dict[Account, datetime | None] = {}
 
     def call_of(self, event: UsageEvent) -> Call:
         """Whom and what a call concerns, exactly as its charge will be attributed."""
@@ -85,8 +86,10 @@ class House:
         return [Concern(*pair) for pair in self._matcher.accounts(call, at)]
 
     def ends_at(self, concern: Concern) -> datetime | None:
-        held = window(concern.terms, concern.account.start)
-        return held.end if held else None
+        if concern.account not in self._ends:
+            held = window(concern.terms, concern.account.start)
+            _bounded(self._ends)[concern.account] = held.end if held else None
+        return self._ends[concern.account]
 
     def worst(self, request: Authorize, day: date) -> Worst:
         """The most a call and all its tries can cost, in the reporting currency. Raises Unbounded and Unpriced."""

@@ -69,38 +69,38 @@ class Process:
         self._bank = await asyncio.to_thread(
             Bank, settings.address, self._id, settings.name, reached_at=settings.reached_at
         )
-        self._desk = await asyncio.to_thread(Desk, self._bank)
-        self._commits = Commits(self._journal, loop)
-        self._calls = Calls(self._desk, self._journal, self._id.hex, self._clock.now)
+        self.desk = await asyncio.to_thread(Desk, self._bank)
+        self.commits = Commits(self._journal, loop)
+        self.calls = Calls(self.desk, self._journal, self._id.hex, self._clock.now)
         self._peers = Peers(self._id)
-        self._configured = Configured(settings.address, self._configuration_changed)
-        self.door = Door(self._configured, self._calls, self._commits, self._peers, settings.hash_key, self._clock.now)
-        self._keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
+        self.configured = Configured(settings.address, self._configuration_changed)
+        self.door = Door(self.configured, self.calls, self.commits, self._peers, settings.hash_key, self._clock.now)
+        self.keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
         await self._listen_to_peers()
-        await asyncio.to_thread(self._keeper.start)
-        self._configured.start()
+        await asyncio.to_thread(self.keeper.start)
+        self.configured.start()
         self._expiring = loop.create_task(self._expire())
 
     async def stop(self) -> None:
         """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
         self._stopping.set()
         await self._expiring
-        await asyncio.to_thread(self._configured.close)
+        await asyncio.to_thread(self.configured.close)
         await asyncio.to_thread(self.door.close)
-        await asyncio.to_thread(self._desk.close)
-        await asyncio.to_thread(self._keeper.close)
-        await asyncio.to_thread(self._commits.close)
+        await asyncio.to_thread(self.desk.close)
+        await asyncio.to_thread(self.keeper.close)
+        await asyncio.to_thread(self.commits.close)
         await self._peers.close()
         await self._peer_runner.cleanup()
         self._journal.close()
 
     # --- Whom the keeper tells ------------------------------------------------------------------------------------
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
-        return self._calls.carry_on(ids, old=old)
+        return self.calls.carry_on(ids, old=old)
 
     def adopted(self, calls: Sequence[Held]) -> None:
         for call in calls:
-            self._calls.adopt(call)
+            self.calls.adopt(call)
 
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
         self._clock.set(now)
@@ -133,7 +133,7 @@ class Process:
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
-            await self._commits.wait(self._calls.expire(self._configured.houses.get))
+            await self.commits.wait(self.calls.expire(self.configured.houses.get))
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

@@ -53,7 +53,7 @@ class Gateway:
             )
         )
         self.run(self.process.start())
-        assert self.process._configured.ready.wait(PATIENCE_S)
+        assert self.process.configured.ready.wait(PATIENCE_S)
 
     def run(self, act: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(act, self.loop).result(PATIENCE_S)
@@ -72,8 +72,8 @@ class Gateway:
         import psycopg
 
         with psycopg.connect(database_address(), autocommit=True) as connection:
-            self.process._keeper.close()
-            self.process._keeper.bring(connection)
+            self.process.keeper.close()
+            self.process.keeper.bring(connection)
 
     def stop(self) -> None:
         self.run(self.process.stop())

@@ -34,7 +34,7 @@ def test_a_call_is_held_settled_charged_and_accounted_for(
     gateway.bring()
     assert booked() == 1
     assert rows("SELECT effective_cost FROM ledger_charge") == [(Decimal("0.0052"),)]
-    gateway.process._desk.give_back()
+    gateway.process.desk.give_back()
     found = standing(cap, now)
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0052"), Decimal(0), Decimal(0))
     assert booked() == 0
@@ -98,11 +98,11 @@ def test_a_new_budget_holds_in_under_a_second(cast: Cast, secret: str, gateways:
     from tests.factories.gateway import published
 
     published()
-    house = gateway.process._configured.houses[cast.acme.id]
+    house = gateway.process.configured.houses[cast.acme.id]
     import time
 
     deadline = time.monotonic() + 1
-    while gateway.process._configured.houses[cast.acme.id] is house and time.monotonic() < deadline:
+    while gateway.process.configured.houses[cast.acme.id] is house and time.monotonic() < deadline:
         time.sleep(0.01)
     said = gateway.ask(secret, body=call())
     assert (said.status, said.body["budgets"][0]["budget_id"]) == (429, cap.id)
