@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from django.db.models import Q, QuerySet
 
-from finops.budgets.guard.terms import AMOUNTS, DEFAULTS, BreakerTerms, GuardRules, LimitTerms, Measure
+from finops.budgets.guard.terms import AMOUNTS, DEFAULTS, LIMITED, BreakerTerms, GuardRules, LimitTerms, Measure
 from finops.budgets.models import BreakerRule, BudgetsVersion, Limit, Stop
-from finops.budgets.selectors import teams_above
+from finops.budgets.rules.sight import sees, subjects_seen
+from finops.budgets.selectors import sight_of, teams_above
+from finops.budgets.types import OWNERS
 from finops.core.money import convert_pico, to_pico
+from finops.core.periods import DayRange
+from finops.ledger import selectors as ledger
+from finops.orgs.rules import Caller, Permission
 from finops.pricing.selectors import load_exchange
 
-_DOLLAR = 10**12
+Row = TypeVar("Row", Limit, BreakerRule, Stop)
+
+_DOLLAR: Final = 10**12
+# How far back it is asked whose a session is.
+_SESSIONS_AGO: Final = timedelta(days=92)
 
 
 def load_guard_rules(organization_id: int, *, at: datetime) -> GuardRules:
@@ -63,6 +73,62 @@ def stops(organization_id: int, *, open_at: datetime | None = None) -> QuerySet[
     if open_at is not None:
         rows = rows.filter(Q(until__isnull=True) | Q(until__gt=open_at), lifted_at__isnull=True)
     return rows.order_by("-id")
+
+
+# --- What a caller may see and do -------------------------------------------------------------------------------------
+def limits_seen(caller: Caller) -> QuerySet[Limit]:
+    """Those of each, and of whom the caller may see; every one for who manages them."""
+    return _seen(caller, limits(caller.organization_id), LIMITED)
+
+
+def breakers_seen(caller: Caller) -> QuerySet[BreakerRule]:
+    """As `limits_seen`. Those of sessions name an agent at most, and are for all to see."""
+    return _seen(caller, breaker_rules(caller.organization_id), ("agent", "key"), Q(dimension="session"))
+
+
+def stops_seen(caller: Caller, *, open_at: datetime | None = None) -> QuerySet[Stop]:
+    """Those of the organization, and of whom the caller may see; of sessions only for who sees everything."""
+    rows = stops(caller.organization_id, open_at=open_at)
+    return _seen(caller, rows, OWNERS, Q(dimension="organization"))
+
+
+def _seen(caller: Caller, rows: QuerySet[Row], dimensions: Iterable[str], also: Q | None = None) -> QuerySet[Row]:
+    sight = sight_of(caller)
+    if caller.can(Permission.BUDGETS_MANAGE) or sight.everything:
+        return rows
+    found = Q(subject="") if also is None else Q(subject="") | also
+    for name in dimensions:
+        subjects = subjects_seen(sight, {}, name)
+        if subjects is None:
+            found |= Q(dimension=name)
+            continue
+        if name == "team":
+            above = teams_above(caller.organization_id)
+            subjects |= {str(one) for team in subjects for one in above.get(int(team), ())}
+        found |= Q(dimension=name, subject__in=subjects)
+    return rows.filter(found)
+
+
+def may_stop(caller: Caller, dimension: str, subject: str, *, at: datetime) -> bool:
+    """Whether a caller who may stop calls may stop these: anything, or what is within their reach. A session is, when
+    all that is known of it belongs there.
+    """
+    if not caller.reach:
+        return True
+    sight = sight_of(caller)
+    if dimension in OWNERS:
+        return bool(subject) and sees(sight, {}, dimension, subject)
+    if dimension != "session":
+        return False
+    period = DayRange(at.date() - _SESSIONS_AGO, at.date() + timedelta(days=1))
+    known = ledger.sessions(caller.organization_id, period, session=subject)
+    return bool(known) and all(
+        any(
+            owner and sees(sight, {}, name, str(owner))
+            for name, owner in (("person", row.person_id), ("agent", row.agent_id), ("project", row.project_id))
+        )
+        for row in known
+    )
 
 
 def _limit(row: Limit) -> LimitTerms:

@@ -53,20 +53,23 @@ CREATE FUNCTION budgets_trip(organization int, of_dimension text, of_subject tex
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     made bigint;
+    this_moment timestamptz;
+    ends timestamptz;
 BEGIN
     PERFORM budgets_stop_alone(organization, of_dimension, of_subject);
+    this_moment := clock_timestamp();
+    ends := this_moment + pause_s * interval '1 second';
     INSERT INTO budgets_stop (organization_id, kind, dimension, subject, reason, by, at, until)
-    VALUES (organization, 'breaker', of_dimension, of_subject, left(why, 500), 'system:breaker', clock_timestamp(),
-        clock_timestamp() + pause_s * interval '1 second')
+    VALUES (organization, 'breaker', of_dimension, of_subject, left(why, 500), 'system:breaker', this_moment, ends)
     ON CONFLICT (organization_id, dimension, subject, kind) WHERE lifted_at IS NULL DO NOTHING RETURNING id INTO made;
     IF made IS NULL THEN
         RETURN NULL;
     END IF;
     told := told || jsonb_build_object('stop', made, 'dimension', of_dimension, 'subject', of_subject, 'reason', why,
-        'pause_s', pause_s);
+        'pause_s', pause_s, 'until', ends);
     INSERT INTO audit_auditevent (organization_id, at, actor, actor_label, verb, subject_kind, subject_id,
         subject_label, details)
-    VALUES (organization, clock_timestamp(), 'system:breaker', 'Capstan', 'breaker.tripped', of_dimension,
+    VALUES (organization, this_moment, 'system:breaker', 'Capstan', 'breaker.tripped', of_dimension,
         left(of_subject, 80), '', told);
     INSERT INTO audit_signal (organization_id, kind, key, details)
     VALUES (organization, 'breaker.tripped', left(of_dimension || ':' || of_subject, 300), told);
