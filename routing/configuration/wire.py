@@ -15,6 +15,7 @@ import msgspec
 
 from finops.attribution.rules import Snapshot
 from finops.attribution.types import IdentitySpan, KeyDefaults, Rule
+from finops.budgets.guard import GuardRules
 from finops.budgets.types import Enforcement, Period, Terms
 from finops.core.money import from_pico, to_pico
 from finops.pricing.types import AliasRule, ContractTerms, PriceVersion, ProviderEntry, RateFact
@@ -135,6 +136,7 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[Budget, ...]
     # Each team with every team above it.
     above: Mapping[int, frozenset[int]]
+    guard: GuardRules
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

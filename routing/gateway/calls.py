@@ -10,29 +10,34 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, TypeVar
+from time import monotonic
+from typing import Any, Final, NamedTuple, TypedDict, TypeVar
 
 from msgspec.structs import replace
 from psycopg import OperationalError
 
 from finops.budgets.desk import Allowed, Desk, Refused
+from finops.budgets.guard import Guard, Lacking
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
+from finops.budgets.pulse import Pulse
 from finops.budgets.rules.worst import Worst
-from finops.budgets.types import Account
+from finops.budgets.types import Account, Call
 from finops.connectors.capstan.usage import counts_of
 from finops.connectors.types import NO_COUNTS, Dimensions, GivenCost, Problem, UsageEvent
 from finops.core.errors import FinopsError
 from finops.core.money import pico_text, to_ledger, to_pico
-from finops.core.tokens import METER_INDEX
+from finops.core.tokens import METER_INDEX, TOKEN_METERS
 from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
+from routing.gateway.bounds import reads_at_most
 from routing.gateway.house import Concern, House
+from routing.gateway.refusals import Exceeded, guarded
 from routing.gateway.requests import Authorize, FieldInvalid, Settle
-from routing.gateway.wording import Allowance, budget_shown, exceeded
+from routing.gateway.wording import UNBOUNDED, Allowance, budget_shown, exceeded
 
 T = TypeVar("T")
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
@@ -40,18 +45,6 @@ MOST_OPEN: Final = 200_000
 # Calls that are over, whose answers are remembered for whoever asks again.
 REMEMBERED: Final = 50_000
 _ONE_REQUEST: Final = tuple(1 if place == METER_INDEX["requests"] else 0 for place in range(len(NO_COUNTS)))
-
-
-class Exceeded(FinopsError):
-    """A budget has too little left. `standing` says how each one stands that had."""
-
-    code = "budgets.exceeded"
-    status = 429
-
-    def __init__(self, message: str, budgets: Sequence[Mapping[str, Any]], retry_after_s: int | None) -> None:
-        super().__init__(message)
-        self.budgets = budgets
-        self.retry_after_s = retry_after_s
 
 
 class Unavailable(FinopsError):
@@ -90,9 +83,12 @@ class Asked(NamedTuple):
     key: Key
     request: Authorize
     event: UsageEvent
+    call: Call
     concerns: list[Concern]
     worst: Worst
     turns: int
+    # The most tokens it reads.
+    reads: int
 
 
 class Calls:
@@ -100,8 +96,12 @@ class Calls:
     `authorize_slowly` does, in a thread.
     """
 
-    def __init__(self, desk: Desk, journal: Journal, holder: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, desk: Desk, guard: Guard, pulse: Pulse, journal: Journal, holder: str, now: Callable[[], datetime]
+    ) -> None:
         self._desk = desk
+        self._guard = guard
+        self._pulse = pulse
         self._journal = journal
         self._holder = holder
         self._now = now
@@ -138,13 +138,26 @@ class Calls:
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
         now = self._now()
         event = _event_of(request, key, now)
-        concerns = house.concerns(house.call_of(event), now)
+        call = house.call_of(event)
+        concerns = house.concerns(call, now)
         turns = (1 + sum(tool.max_uses or 0 for tool in request.hosted_tools)) * request.choices
         worst = house.worst(request, now.date()) if concerns else _nothing(request, turns)
-        return Asked(call_id, house, key, request, event, concerns, worst, turns)
+        reads = reads_at_most(request)
+        if house.limits_tokens and request.max_output_tokens is None:
+            ceiling = self._guard.token_ceiling(house.id, call)
+            if ceiling is not None:
+                most = max(ceiling - reads, 1)
+                worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
+        return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
 
     def authorize(self, asked: Asked) -> Decision | None:
-        """Allow a call out of what is in hand; None where that does not suffice, or is not known to."""
+        """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""
+        found = self._guard.check(asked.house.id, asked.id, asked.call, now=monotonic(), **_guarding(asked))
+        if isinstance(found, Lacking):
+            return None
+        if found is not None:
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise guarded(found)
         accounts = self._known(asked.concerns)
         if accounts is None:
             return None
@@ -152,12 +165,16 @@ class Calls:
         return None if said is None else self._allow(asked, accounts, said)
 
     def authorize_slowly(self, asked: Asked) -> Decision:
-        """Decide a call for good, asking the database. Raises Exceeded, Stale and Unavailable."""
+        """Decide a call for good, asking the database. Raises Refused, Stale and Unavailable."""
         try:
+            found = self._pulse.check(asked.house.id, asked.id, asked.call, **_guarding(asked))
+            if found is not None:
+                raise guarded(found)
             return self._decide(asked)
         except OperationalError:
             return self._without_database(asked)
         except FinopsError:
+            self._guard.void(asked.id, monotonic())
             self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise
 
@@ -182,6 +199,7 @@ class Calls:
         accounts = self._known(closed)
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
+            self._guard.void(asked.id, monotonic())
             self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
         return self._allow(asked._replace(concerns=closed), accounts, said)
@@ -203,6 +221,7 @@ class Calls:
         except JournalFailed as error:
             self._desk.void(asked.id)
             raise Unavailable(error.message) from None
+        self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         house, standing = asked.house, self._desk.standing
         budgets = tuple([(house, *pair) for pair in zip(asked.concerns, map(standing, accounts), strict=True)])
         allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, budgets)
@@ -251,6 +270,7 @@ class Calls:
             said = self._desk.settle_part(call_id, actual)
         else:
             said = self._desk.settle(call_id, actual)
+        self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
         ticket = self._journal_spent(held, said, event, final=not told.estimated)
         answer = {
             "id": call_id,
@@ -272,6 +292,7 @@ class Calls:
         if call_id in self._expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
         self._desk.void(call_id)
+        self._guard.void(call_id, monotonic())
         self._forget(held, None)
         return {"id": call_id}, self._journal.append(encode(Voided(call_id)))
 
@@ -289,6 +310,7 @@ class Calls:
             cost = GivenCost(held.amount, house.currency) if held.accounts else GivenCost(0, house.currency)
             event = replace(held.event, counts=_ONE_REQUEST, evidence="estimated", cost=cost)
             said = self._desk.settle(call_id, held.amount)
+            self._guard.settled(call_id, amount=held.amount, tokens=max(held.output, 0), now=monotonic())
             ticket = self._journal_spent(held, said, event, final=True, expired=True)
             self._expired[call_id] = self._open.pop(call_id)
             for gone in _trim(self._expired):
@@ -313,6 +335,10 @@ class Calls:
             found = self._desk.held(held.id)
             ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
         return ticket
+
+    def asked_by(self, call_ids: Iterable[str]) -> list[tuple[str, str]]:
+        """Open calls, each with the prefix of the key that asked for it."""
+        return [(call.held.asked_by, one) for one in call_ids if (call := self._open.get(one))]
 
     def has(self, call_id: str) -> bool:
         """Whether this process knows a call, open or over."""
@@ -350,8 +376,23 @@ class Calls:
 
 
 def _nothing(request: Authorize, turns: int) -> Worst:
-    """Of a call that no budget is asked about: nothing is held, and its output is as it was asked for."""
-    return Worst(0, 0, (request.max_output_tokens or 0) * turns, "")
+    """Of a call that no budget is asked about: nothing is held, and its output is as it was asked for, or unbounded."""
+    output = request.max_output_tokens
+    return Worst(0, 0, UNBOUNDED if output is None else output * turns, "")
+
+
+class _Guarding(TypedDict):
+    tokens: int
+    fingerprint: str
+    depth: int
+
+
+def _guarding(asked: Asked) -> _Guarding:
+    return {
+        "tokens": asked.reads + max(asked.worst.output, 0),
+        "fingerprint": asked.request.fingerprint,
+        "depth": asked.request.depth,
+    }
 
 
 def _event_of(request: Authorize, key: Key, now: datetime) -> UsageEvent:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from finops.budgets.bank import Standing
 from finops.core.money import pico_text
 from finops.ingest.records import Held
 from routing.gateway.house import Concern, House
+
+# Of a hold that bounds no output: nothing is held, and nobody asked for a bound.
+UNBOUNDED: Final = -1
 
 
 class Allowance(NamedTuple):
@@ -29,7 +32,7 @@ class Allowance(NamedTuple):
             "allowed": True,
             "held": pico_text(held.amount if held.accounts else 0),
             "currency": self.currency,
-            "max_output_tokens": held.output // self.turns,
+            "max_output_tokens": None if held.output == UNBOUNDED else held.output // self.turns,
             "clamped": held.output < self.wanted,
             "model": held.event.model,
             "downgraded_from": None,

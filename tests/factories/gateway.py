@@ -58,13 +58,13 @@ class Gateway:
     def run(self, act: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(act, self.loop).result(PATIENCE_S)
 
-    def begin(self, secret: str, path: str, body: Any = None, method: str = "POST") -> Future[Any]:
+    def begin(self, secret: str, path: str, body: Any = None, method: str = "POST", **query: str) -> Future[Any]:
         raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
-        asked = Asked(method, f"/api/v1/authorizations{path}", {}, f"Bearer {secret}", raw)
+        asked = Asked(method, f"/api/v1/authorizations{path}", query, f"Bearer {secret}", raw)
         return asyncio.run_coroutine_threadsafe(self.process.door.answer(asked), self.loop)
 
-    def ask(self, secret: str, path: str = "", body: Any = None, method: str = "POST") -> Said:
-        answer = self.begin(secret, path, body, method).result(PATIENCE_S)
+    def ask(self, secret: str, path: str = "", body: Any = None, method: str = "POST", **query: str) -> Said:
+        answer = self.begin(secret, path, body, method, **query).result(PATIENCE_S)
         return Said(answer.status, json.loads(answer.body), dict(answer.headers))
 
     def bring(self) -> None:
