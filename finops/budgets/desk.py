@@ -25,6 +25,7 @@ from finops.budgets.types import Account, Terms
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
+_IDLE_AT_ONCE: Final = 1_000
 # How many calls that are over are remembered, for whoever asks again.
 REMEMBERED: Final = 50_000
 
@@ -58,6 +59,7 @@ class Desk:
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
+        self._used: dict[int, float] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: dict[str, Allowed] = {}
@@ -150,6 +152,13 @@ class Desk:
         self._bank.account_for(lines)
         return len(lines)
 
+    def give_back_idle(self, idle_s: float) -> int:
+        """Return what is free of accounts that no call was held against for so long; gives how many there were."""
+        until = self._clock() - idle_s
+        with self._memory:
+            idle = [account for account in self._leases.idle() if self._used.get(account, until) <= until]
+        return self.give_back(idle[:_IDLE_AT_ONCE]) if idle else 0
+
     def close(self) -> None:
         """Return what is free, and hear no more. What is held, or spent and not yet in the ledger, stays leased."""
         self.give_back()
@@ -171,6 +180,7 @@ class Desk:
             if self._leases.slot(account) is None:
                 self._standing.pop(account, None)
                 self._paces.pop(account, None)
+                self._used.pop(account, None)
                 self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
@@ -183,6 +193,9 @@ class Desk:
         if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
             return first
         self._allowed[call_id] = wanted
+        now = self._clock()
+        for account in accounts:
+            self._used[account] = now
         return wanted
 
     def _ask(self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, generous: bool) -> Allowed | None:

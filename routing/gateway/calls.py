@@ -12,39 +12,43 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from time import monotonic
-from typing import Any, Final, NamedTuple, TypedDict, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 from psycopg import OperationalError
 
+from finops.budgets.bank import Standing
 from finops.budgets.desk import Allowed, Desk, Refused
 from finops.budgets.guard import Guard, Lacking
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
 from finops.budgets.pulse import Pulse
-from finops.budgets.rules.worst import Worst
-from finops.budgets.types import Account, Call
-from finops.connectors.capstan.usage import counts_of
-from finops.connectors.types import NO_COUNTS, Dimensions, GivenCost, Problem, UsageEvent
+from finops.budgets.types import Account
+from finops.connectors.types import GivenCost, UsageEvent
 from finops.core.errors import FinopsError
-from finops.core.money import pico_text, to_ledger, to_pico
-from finops.core.tokens import METER_INDEX, TOKEN_METERS
+from finops.core.money import pico_text
+from finops.core.tokens import TOKEN_METERS
 from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
+from routing.gateway.asked import ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
 from routing.gateway.bounds import reads_at_most
 from routing.gateway.house import Concern, House
 from routing.gateway.refusals import Exceeded, guarded
-from routing.gateway.requests import Authorize, FieldInvalid, Settle
-from routing.gateway.wording import UNBOUNDED, Allowance, budget_shown, exceeded
+from routing.gateway.requests import Authorize, Settle
+from routing.gateway.wording import Allowance, budget_details, budget_shown, exceeded
 
 T = TypeVar("T")
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
 MOST_OPEN: Final = 200_000
 # Calls that are over, whose answers are remembered for whoever asks again.
 REMEMBERED: Final = 50_000
-_ONE_REQUEST: Final = tuple(1 if place == METER_INDEX["requests"] else 0 for place in range(len(NO_COUNTS)))
+# How often a cap that refuses is told of.
+TOLD_EVERY_S: Final = 60.0
+
+
+# Tells an organization of a kind of thing that happened, about what, with details.
+Announce = Callable[[int, str, str, dict[str, Any]], None]
 
 
 class Unavailable(FinopsError):
@@ -75,30 +79,23 @@ class Decision(NamedTuple):
     ticket: int
 
 
-class Asked(NamedTuple):
-    """A call that is to be decided: by whom and of what, and what it can cost at most."""
-
-    id: str
-    house: House
-    key: Key
-    request: Authorize
-    event: UsageEvent
-    call: Call
-    concerns: list[Concern]
-    worst: Worst
-    turns: int
-    # The most tokens it reads.
-    reads: int
-
-
 class Calls:
     """Open calls of this process. `authorize` and `settle` are quick and never wait for the database; where they must,
     `authorize_slowly` does, in a thread.
     """
 
     def __init__(
-        self, desk: Desk, guard: Guard, pulse: Pulse, journal: Journal, holder: str, now: Callable[[], datetime]
+        self,
+        desk: Desk,
+        guard: Guard,
+        pulse: Pulse,
+        journal: Journal,
+        holder: str,
+        now: Callable[[], datetime],
+        announce: Announce,
     ) -> None:
+        self._announce = announce
+        self._told: dict[Account, float] = {}
         self._desk = desk
         self._guard = guard
         self._pulse = pulse
@@ -137,11 +134,11 @@ class Calls:
 
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
         now = self._now()
-        event = _event_of(request, key, now)
+        event = event_of(request, key, now)
         call = house.call_of(event)
         concerns = house.concerns(call, now)
         turns = (1 + sum(tool.max_uses or 0 for tool in request.hosted_tools)) * request.choices
-        worst = house.worst(request, now.date()) if concerns else _nothing(request, turns)
+        worst = house.worst(request, now.date()) if concerns else nothing(request, turns)
         reads = reads_at_most(request)
         if house.limits_tokens and request.max_output_tokens is None:
             ceiling = self._guard.token_ceiling(house.id, call)
@@ -152,7 +149,7 @@ class Calls:
 
     def authorize(self, asked: Asked) -> Decision | None:
         """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""
-        found = self._guard.check(asked.house.id, asked.id, asked.call, now=monotonic(), **_guarding(asked))
+        found = self._guard.check(asked.house.id, asked.id, asked.call, now=monotonic(), **guarding(asked))
         if isinstance(found, Lacking):
             return None
         if found is not None:
@@ -167,7 +164,7 @@ class Calls:
     def authorize_slowly(self, asked: Asked) -> Decision:
         """Decide a call for good, asking the database. Raises Refused, Stale and Unavailable."""
         try:
-            found = self._pulse.check(asked.house.id, asked.id, asked.call, **_guarding(asked))
+            found = self._pulse.check(asked.house.id, asked.id, asked.call, **guarding(asked))
             if found is not None:
                 raise guarded(found)
             return self._decide(asked)
@@ -246,8 +243,22 @@ class Calls:
         known = [end for end in ends if end is not None]
         # When the last of them begins anew; never, where one does not.
         retry = max(known) - self._now() if known and len(known) == len(ends) else None
+        for concern, how in short:
+            self._tell_tripped(asked, concern, how)
         words = exceeded(budgets, asked.house.currency, pico_text(asked.worst.amount))
         return Exceeded(words, budgets, None if retry is None else max(1, int(retry.total_seconds()) + 1))
+
+    def _tell_tripped(self, asked: Asked, concern: Concern, standing: Standing | None) -> None:
+        """Calls are refused by a cap: told of once in a while, not each."""
+        now = monotonic()
+        if now - self._told.get(concern.account, -TOLD_EVERY_S) < TOLD_EVERY_S:
+            return
+        if len(self._told) > REMEMBERED:
+            self._told.clear()
+        self._told[concern.account] = now
+        details = budget_details(concern, standing)
+        key = f"budget:{concern.terms.budget_id}:{concern.account.subject}:{concern.account.start:%Y-%m-%dT%H:%M}"
+        self._announce(asked.house.id, "cap.tripped", key, details)
 
     # --- Settle -------------------------------------------------------------------------------------------------------
     def settle(self, house: House, call_id: str, told: Settle) -> tuple[dict[str, Any], int]:
@@ -259,7 +270,7 @@ class Calls:
         if over is not None and over.settled is not None:
             return over.settled, 0
         held = self._call(house, call_id).held
-        event = _came_to(held.event, told)
+        event = came_to(held.event, told)
         rated = house.cost(event)
         cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
         # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.
@@ -308,7 +319,7 @@ class Calls:
                 continue
             held = call.held
             cost = GivenCost(held.amount, house.currency) if held.accounts else GivenCost(0, house.currency)
-            event = replace(held.event, counts=_ONE_REQUEST, evidence="estimated", cost=cost)
+            event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
             said = self._desk.settle(call_id, held.amount)
             self._guard.settled(call_id, amount=held.amount, tokens=max(held.output, 0), now=monotonic())
             ticket = self._journal_spent(held, said, event, final=True, expired=True)
@@ -373,79 +384,6 @@ class Calls:
 
     def _forget_id(self, allowance: Allowance) -> None:
         self._ids.pop((allowance.held.asked_by, allowance.held.asked_as), None)
-
-
-def _nothing(request: Authorize, turns: int) -> Worst:
-    """Of a call that no budget is asked about: nothing is held, and its output is as it was asked for, or unbounded."""
-    output = request.max_output_tokens
-    return Worst(0, 0, UNBOUNDED if output is None else output * turns, "")
-
-
-class _Guarding(TypedDict):
-    tokens: int
-    fingerprint: str
-    depth: int
-
-
-def _guarding(asked: Asked) -> _Guarding:
-    return {
-        "tokens": asked.reads + max(asked.worst.output, 0),
-        "fingerprint": asked.request.fingerprint,
-        "depth": asked.request.depth,
-    }
-
-
-def _event_of(request: Authorize, key: Key, now: datetime) -> UsageEvent:
-    told = request.dimensions
-    return UsageEvent(
-        external_id=f"{key.prefix}:{request.id}",
-        occurred_at=now,
-        provider=request.provider,
-        model=request.model,
-        counts=NO_COUNTS,
-        service_tier=request.service_tier or "",
-        region=request.region,
-        host=request.host,
-        session=request.session,
-        task_type=request.task_type,
-        dimensions=Dimensions(told.team, told.person, told.project, told.agent, told.customer),
-        key_prefix=key.prefix,
-        identities=_identities(request),
-        tags=tuple(sorted(request.tags.items())),
-    )
-
-
-def _identities(request: Authorize) -> tuple[tuple[str, str], ...]:
-    told = request.identities
-    if told is None:
-        return ()
-    return tuple((kind, value) for kind in told.__struct_fields__ if (value := getattr(told, kind)))
-
-
-def _came_to(event: UsageEvent, told: Settle) -> UsageEvent:
-    """The call as it was served. Raises FieldInvalid."""
-    counts = counts_of(told.usage) if told.usage else _ONE_REQUEST
-    if isinstance(counts, Problem):
-        raise FieldInvalid(counts.message, field=counts.field)
-    if not told.usage and told.cost is None:
-        raise FieldInvalid("usage is required where no cost is given", field="usage")
-    cost = None
-    if told.cost is not None:
-        cost = GivenCost(to_pico(to_ledger(Decimal(told.cost.amount))), told.cost.currency)
-        if cost.pico < 0:
-            raise FieldInvalid("a call costs nothing or more", field="cost.amount")
-    return replace(
-        event,
-        counts=counts,
-        provider=told.provider or event.provider,
-        model=told.model or event.model,
-        host=told.host or event.host,
-        service_tier=told.service_tier or event.service_tier,
-        provider_account=told.provider_account,
-        provider_request_id=told.provider_request_id,
-        evidence="estimated" if told.estimated else "metered",
-        cost=cost,
-    )
 
 
 def _trim(memory: dict[str, T]) -> list[T]:

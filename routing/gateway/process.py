@@ -38,6 +38,8 @@ from routing.gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 _EXPIRE_EVERY_S: Final = 1.0
+# What nobody used for so long is there for others again, without being called home.
+_IDLE_S: Final = 30.0
 BODY_MOST: Final = 2**20
 
 
@@ -81,7 +83,9 @@ class Process:
         self._guard = Guard(self._id.hex)
         self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
         self._cuts = Cuts(self._id.hex)
-        self.calls = Calls(self.desk, self._guard, self._pulse, self._journal, self._id.hex, self._clock.now)
+        self.calls = Calls(
+            self.desk, self._guard, self._pulse, self._journal, self._id.hex, self._clock.now, self._bank.announce
+        )
         self._peers = Peers(self._id)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.door = Door(
@@ -163,6 +167,8 @@ class Process:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
             await self.commits.wait(self.calls.expire(self.configured.houses.get))
+            with suppress(psycopg.OperationalError):
+                await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

@@ -60,6 +60,19 @@ def budget_shown(house: House, concern: Concern, standing: Standing | None) -> d
     return shown
 
 
+def budget_details(concern: Concern, standing: Standing | None) -> dict[str, Any]:
+    """As `budget_shown`, without anybody's name: for signals."""
+    details: dict[str, Any] = {
+        "budget_id": concern.terms.budget_id,
+        "subject": concern.account.subject,
+        "period_starts_at": concern.account.start.isoformat(),
+    }
+    if standing is not None:
+        spent = pico_text(standing.authorised + standing.observed)
+        details |= {"limit": pico_text(standing.limit), "spent": spent, "held": pico_text(standing.leased)}
+    return details
+
+
 def exceeded(budgets: Sequence[Mapping[str, Any]], currency: str, worst: str) -> str:
     """Why a call is refused: which budgets are short, and by what."""
     if not budgets:

@@ -67,6 +67,15 @@ class Gateway:
         answer = self.begin(secret, path, body, method, **query).result(PATIENCE_S)
         return Said(answer.status, json.loads(answer.body), dict(answer.headers))
 
+    def hears(self, processes: int) -> None:
+        """Until it has heard of so many."""
+        pause = threading.Event()
+        for _ in range(PATIENCE_S * 20):
+            if len(self.process._peers._living) == processes:
+                return
+            pause.wait(0.05)
+        raise AssertionError(self.process._peers._living)
+
     def bring(self) -> None:
         """Its journal to the inbox, now."""
         import psycopg

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from finops.audit.models import Signal
 from finops.budgets.models import Budget
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import booked, call, used
@@ -61,6 +62,9 @@ def test_what_is_not_there_is_refused_with_everything_one_needs_to_know(
     assert "Acme a month" in said.body["detail"]
     assert int(said.headers["retry-after"]) > 0
     assert said.body["ask"] == "/api/v1/increases"
+    assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
+    (signal,) = Signal.objects.all()
+    assert (signal.kind, signal.details["budget_id"]) == ("cap.tripped", cap.id)
 
 
 def test_less_output_is_offered_where_the_whole_is_not_affordable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from tests.rooms.gateway.conftest import Opens
 def eventually(gateway: Gateway, secret: str, status: int, **given: object) -> dict[str, object]:
     """Asks until the answer is of that status: a change takes a moment to be heard."""
     pause = threading.Event()
+    said = None
     for _ in range(100):
         said = gateway.ask(secret, body=call(**given))
         if said.status == status:
@@ -38,8 +40,6 @@ def test_stop_now_refuses_and_cuts_within_a_second(cast: Cast, secret: str, gate
     stop = stop_now(
         organization_id=cast.acme.id, dimension="agent", subject=str(agent.id), reason="It loops", by=HOUSE, at=now
     )
-
-    import json
 
     told = json.loads(waiting.result(timeout=5).body)
     assert told["stopped"] == [{"id": held.body["id"], "reason": "It loops"}]
@@ -66,9 +66,12 @@ def test_models_that_are_not_allowed_and_limits_by_the_minute(
     gateway = gateways()
     said = gateway.ask(secret, body=call(dimensions={"team": "search"}))
     assert (said.status, said.body["code"]) == (403, "budgets.model_not_allowed")
-    bobs = {"dimensions": {"person": "bob"}, "model": "gpt-mini"}
-    assert [gateway.ask(secret, body=call(**bobs)).status for _ in range(3)] == [200, 200, 429]
-    said = gateway.ask(secret, body=call(**bobs))
+
+    def bobs() -> dict[str, object]:
+        return call(dimensions={"person": "bob"}, model="gpt-mini")
+
+    assert [gateway.ask(secret, body=bobs()).status for _ in range(3)] == [200, 200, 429]
+    said = gateway.ask(secret, body=bobs())
     assert said.body["code"] == "budgets.rate_limited"
     assert 0 < int(said.headers["retry-after"]) <= 66
 
@@ -77,10 +80,7 @@ def test_a_loop_of_identical_calls_trips_its_sessions_breaker(
     cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     gateway = gateways()
-    statuses = []
-    for _ in range(22):
-        said = gateway.ask(secret, body=call(session="s-1", fingerprint="the same"))
-        statuses.append(said.status)
-    assert statuses == [200] * 20 + [429] * 2
-    assert "identical calls" in said.body["detail"]
+    said = [gateway.ask(secret, body=call(session="s-1", fingerprint="the same")) for _ in range(22)]
+    assert [one.status for one in said] == [200] * 20 + [429] * 2
+    assert "identical calls" in said[-1].body["detail"]
     assert gateway.ask(secret, body=call(session="s-2", fingerprint="the same")).status == 200

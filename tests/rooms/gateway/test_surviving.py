@@ -104,8 +104,35 @@ def test_what_cannot_be_bounded_or_priced_is_refused_where_a_cap_is_asked(
     assert (tool.status, tool.body["field"]) == (422, "hosted_tools[0]")
     unpriced = gateway.ask(secret, body=call(model="nobody-knows"))
     assert (unpriced.status, unpriced.body["code"]) == (422, "budgets.unpriced")
-    dearer = gateway.ask(secret, body=call(model="gpt-mini", fallbacks=[{"model": "gpt", "provider": "openai"}], tries=3))
+    dearer = gateway.ask(
+        secret, body=call(model="gpt-mini", fallbacks=[{"model": "gpt", "provider": "openai"}], tries=3)
+    )
     assert Decimal(dearer.body["held"]) == 3 * Decimal("0.012")
     twice = gateway.ask(secret, body=call(choices=2))
     assert Decimal(twice.body["held"]) == 2 * Decimal("0.012")
     assert twice.body["max_output_tokens"] == 100
+
+
+def test_a_call_is_decided_and_settled_by_one_process_whichever_is_asked(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    both = [gateways(), gateways()]
+    for gateway in both:
+        gateway.hears(2)
+    said = [gateway.ask(secret, body=call(f"call-{n}")) for n in range(8) for gateway in both]
+    assert [one.status for one in said] == [200] * 16
+    ids = {one.body["id"] for one in said}
+    assert len(ids) == 8
+    assert len({one.partition("-")[0] for one in ids}) == 2
+    for n, call_id in enumerate(sorted(ids)):
+        answers = [gateway.ask(secret, f"/{call_id}/settle", used(500, n)) for gateway in both]
+        assert answers[0].status == 200
+        assert answers[0].body == answers[1].body
+    for gateway in both:
+        gateway.bring()
+    assert booked() == 8
+    assert rows("SELECT count(*) FROM ledger_charge") == [(8,)]
+    for gateway in both:
+        gateway.process.desk.give_back()
+    assert standing(cap, now).leased == 0
