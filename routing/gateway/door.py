@@ -18,6 +18,7 @@ from finops.orgs import hot
 from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Answer, Asked, answered, refused
+from routing.gateway.asked import Asked as CallAsked
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
@@ -162,7 +163,7 @@ class Door:
         await self._commits.wait(said.ticket)
         return said.allowance.shown()
 
-    async def _slowly(self, asked: calls.Asked) -> calls.Decision:
+    async def _slowly(self, asked: CallAsked) -> calls.Decision:
         loop = asyncio.get_running_loop()
         for last in (False, True):
             try:

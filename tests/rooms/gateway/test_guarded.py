@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime
+from typing import Any
 
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
@@ -15,7 +16,7 @@ from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
 
 
-def eventually(gateway: Gateway, secret: str, status: int, **given: object) -> dict[str, object]:
+def eventually(gateway: Gateway, secret: str, status: int, **given: Any) -> dict[str, Any]:
     """Asks until the answer is of that status: a change takes a moment to be heard."""
     pause = threading.Event()
     said = None
