@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('budgets', '0003_by_lead'),
+        ('budgets', '0004_gateways'),
         ('orgs', '0002_same_organization'),
         ('pghistory', '0007_auto_20250421_0444'),
     ]
