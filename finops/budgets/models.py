@@ -45,6 +45,9 @@ class Budget(Owned):
     rollover_amount = models.DecimalField(max_digits=24, decimal_places=12, default=0)
     # Whether calls go on when the database cannot be asked and the lease in hand is spent.
     fail_open = models.BooleanField(default=False)
+    # Of a downgrade: where calls go, [{"provider", "model"}, …], and from which percent of the limit on.
+    downgrade_to = models.JSONField(default=list)
+    downgrade_at = models.SmallIntegerField(default=80)
     # Made by a team lead inside the team's envelope. Never an envelope itself, and leads change no other.
     by_lead = models.BooleanField(default=False)
     starts_at = models.DateTimeField()
@@ -61,6 +64,7 @@ class Budget(Owned):
             models.CheckConstraint(
                 name="budget_ends_after_it_starts", condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at"))
             ),
+            models.CheckConstraint(name="budget_downgrade_at", condition=Q(downgrade_at__gte=1, downgrade_at__lte=100)),
             models.CheckConstraint(name="budget_sessions_are_each", condition=~Q(period="session") | Q(each="session")),
         ]
 
