@@ -24,6 +24,7 @@ from finops.orgs.rules import Caller
 from finops.sources.models import Source
 
 STATES: Final = ("open", "acknowledged", "resolved")
+MOST_COUNTED: Final = 99
 _NOBODY: Final = frozenset({"0", "-", ""})
 
 
@@ -63,8 +64,9 @@ def incidents_seen(caller: Caller, *, state: str = "", kind: str = "") -> QueryS
         rows = rows.filter(kind=kind)
     if state:
         rows = rows.filter(_in_state(state))
-    sight = budgets.sight_of(caller)
-    return rows if sight.everything else rows.filter(_within(caller.organization_id, sight))
+    if caller.sees_people and not caller.reach:
+        return rows
+    return rows.filter(_within(caller.organization_id, budgets.sight_of(caller)))
 
 
 def incident_seen(caller: Caller, incident_id: int) -> Incident:
@@ -76,8 +78,8 @@ def incident_seen(caller: Caller, incident_id: int) -> Incident:
 
 
 def open_count(caller: Caller) -> int:
-    """How many incidents that the caller may see wait for somebody."""
-    return incidents_seen(caller, state="open").count()
+    """How many incidents that the caller may see wait for somebody; more than MOST_COUNTED are counted no further."""
+    return incidents_seen(caller, state="open").order_by()[: MOST_COUNTED + 1].count()
 
 
 def state_of(row: Incident) -> str:
