@@ -116,15 +116,18 @@ class Keeper:
         self._on_loop(lambda: self._owner.lives(now, found))
 
     def bring(self, connection: psycopg.Connection[Any]) -> None:
-        """Copy what was spent since to the inbox, and let go of segments that nothing open is in."""
+        """Copy what was spent since to the inbox, and let go of segments that nothing open is in: the oldest first, for
+        how a call ended may stand in a later one than that it was allowed.
+        """
         self._copy(connection)
         for segment, (since, ids) in list(self._copied.items()):
             carry = partial(self._owner.carry_on, ids, old=time.monotonic() - since > CARRY_AFTER_S)
             ticket = self._on_loop(carry)
-            if ticket is not None:
-                self._journal.wait(ticket)
-                self._journal.forget(segment)
-                del self._copied[segment]
+            if ticket is None:
+                break
+            self._journal.wait(ticket)
+            self._journal.forget(segment)
+            del self._copied[segment]
 
     def _copy(self, connection: psycopg.Connection[Any]) -> None:
         self._journal.turn()
