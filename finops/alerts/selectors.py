@@ -174,7 +174,7 @@ class _Names:
         if not kind:
             return ""
         if subject in _NOBODY:
-            return f"no {kind}"
+            return "nobody" if kind == "person" else f"no {kind}"
         if kind in self._owners and subject.isdigit():
             return self._owners[kind].get(int(subject), f"{kind} #{subject}")
         return f"{kind} {subject}"

@@ -75,7 +75,7 @@ def _instant(said: object) -> str:
 
 
 def _threshold(details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, ...]]:
-    title = f"{called.account}: {details.get('threshold')} % of the limit is spent"
+    title = f"{called.account}: past {details.get('threshold')} % of its limit"
     spent = f"{amount(details.get('spent'), called.currency)} of {amount(details.get('limit'), called.currency)}."
     ends = details.get("ends_at")
     return title, (spent, f"Its period ends {_instant(ends)}." if ends else "It does not begin anew by itself.")
