@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from finops.alerts.api import channels, incidents, rules
+from finops.alerts.api import channels, forecasts, incidents, rules
 from finops.api.converters import register
 
 register()
@@ -23,4 +23,6 @@ urlpatterns = [
     path("incidents/<id:incident_id>/acknowledge", incidents.AcknowledgeIncident.as_view()),
     path("incidents/<id:incident_id>/resolve", incidents.ResolveIncident.as_view()),
     path("deliveries", incidents.Deliveries.as_view()),
+    path("forecasts", forecasts.AccountForecasts.as_view()),
+    path("forecasts/spend", forecasts.SpendForecasts.as_view()),
 ]

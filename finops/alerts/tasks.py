@@ -11,7 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from finops.alerts import selectors
-from finops.alerts.services import deliveries, incidents, signals, thresholds, watching
+from finops.alerts.services import deliveries, foreseeing, incidents, signals, thresholds, watching
 
 # Batches of signals in one go; a flood leaves room for others between.
 _BATCHES: Final = 20
@@ -42,6 +42,13 @@ def watch(**_: Any) -> None:
     watching.note_rhythms(at=timezone.now())
     for organization_id in watching.watched():
         watching.watch(organization_id=organization_id, at=timezone.now())
+    deliver.delay()
+
+
+@shared_task(name="alerts.foresee", queue="alerts")
+def foresee(**_: Any) -> None:
+    for organization_id in watching.watched(foreseeing.FORESEEN):
+        watching.watch(organization_id=organization_id, at=timezone.now(), finders=foreseeing.FORESEEN)
     deliver.delay()
 
 

@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.hot import Leases, Settled, slice_wanted
 from finops.budgets.rules.worst import Worst
+from finops.budgets.types import Account, Terms
 
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
+_IDLE_AT_ONCE: Final = 1_000
 # How many calls that are over are remembered, for whoever asks again.
 REMEMBERED: Final = 50_000
 
@@ -48,16 +52,24 @@ class Desk:
         self._leases = Leases()
         # Held for moments, around memory alone.
         self._memory = threading.Lock()
-        # Held by the one thread whose call is short; who waited for it mostly finds what they need.
-        self._asking = threading.Lock()
+        # Each held by the one thread that asks for that account; who waited for it mostly finds what they need.
+        self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
-        self._left: dict[int, int] = {}
+        # How accounts stood when they were last heard of.
+        self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
+        self._used: dict[int, float] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: dict[str, Allowed] = {}
         bank.listen(self._recalled, self._came_back)
+
+    def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
+        """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
+        with self._memory:
+            known = self._allowed.get(call_id) or self._over.get(call_id)
+            return known or self._hold_now(call_id, accounts, Allowed(worst.amount, worst.output))
 
     def authorize(
         self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
@@ -68,10 +80,40 @@ class Desk:
         whole = Allowed(worst.amount, worst.output)
         said = self._said(call_id) or self._hold(call_id, accounts, whole)
         if said is None:
-            with self._asking:
+            with self._alone(accounts, whole.amount):
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
+
+    def open(
+        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], amount: int
+    ) -> dict[Account, int]:
+        """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
+        room for one. Nothing when `token` is not of the budgets in force any more.
+        """
+        found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
+        with self._memory:
+            self._take(found.values())
+        return {account: one.account_id for account, one in found.items()}
+
+    def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
+        """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
+        with self._memory:
+            for account in accounts:
+                self._leases.granted(account, answer.amount - charged)
+            self._leases.hold(call_id, accounts, answer.amount - charged, charged=charged)
+            self._allowed[call_id] = answer
+
+    def settle_part(self, call_id: str, estimate: int) -> Settled:
+        """The call broke off: it is charged as estimated, and the rest stays held until its figure. Raises NotOpen."""
+        with self._memory:
+            return self._leases.settle_part(call_id, estimate)
+
+    def held(self, call_id: str) -> tuple[int, int] | None:
+        """What an open call holds, and what was charged of it already; None when it is not open here."""
+        with self._memory:
+            found = self._leases.holds.get(call_id)
+            return (found.amount, found.charged) if found else None
 
     def settle(self, call_id: str, actual: int) -> Settled:
         """The call is over and cost `actual`. Raises NotOpen."""
@@ -89,16 +131,16 @@ class Desk:
             self._leases.void(call_id)
             self._is_over(call_id)
 
-    def posted(self, account: int, amount: int) -> None:
-        """The ledger has charges of that much."""
+    def leased(self) -> dict[int, tuple[int, int]]:
+        """What is free and held of each account."""
         with self._memory:
-            self._leases.posted(account, amount)
-            self._forget_empty([account])
+            return {account: (one.free, one.held) for account, one in self._leases.slots.items()}
 
-    def leased(self) -> dict[int, tuple[int, int, int]]:
-        """What is free, held and spent of each account."""
+    def standing(self, account: int) -> Standing | None:
+        """How an account stood when it was last heard of; `free` includes what is in hand here."""
         with self._memory:
-            return {account: (one.free, one.held, one.spent) for account, one in self._leases.slots.items()}
+            known, slot = self._standing.get(account), self._leases.slot(account)
+            return known and known._replace(free=known.free + (slot.free if slot else 0))
 
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
@@ -110,8 +152,15 @@ class Desk:
         self._bank.account_for(lines)
         return len(lines)
 
+    def give_back_idle(self, idle_s: float) -> int:
+        """Return what is free of accounts that no call was held against for so long; gives how many there were."""
+        until = self._clock() - idle_s
+        with self._memory:
+            idle = [account for account in self._leases.idle() if self._used.get(account, until) <= until]
+        return self.give_back(idle[:_IDLE_AT_ONCE]) if idle else 0
+
     def close(self) -> None:
-        """Return what is free, and hear no more. What is held or spent stays leased."""
+        """Return what is free, and hear no more. What is held, or spent and not yet in the ledger, stays leased."""
         self.give_back()
         self._bank.close()
 
@@ -129,8 +178,10 @@ class Desk:
     def _forget_empty(self, accounts: Iterable[int]) -> None:
         for account in accounts:
             if self._leases.slot(account) is None:
-                self._left.pop(account, None)
+                self._standing.pop(account, None)
                 self._paces.pop(account, None)
+                self._used.pop(account, None)
+                self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         with self._memory:
@@ -142,6 +193,9 @@ class Desk:
         if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
             return first
         self._allowed[call_id] = wanted
+        now = self._clock()
+        for account in accounts:
+            self._used[account] = now
         return wanted
 
     def _ask(self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, generous: bool) -> Allowed | None:
@@ -152,10 +206,25 @@ class Desk:
         granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
         # Held before anybody can call it home again.
         with self._memory:
-            for one in granted:
-                self._leases.granted(one.account_id, one.granted)
-                self._left[one.account_id] = one.free
+            self._take(granted)
             return self._hold_now(call_id, accounts, wanted)
+
+    def _take(self, granted: Iterable[Standing]) -> None:
+        for one in granted:
+            if one.granted:
+                self._leases.granted(one.account_id, one.granted)
+            self._standing[one.account_id] = one
+
+    @contextmanager
+    def _alone(self, accounts: Sequence[int], amount: int) -> Iterator[None]:
+        """While no other thread asks for the accounts that are short."""
+        with self._memory:
+            short = {one for one in accounts if (slot := self._leases.slot(one)) is None or slot.free < amount}
+            locks = [self._asking.setdefault(one, threading.Lock()) for one in sorted(short)]
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            yield
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []
@@ -165,9 +234,9 @@ class Desk:
                 slot = self._leases.slot(account)
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
-                    pace = _per_second(self._paces.get(account), now) if generous else 0
-                    left = self._left.get(account, 0)
-                    wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
+                    pace = _per_second(self._paces.get(account), now)
+                    most = slice_wanted(lacking, per_second=pace) if generous else lacking
+                    wants.append(Want(account, lacking, most))
         return wants
 
     def _ask_all(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:

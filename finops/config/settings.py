@@ -50,6 +50,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 ROOMS = [
     "finops.alerts",
     "finops.ingest",
+    "routing.configuration",
     "finops.budgets",
     "finops.ledger",
     "finops.attribution",

@@ -20,9 +20,12 @@ from django.utils import timezone
 from finops.alerts.models import AlertRule, Channel, Incident
 from finops.alerts.services.signals import take_signals
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
-from finops.budgets.models import Budget, BudgetException, Increase
+from finops.budgets.models import BreakerRule, Budget, BudgetException, Increase, Limit, Stop
+from finops.budgets.rules.limits import BreakerDraft, LimitDraft
 from finops.budgets.services.budgets import set_exception
 from finops.budgets.services.increases import ask_increase
+from finops.budgets.services.limits import set_breaker, set_limit
+from finops.budgets.services.stops import stop_now
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import take
@@ -148,6 +151,20 @@ class World:
         )
 
     @cached_property
+    def limit(self) -> Limit:
+        says = LimitDraft(dimension="person", subject=str(self.person.id), allowed_models=(MARKER,))
+        return set_limit(organization_id=self.globex.id, draft=says, **WHO)
+
+    @cached_property
+    def breaker(self) -> BreakerRule:
+        says = BreakerDraft(dimension="agent", subject=str(self.agent.id), measure="calls_per_minute")
+        return set_breaker(organization_id=self.globex.id, draft=says, **WHO)
+
+    @cached_property
+    def stop(self) -> Stop:
+        return stop_now(organization_id=self.globex.id, dimension="session", subject=MARKER, reason=MARKER, **WHO)
+
+    @cached_property
     def contract(self) -> Contract:
         about = pricing.Agreed(
             provider=MARKER, model=f"{MARKER} model", effective_from=NOON.date(), note=f"{MARKER} contract"
@@ -234,6 +251,9 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "tag_id": lambda world: world.tag.id,
     "budget_id": lambda world: world.budget.id,
     "increase_id": lambda world: world.increase.id,
+    "limit_id": lambda world: world.limit.id,
+    "breaker_id": lambda world: world.breaker.id,
+    "stop_id": lambda world: world.stop.id,
     "contract_id": lambda world: world.contract.id,
     "alert_rule_id": lambda world: world.alert_rule.id,
     "channel_id": lambda world: world.channel.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -19,42 +19,45 @@ from finops.ledger import selectors as ledger
 from finops.ledger.types import UNATTRIBUTED, SpendQuestion
 from finops.sources import selectors as sources
 
-WATCHED: Final = (Kind.UNATTRIBUTED, Kind.UNPRICED, Kind.QUIET)
 # Of one rule at most so many at once, the largest first: more are one problem.
 MOST_UNPRICED: Final = 50
-_ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtext('alerts.watch'), %s)"
+# What is so by one rule, now.
+Finders = Mapping[Kind, Callable[[AlertRule, datetime], list[Finding]]]
+_ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtext('alerts.watch ' || %s), %s)"
 
 
-def watched() -> list[int]:
+def watched(finders: Finders | None = None) -> list[int]:
     """Organizations with such rules, or with what is still open of them."""
-    rules = AlertRule.objects.filter(kind__in=WATCHED, enabled=True, archived_at__isnull=True)
-    still = Incident.objects.filter(kind__in=WATCHED, resolved_at__isnull=True)
+    kinds = list(finders or FINDERS)
+    rules = AlertRule.objects.filter(kind__in=kinds, enabled=True, archived_at__isnull=True)
+    still = Incident.objects.filter(kind__in=kinds, resolved_at__isnull=True)
     return sorted({*rules.values_list("organization_id", flat=True), *still.values_list("organization_id", flat=True)})
 
 
 @transaction.atomic
-def watch(*, organization_id: int, at: datetime) -> int:
+def watch(*, organization_id: int, at: datetime, finders: Finders | None = None) -> int:
     """Look after each rule of these kinds; how many incidents are open by them. 0 while another does it."""
+    finders = finders or FINDERS
     with connection.cursor() as cursor:
-        cursor.execute(_ALONE, [organization_id])
+        cursor.execute(_ALONE, [" ".join(sorted(finders)), organization_id])
         row = cursor.fetchone()
     if not (row and row[0]):
         return 0
     rules = list(
         AlertRule.objects.filter(
-            organization_id=organization_id, kind__in=WATCHED, enabled=True, archived_at__isnull=True
+            organization_id=organization_id, kind__in=list(finders), enabled=True, archived_at__isnull=True
         ).order_by("id")
     )
-    found = [finding for rule in rules for finding in _FINDERS[Kind(rule.kind)](rule, at)]
+    found = [finding for rule in rules for finding in finders[Kind(rule.kind)](rule, at)]
     open_found(organization_id=organization_id, found=found, at=at)
-    _end_others(organization_id, found, at)
+    _end_others(organization_id, found, finders, at)
     return len(found)
 
 
-def _end_others(organization_id: int, found: Iterable[Finding], at: datetime) -> None:
+def _end_others(organization_id: int, found: Iterable[Finding], kinds: Iterable[Kind], at: datetime) -> None:
     """What is open and was not found again, also of rules that are no more."""
     still = {(one.kind.value, one.key) for one in found}
-    rows = Incident.objects.filter(organization_id=organization_id, kind__in=WATCHED, resolved_at__isnull=True)
+    rows = Incident.objects.filter(organization_id=organization_id, kind__in=list(kinds), resolved_at__isnull=True)
     over = [one for one, kind, key in rows.values_list("id", "kind", "key") if (kind, key) not in still]
     resolve_over(incident_ids=over, why="It is so no longer.", at=at)
 
@@ -129,7 +132,7 @@ def _quiet(rule: AlertRule, at: datetime) -> list[Finding]:
     return found
 
 
-_FINDERS: Final = {Kind.UNATTRIBUTED: _unattributed, Kind.UNPRICED: _unpriced, Kind.QUIET: _quiet}
+FINDERS: Final[Finders] = {Kind.UNATTRIBUTED: _unattributed, Kind.UNPRICED: _unpriced, Kind.QUIET: _quiet}
 
 
 @transaction.atomic
