@@ -57,6 +57,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     exempt: frozenset[str]
     rollover: Decimal
     fail_open: bool
+    downgrade_to: tuple[tuple[str, str], ...]
+    downgrade_at: int
 
     def terms(self, organization_id: int) -> Terms:
         return Terms(
@@ -74,6 +76,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             exempt=self.exempt,
             rollover_pico=to_pico(self.rollover),
             fail_open=self.fail_open,
+            downgrade_to=self.downgrade_to,
+            downgrade_at=self.downgrade_at,
         )
 
 
@@ -93,6 +97,8 @@ def budget_of(terms: Terms, name: str) -> Budget:
         exempt=terms.exempt,
         rollover=from_pico(terms.rollover_pico),
         fail_open=terms.fail_open,
+        downgrade_to=terms.downgrade_to,
+        downgrade_at=terms.downgrade_at,
     )
 
 

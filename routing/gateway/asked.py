@@ -36,6 +36,8 @@ class Asked(NamedTuple):
     turns: int
     # The most tokens it reads.
     reads: int
+    # The model it was asked for with, where a budget sends it to a cheaper one.
+    downgraded_from: str = ""
 
 
 def nothing(request: Authorize, turns: int) -> Worst:

@@ -24,6 +24,7 @@ from finops.budgets.guard import Guard, Lacking
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
 from finops.budgets.pulse import Pulse
+from finops.budgets.rules.downgrades import step_for
 from finops.budgets.types import Account
 from finops.connectors.types import GivenCost, UsageEvent
 from finops.core.errors import FinopsError
@@ -123,7 +124,7 @@ class Calls:
         if known is not None:
             return Decision(known, 0)
         try:
-            return self._asked(call_id, house, key, request)
+            return self._cheaper(self._asked(call_id, house, key, request))
         except FinopsError:
             self._ids.pop((key.prefix, request.id), None)
             raise
@@ -146,6 +147,22 @@ class Calls:
                 most = max(ceiling - reads, 1)
                 worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
         return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
+
+    def _cheaper(self, asked: Asked) -> Asked:
+        """The call with the model that a budget sends it to by now, where that costs less; else as it is."""
+        if not asked.house.downgrades or asked.downgraded_from:
+            return asked
+        for concern in asked.concerns:
+            account = self.accounts.get(concern.account)
+            standing = self._desk.standing(account) if account else None
+            step = None if standing is None else step_for(concern.terms, standing)
+            if step is None:
+                continue
+            request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
+            cheaper = self._asked(asked.id, asked.house, asked.key, request)
+            if cheaper.worst.amount < asked.worst.amount:
+                return cheaper._replace(downgraded_from=asked.request.model)
+        return asked
 
     def authorize(self, asked: Asked) -> Decision | None:
         """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""
@@ -181,6 +198,7 @@ class Calls:
             house = asked.house
             wanted = [(one.terms, one.account) for one in asked.concerns if one.account not in self.accounts]
             self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+            asked = self._cheaper(asked)
             accounts = self._known(asked.concerns)
         if accounts is None:
             raise Stale("the budgets have just changed")
@@ -221,7 +239,7 @@ class Calls:
         self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         house, standing = asked.house, self._desk.standing
         budgets = tuple([(house, *pair) for pair in zip(asked.concerns, map(standing, accounts), strict=True)])
-        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, budgets)
+        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
         self._keep(allowance)
         return Decision(allowance, ticket)
 

@@ -62,6 +62,7 @@ class House:
         self.names = {budget.budget_id: budget.name for budget in published.budgets}
         self.terms = {budget.budget_id: budget.terms(self.id) for budget in published.budgets}
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
+        self.downgrades = any(terms.downgrade_to for terms in asked)
         self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))

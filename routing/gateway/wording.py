@@ -23,6 +23,7 @@ class Allowance(NamedTuple):
     currency: str
     turns: int
     wanted: int
+    downgraded_from: str = ""
     budgets: tuple[tuple[House, Concern, Standing | None], ...] = ()
 
     def shown(self) -> dict[str, Any]:
@@ -35,7 +36,7 @@ class Allowance(NamedTuple):
             "max_output_tokens": None if held.output == UNBOUNDED else held.output // self.turns,
             "clamped": held.output < self.wanted,
             "model": held.event.model,
-            "downgraded_from": None,
+            "downgraded_from": self.downgraded_from or None,
             "expires_at": held.expires_at,
             "headroom": [budget_shown(*budget) for budget in self.budgets],
         }
