@@ -24,5 +24,9 @@ class Migration(migrations.Migration):
             name='kind',
             field=models.CharField(choices=[('budget.threshold', 'budget.threshold'), ('budget.forecast', 'budget.forecast'), ('spend.anomaly', 'spend.anomaly'), ('spend.unattributed', 'spend.unattributed'), ('spend.unpriced', 'spend.unpriced'), ('source.quiet', 'source.quiet'), ('cap.tripped', 'cap.tripped'), ('breaker.tripped', 'breaker.tripped'), ('stop.made', 'stop.made'), ('hold.exceeded', 'hold.exceeded'), ('authorization.expired', 'authorization.expired'), ('enforcement.blocked', 'enforcement.blocked'), ('enforcement.failed', 'enforcement.failed'), ('inbox.stuck', 'inbox.stuck')], max_length=30),
         ),
+        migrations.AddIndex(
+            model_name='incident',
+            index=models.Index(condition=models.Q(('resolved_by__in', ['', 'system:alerts']), _negated=True), fields=['organization', 'kind', 'key'], name='incident_by_people'),
+        ),
         migrations.RunSQL(_SQL.read_text(encoding="utf-8"), migrations.RunSQL.noop),
     ]

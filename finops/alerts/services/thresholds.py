@@ -47,10 +47,13 @@ _PASSED: Final = f"""
         WHERE s.spent * 100 >= percent::int * s.limit_amount) AS step
     FROM standing AS s WHERE s.spent > 0
 ), told AS (
-    SELECT key, max(step) AS step FROM alerts_incident
-    WHERE organization_id = %(organization)s AND kind = 'budget.threshold'
-        AND (resolved_at IS NULL OR resolved_by <> 'system:alerts')
-    GROUP BY key
+    SELECT key, max(step) AS step FROM (
+        SELECT key, step FROM alerts_incident
+        WHERE organization_id = %(organization)s AND kind = 'budget.threshold' AND resolved_at IS NULL
+        UNION ALL SELECT key, step FROM alerts_incident
+        WHERE organization_id = %(organization)s AND kind = 'budget.threshold'
+            AND NOT resolved_by IN ('', 'system:alerts')
+    ) AS known GROUP BY key
 )
 INSERT INTO alerts_incident AS i (organization_id, kind, key, severity, step, budget_id, dimension, subject, details,
     opened_at, last_seen_at, ends_at, count, acknowledged_by, resolved_by, resolution)
