@@ -83,7 +83,6 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("people", "People and teams", "people", Permission.PEOPLE_READ, "t"),
             Entry("keys", "Keys", "keys", Permission.KEYS_MANAGE, "k"),
             Entry("alert_rules", "Alert rules", "warning", Permission.ALERTS_READ, "l"),
-            Entry("channels", "Channels", "channels", Permission.ALERTS_MANAGE),
             Entry("settings", "Settings", "settings", Permission.ORG_READ),
         ),
     ),
