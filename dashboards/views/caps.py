@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dashboards.access import Here, page, show
 from dashboards.actions import posted
 from dashboards.caps.forms import CapForm
+from dashboards.caps.outlook import outlooks
 from dashboards.caps.sight import Sight
 from dashboards.caps.words import STRENGTHS, Gauge, Names, gauge, per, untouched
 from dashboards.panels.bar import address
@@ -35,6 +36,7 @@ from finops.orgs.rules import Permission
 
 FULLEST: Final = 3
 ACCOUNTS_SHOWN: Final = 100
+FORESEEN: Final = 20
 TRIED_DAYS: Final = 30
 STOPS_SHOWN: Final = 20
 HISTORY_SHOWN: Final = 30
@@ -148,6 +150,9 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
         "strength": STRENGTHS[Enforcement(budget.enforcement)],
         "gauges": _gauges(found, budget, terms, names, here.now),
         "accounts": found.accounts,
+        "outlooks": outlooks(here, found.fullest[:FORESEEN], terms, lambda row: names.word(terms.each, row.subject))
+        if live
+        else [],
         "past": [gauge(row, budget, names.word(terms.each, row.subject)) for row in past],
         "exceptions": [(one, names.word(terms.each, one.subject)) for one in exceptions],
         "increases": [(one, names.word(terms.each, one.subject)) for one in increases],
