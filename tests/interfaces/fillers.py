@@ -17,6 +17,8 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
+from finops.alerts.models import AlertRule, Channel, Incident
+from finops.alerts.services.signals import take_signals
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
 from finops.budgets.models import BreakerRule, Budget, BudgetException, Increase, Limit, Stop
 from finops.budgets.rules.limits import BreakerDraft, LimitDraft
@@ -36,7 +38,7 @@ from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
-from tests.factories import attribution
+from tests.factories import alerts, attribution
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
@@ -187,6 +189,23 @@ class World:
         return set_exception(subject=str(self.person.id), limit_amount=Decimal(5), note=f"{MARKER} note", **mine)
 
     @cached_property
+    def alert_rule(self) -> AlertRule:
+        return alerts.rule(self.globex.id, "spend.unpriced", name=f"{MARKER} alert rule", at=NOON)
+
+    @cached_property
+    def channel(self) -> Channel:
+        address = f"https://{MARKER.lower()}.example/{MARKER}"
+        return alerts.channel(self.globex.id, name=f"{MARKER} channel", address=address, at=NOON)
+
+    @cached_property
+    def incident(self) -> Incident:
+        """With a delivery to the channel, which is there before."""
+        _ = self.channel
+        alerts.signal(self.globex.id, key=f"session:{MARKER}", reason=MARKER, at=NOON)
+        take_signals(at=NOON)
+        return Incident.objects.get(organization=self.globex)
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -236,6 +255,9 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "breaker_id": lambda world: world.breaker.id,
     "stop_id": lambda world: world.stop.id,
     "contract_id": lambda world: world.contract.id,
+    "alert_rule_id": lambda world: world.alert_rule.id,
+    "channel_id": lambda world: world.channel.id,
+    "incident_id": lambda world: world.incident.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.
@@ -258,6 +280,8 @@ QUERIES: Final[dict[str, Callable[[World], int]]] = {
     "key": lambda world: world.key.id,
     "source": lambda world: world.source.id,
     "subject_id": lambda world: world.person.id,
+    "channel_id": lambda world: world.channel.id,
+    "incident_id": lambda world: world.incident.id,
 }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from finops.budgets.rules.drafts import BudgetInvalid
+from finops.budgets.types import Terms
 from finops.core.tokens import METER_INDEX
 from finops.pricing.rules import Found
 
@@ -52,3 +53,26 @@ def _price(found: Found, converted: Converted) -> _Price | None:
     if not known or len(inputs) < len(known) or len(outputs) < len(known):
         return None
     return _Price(max(inputs), max(outputs))
+
+
+class Standing(Protocol):
+    """How an account stands: its limit, and what could still be given out, in picodollars."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def free(self) -> int: ...
+
+
+def step_for(terms: Terms, standing: Standing) -> tuple[str, str] | None:
+    """The model that calls go to now; None while less than `downgrade_at` percent of the limit are used or promised.
+
+    The steps share what is left between there and the limit evenly.
+    """
+    steps = terms.downgrade_to
+    used = standing.limit - standing.free
+    begins = standing.limit * terms.downgrade_at // 100
+    if not steps or used < begins:
+        return None
+    place = (used - begins) * len(steps) // max(standing.limit - begins, 1)
+    return steps[min(place, len(steps) - 1)]
