@@ -52,7 +52,9 @@ WHERE lifted_at IS NULL AND (until IS NULL OR until > clock_timestamp()) ORDER B
 
 
 class Pulse:
-    """One process's guard among the others. `cut` is told of calls under way that were stopped."""
+    """One process's guard among the others. `cut` is told of calls under way that were stopped, in this
+    one's thread; where it fails it is told again.
+    """
 
     def __init__(
         self,
@@ -71,9 +73,11 @@ class Pulse:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-        # What could not be written yet.
+        # What could not be written or cut yet.
         self._trips: list[Trip] = []
         self._unused: list[Taken] = []
+        self._cuts: list[tuple[list[str], Stop]] = []
+        self._late: list[tuple[str, Stop]] = []
 
     def start(self) -> None:
         """From now on, in a thread; returns when all stops are known that there are, or raises OperationalError."""
@@ -145,6 +149,7 @@ class Pulse:
                     while not self._stopping.is_set():
                         self._hear(connection)
                         self._write_trips(connection)
+                        self._cut_all()
                     self._tell(connection)
             except psycopg.Error as error:
                 _log.warning("the pulse is lost: %s", error)
@@ -181,8 +186,22 @@ class Pulse:
             self._guard.lifted(stop)
             return
         calls = self._guard.stopped(stop, self._clock())
-        if calls and self._cut is not None:
-            self._cut(calls, stop)
+        if calls:
+            self._cuts.append((calls, stop))
+
+    def _cut_all(self) -> None:
+        """Tell whoever cuts calls; again in the next turn, should they fail. Calls that were stopped while they waited for
+        their money are told of a turn later: by then they are known to be under way.
+        """
+        self._cuts += [([call_id], stop) for call_id, stop in self._late]
+        self._late = self._guard.late()
+        while self._cuts and self._cut is not None:
+            try:
+                self._cut(*self._cuts[0])
+            except Exception:  # noqa: BLE001 - whatever becomes of it there, the next stop must be heard here
+                _log.warning("calls could not be cut; they will be", exc_info=True)
+                return
+            self._cuts.pop(0)
 
     def _tell(self, connection: psycopg.Connection[Any]) -> None:
         self._told_at = self._clock()
