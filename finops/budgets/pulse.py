@@ -190,8 +190,8 @@ class Pulse:
             self._cuts.append((calls, stop))
 
     def _cut_all(self) -> None:
-        """Tell whoever cuts calls, and again next turn should they fail. Of calls that were stopped while they waited for
-        their money, a turn later: by then they are known to be under way.
+        """Tell whoever cuts calls, and again next turn should they fail. Calls that were stopped while they waited for
+        their money are told of a turn later: by then they are known to be under way.
         """
         self._cuts += [([call_id], stop) for call_id, stop in self._late]
         self._late = self._guard.late()
