@@ -73,9 +73,11 @@ class Pulse:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-        # What could not be written or cut yet.
+        # What could not be told, written or cut yet.
         self._trips: list[Trip] = []
         self._unused: list[Taken] = []
+        self._messages: list[str] = []
+        self._told_at = 0.0
         self._cuts: list[tuple[list[str], Stop]] = []
         self._late: list[tuple[str, Stop]] = []
 
@@ -127,8 +129,8 @@ class Pulse:
     def fetch(self, lacking: Lacking) -> RateLimited | None:
         """Ask the database for what is lacking; the refusal, where there is not as much. Raises OperationalError."""
         wants = sorted(lacking.wants)
-        asked_at = self._clock()
         with self._asking:
+            asked_at = self._clock()
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             amounts = [[want.limit for want in wants], [want.least for want in wants], [want.most for want in wants]]
@@ -205,16 +207,26 @@ class Pulse:
 
     def _tell(self, connection: psycopg.Connection[Any]) -> None:
         self._told_at = self._clock()
-        messages: list[str] = []
-        while len(messages) < _MOST_MESSAGES and (delta := self._guard.delta()):
-            messages.append(base64.b64encode(delta).decode("ascii"))
-        if messages:
-            connection.execute("SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told", [PULSE, messages])
-        self._unused += self._guard.unused(self._clock())
-        if self._unused:
-            amounts = [[one.bucket for one in self._unused], [one.amount for one in self._unused]]
-            connection.execute(_RETURN, [*_keys([one.key for one in self._unused]), *amounts])
-            self._unused = []
+        while len(self._messages) < _MOST_MESSAGES and (delta := self._guard.delta()):
+            self._messages.append(base64.b64encode(delta).decode("ascii"))
+        if self._messages:
+            # Said again after a lost connection, it is counted once.
+            connection.execute("SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told", [PULSE, self._messages])
+            self._messages = []
+        self._give_back(connection)
+
+    def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+        """What was not used of slices. Where nobody knows whether it was taken back, it is not given back again: too
+        little of a minute, never too much.
+        """
+        unused, self._unused = [*self._unused, *self._guard.unused(self._clock())], []
+        if not unused:
+            return
+        amounts = [[one.bucket for one in unused], [one.amount for one in unused]]
+        try:
+            connection.execute(_RETURN, [*_keys([one.key for one in unused]), *amounts])
+        except psycopg.errors.LockNotAvailable:
+            self._unused = unused
 
     def _write_trips(self, connection: psycopg.Connection[Any]) -> None:
         self._trips += self._guard.trips()
