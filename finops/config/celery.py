@@ -31,6 +31,11 @@ app.conf.beat_schedule = {
         "options": {"queue": "control", "expires": 30},
     },
     "book inbox": {"task": "ingest.book_inbox", "schedule": 1.0, "options": {"queue": "ingest", "expires": 5}},
+    "forget minutes": {
+        "task": "budgets.forget_minutes",
+        "schedule": 300.0,
+        "options": {"queue": "control", "expires": 300},
+    },
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
