@@ -17,6 +17,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 DEBUG = env.boolean("CAPSTAN_DEBUG", default=False)
 # Keyed hashes of virtual keys and signed cookies hang on this; `up --demo` makes and keeps one in the data folder.
 SECRET_KEY = env.secret("CAPSTAN_SECRET_KEY") or places.kept_secret("secret_key")
+# Former secrets, newest first: what was sealed or signed under them can still be read.
+SECRET_KEY_FALLBACKS = env.words("CAPSTAN_FORMER_SECRET_KEYS", [])
 ALLOWED_HOSTS = env.words("CAPSTAN_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.words("CAPSTAN_TRUSTED_ORIGINS", [])
 HTTPS = env.boolean("CAPSTAN_HTTPS", default=False)
@@ -30,6 +32,8 @@ CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+# Hosts of our own (host or host:port) that an organization may have Capstan call, by http too: a LiteLLM proxy inside.
+INTERNAL_HOSTS = frozenset(env.words("CAPSTAN_INTERNAL_HOSTS", []))
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
     "DIRECTIVES": {

@@ -1,9 +1,9 @@
 """When to block a key whose spend is only reported afterwards: before the cap is passed, and not long before.
 
-What was reported is behind by the source's delay, and a block holds only some time after it is decided. What is spent in
-between is bounded from how the account spent until then (`Bound`): the largest of what its recent rates, its growth, the
-same hours of the day before and its earlier peaks lead to, and some noise on top, scaled by how far that very bound was
-from the truth in the account's own past. Statistics are floats; money is integer picodollars before and after.
+What was reported is behind by the source's delay, and a block holds only some time after it is decided. What is spent
+in between is bounded from how the account spent until then (`bound`): the largest of what its recent rates, its growth,
+the same hours of the day before and its earlier peaks lead to, and some noise on top, scaled by how far that very bound
+was from the truth in the account's own past. Statistics are floats; money is integer picodollars before and after.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Verdict(StrEnum):
 
 
 class Reported(NamedTuple):
-    """Spend in pieces of equal `width`, oldest first, in picodollars. Up to `until`, the end of the last, the source has
-    reported all.
+    """Spend in pieces of equal `width`, oldest first, in picodollars. Up to `until`, the end of the last, the source
+    has reported all.
     """
 
     amounts: tuple[int, ...]
