@@ -15,7 +15,7 @@ from finops.api.views import Input, Resource, now, paged, valid
 from finops.connectors.enforcement import CONNECTORS
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
-from finops.sources import access, selectors, services
+from finops.sources import selectors, services
 from finops.sources.models import Source, SourceAccess
 
 
@@ -99,13 +99,13 @@ class SourceAccessInput(Input):
     )
     reporting_delay_s = serializers.FloatField(
         min_value=0.001,
-        max_value=access.LONGEST_DELAY.total_seconds(),
+        max_value=services.LONGEST_DELAY.total_seconds(),
         required=False,
         help_text="How late its usage is told, at the latest.",
     )
     takes_effect_s = serializers.FloatField(
         min_value=0,
-        max_value=access.LONGEST_EFFECT.total_seconds(),
+        max_value=services.LONGEST_EFFECT.total_seconds(),
         required=False,
         help_text="How long calls go on after a block.",
     )
@@ -143,7 +143,7 @@ class AccessOfSource(Resource):
     def get(self, request: Request, source: str) -> Response:
         organization_id = caller(request).organization_id
         found = selectors.source(organization_id, source)
-        return Response(_shown(found, access.access_of(organization_id, found)))
+        return Response(_shown(found, selectors.access_of(organization_id, found)))
 
     @answers(SourceAccessOutput, takes=SourceAccessInput)
     @idempotent
@@ -156,7 +156,7 @@ class AccessOfSource(Resource):
             for name in ("reporting_delay", "takes_effect")
             if f"{name}_s" in said
         }
-        row = access.set_access(
+        row = services.set_access(
             organization_id=asked.organization_id, source_id=found.id, **said, **spans, by=asked.actor, at=now()
         )
         return Response(_shown(found, row))
@@ -173,5 +173,5 @@ class RemoveAccessOfSource(Resource):
         asked = caller(request)
         valid(Input, request.data)
         found = selectors.source(asked.organization_id, source)
-        access.remove_access(organization_id=asked.organization_id, source_id=found.id, by=asked.actor, at=now())
+        services.remove_access(organization_id=asked.organization_id, source_id=found.id, by=asked.actor, at=now())
         return Response(status=204)

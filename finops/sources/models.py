@@ -43,7 +43,7 @@ class SourceAccess(models.Model):
     # A name of `connectors.enforcement.CONNECTORS`.
     connector = models.CharField(max_length=40)
     address = models.CharField(max_length=300)
-    # The credential, sealed (`sources.services.access`).
+    # The credential, sealed (`services.set_access`).
     sealed = models.BinaryField()
     # How late usage is told, and how long calls go on after a block.
     reporting_delay = models.DurationField()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from finops.core.errors import NotFound
-from finops.sources.models import Source
+from finops.sources.models import Source, SourceAccess
 
 
 def sources(organization_id: int, *, archived: bool = False) -> QuerySet[Source]:
@@ -18,4 +18,12 @@ def source(organization_id: int, slug: str) -> Source:
     found = Source.objects.filter(organization_id=organization_id, slug=slug).first()
     if found is None:
         raise NotFound("There is no such source.")
+    return found
+
+
+def access_of(organization_id: int, source: Source) -> SourceAccess:
+    """Raises NotFound."""
+    found = SourceAccess.objects.filter(organization_id=organization_id, source=source).first()
+    if found is None:
+        raise NotFound("The source's administration cannot be reached: no access is set.")
     return found

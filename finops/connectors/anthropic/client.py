@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from finops.connectors.addresses import Unreachable
 from finops.connectors.enforcement import EnforcementError, KeyState
-from finops.connectors.outgoing import Answer, Outgoing, Unreachable
+from finops.connectors.outgoing import Answer, Outgoing
 
 _VERSION: Final = "2023-06-01"
 _PERMANENT: Final = frozenset({400, 401, 403, 404, 405, 422})

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from finops.connectors.addresses import Unreachable
 from finops.connectors.enforcement import EnforcementError, KeyState
-from finops.connectors.outgoing import Answer, Outgoing, Unreachable
+from finops.connectors.outgoing import Answer, Outgoing
 
 # A proxy without its database says 500 for good; it may come back with one.
 _PERMANENT: Final = frozenset({400, 401, 403, 405, 422})

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from finops.connectors.outgoing import AddressRefused, Outgoing, Unreachable, check_address
+from finops.connectors.addresses import AddressRefused, Unreachable, check_address
+from finops.connectors.outgoing import Outgoing
 
 
 @pytest.mark.parametrize(
