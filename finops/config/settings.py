@@ -209,6 +209,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 DJANGO_CELERY_BEAT_TZ_AWARE = True
+# How often it is looked whether a key is to be blocked ahead of its limit; the longer, the earlier it is.
+ENFORCE_EVERY_S = env.integer("CAPSTAN_ENFORCE_EVERY_S", 20, low=1, high=300)
 
 # --- Language, time, mail, logs ---------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -34,12 +34,18 @@ def check_address(address: str, *, internal: Collection[str]) -> SplitResult:
     """
     try:
         parts = urlsplit(address)
-        port, host = parts.port, parts.hostname or ""
+        known = is_internal(parts, internal)
     except ValueError:
         raise AddressRefused("this is no address", field="address") from None
-    if not host or parts.username or parts.password or parts.query or parts.fragment or not address.isprintable():
+    if (
+        not parts.hostname
+        or parts.username
+        or parts.password
+        or parts.query
+        or parts.fragment
+        or not address.isprintable()
+    ):
         raise AddressRefused("an address is https://host[:port][/path]", field="address")
-    known = is_internal(parts, internal)
     if parts.scheme != "https" and not (known and parts.scheme == "http"):
         raise AddressRefused(
             "use https; http is for hosts that the operator named as internal (CAPSTAN_INTERNAL_HOSTS)", field="address"

@@ -1,5 +1,5 @@
-"""Calls to other companies' servers: bounded in time and size, to no address that was not meant (`addresses`), following
-nobody.
+"""Calls to other companies' servers: bounded in time and size, to addresses that are meant (`addresses`), following
+nobody elsewhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from finops.connectors.addresses import Unreachable, check_address, is_internal,
 LONGEST_S: Final = 15.0
 _CONNECT_S: Final = 5.0
 LARGEST_ANSWER: Final = 512 * 1024
+# Uncompressed, so that the size of what comes is the size of what is read.
+_PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class Answer(NamedTuple):
@@ -54,7 +56,7 @@ class Outgoing:
                 client.stream(
                     method,
                     url,
-                    headers=self._headers | {"Host": self._parts.netloc, "Accept": "application/json"},
+                    headers=self._headers | {"Host": self._parts.netloc} | _PLAIN,
                     json=body,
                     extensions={"sni_hostname": self._host},
                 ) as response,
@@ -66,7 +68,7 @@ class Outgoing:
 
 def _bounded(response: httpx2.Response, until: float) -> bytes:
     read = bytearray()
-    for piece in response.iter_bytes():
+    for piece in response.iter_raw():
         read += piece
         if len(read) > LARGEST_ANSWER:
             raise Unreachable("the answer is too large")

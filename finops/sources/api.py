@@ -114,7 +114,6 @@ class SourceAccessInput(Input):
 class SourceAccessOutput(serializers.Serializer[Any]):
     """Without the credential."""
 
-    source = serializers.CharField()
     connector = serializers.CharField()
     address = serializers.CharField()
     reporting_delay_s = serializers.FloatField()
@@ -122,9 +121,8 @@ class SourceAccessOutput(serializers.Serializer[Any]):
     set_at = serializers.DateTimeField()
 
 
-def _shown(source: Source, row: SourceAccess) -> dict[str, Any]:
+def _shown(row: SourceAccess) -> dict[str, Any]:
     said = {
-        "source": source.slug,
         "connector": row.connector,
         "address": row.address,
         "reporting_delay_s": row.reporting_delay.total_seconds(),
@@ -143,7 +141,7 @@ class AccessOfSource(Resource):
     def get(self, request: Request, source: str) -> Response:
         organization_id = caller(request).organization_id
         found = selectors.source(organization_id, source)
-        return Response(_shown(found, selectors.access_of(organization_id, found)))
+        return Response(_shown(selectors.access_of(organization_id, found)))
 
     @answers(SourceAccessOutput, takes=SourceAccessInput)
     @idempotent
@@ -151,15 +149,13 @@ class AccessOfSource(Resource):
         """Set it, or set it anew."""
         asked, said = caller(request), valid(SourceAccessInput, request.data)
         found = selectors.source(asked.organization_id, source)
-        spans = {
-            name: timedelta(seconds=said.pop(f"{name}_s"))
-            for name in ("reporting_delay", "takes_effect")
-            if f"{name}_s" in said
-        }
+        for name in ("reporting_delay", "takes_effect"):
+            if f"{name}_s" in said:
+                said[name] = timedelta(seconds=said.pop(f"{name}_s"))
         row = services.set_access(
-            organization_id=asked.organization_id, source_id=found.id, **said, **spans, by=asked.actor, at=now()
+            organization_id=asked.organization_id, source_id=found.id, **said, by=asked.actor, at=now()
         )
-        return Response(_shown(found, row))
+        return Response(_shown(row))
 
 
 class RemoveAccessOfSource(Resource):

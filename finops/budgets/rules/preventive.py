@@ -36,6 +36,7 @@ RESERVE: Final = 0.01
 # What must be left, in windows of spend at its bound, before a key goes on again.
 _WINDOWS_LEFT: Final = 1.2
 _DAY: Final = timedelta(days=1)
+_OUT_OF_SIGHT_S: Final = 366 * 86_400
 
 
 class Verdict(StrEnum):
@@ -68,17 +69,23 @@ class Bound(NamedTuple):
     most: int
 
 
-class Situation(NamedTuple):
-    """An account at a moment. `lead` is how long from now until a block that is decided at the next look holds; `delay`
-    is the source's.
+class Feed(NamedTuple):
+    """What one source reported of an account. `delay` is how late it reports, `lead` how long from now until a block
+    that is decided at the next look holds.
     """
+
+    reported: Reported
+    delay: timedelta
+    lead: timedelta
+
+
+class Situation(NamedTuple):
+    """An account at a moment: its limit, and all that is known to be spent."""
 
     now: datetime
     limit_pico: int
     spent_pico: int
-    reported: Reported
-    delay: timedelta
-    lead: timedelta
+    feeds: tuple[Feed, ...]
     pauses: tuple[Pause, ...] = ()
 
     @property
@@ -87,8 +94,9 @@ class Situation(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What to do. `likely_pico` and `most_pico` are the spend until a block would hold, what is reported included;
-    `crosses_at` is when the limit is passed at the likely rate, None where it is not in sight.
+    """What to do. `likely_pico` and `most_pico` are the spend until a block would hold, what is reported included; of
+    what is blocked, the spend until it was. `crosses_at` is when the limit is passed at the likely rate, None where
+    that is not in sight.
     """
 
     verdict: Verdict
@@ -99,19 +107,24 @@ class Decision(NamedTuple):
 
 def decide(at: Situation) -> Decision:
     """Whether the account's keys are to be blocked, go on, or stay as they are."""
-    history = _without(at.reported, at.pauses)
-    unseen = max(at.now - at.reported.until, timedelta(0)) - _paused(at.pauses, at.reported.until, at.now)
+    likely, most, ahead, rate_s = at.spent_pico, at.spent_pico, 0, 0.0
+    for feed in at.feeds:
+        history = _without(feed.reported, at.pauses)
+        unseen = max(at.now - feed.reported.until, timedelta(0)) - _paused(at.pauses, feed.reported.until, at.now)
+        if not at.blocked:
+            unseen += feed.lead
+        found = bound(history, unseen)
+        likely, most = likely + found.likely, most + found.most
+        if at.blocked:
+            ahead += bound(history, feed.delay + feed.lead).most
+        elif found.likely:
+            rate_s += found.likely / unseen.total_seconds()
     reserve = round(at.limit_pico * RESERVE)
     if at.blocked:
-        before = bound(history, unseen)
-        window = bound(history, at.delay + at.lead)
-        likely, most = at.spent_pico + before.likely, at.spent_pico + before.most
-        room = most + round(_WINDOWS_LEFT * window.most) + reserve < at.limit_pico
+        room = most + round(_WINDOWS_LEFT * ahead) + reserve < at.limit_pico
         return Decision(Verdict.UNBLOCK if room else Verdict.KEEP, likely, most, None)
-    ahead = bound(history, unseen + at.lead)
-    likely, most = at.spent_pico + ahead.likely, at.spent_pico + ahead.most
     verdict = Verdict.BLOCK if most + reserve >= at.limit_pico else Verdict.KEEP
-    return Decision(verdict, likely, most, _crossing(at, ahead, unseen + at.lead))
+    return Decision(verdict, likely, most, _crossing(at, likely, rate_s))
 
 
 def bound(history: Reported, window: timedelta) -> Bound:
@@ -140,7 +153,7 @@ class _Sums:
         self._steps = [0.0, *accumulate(step * step / 2 for step in steps)]
         self._day = whole_day
         # The highest window that ended at a place or before it, each counted the less the longer it is over.
-        fading = 0.5 ** (1 / (length * _HALF_LIFE))
+        fading: float = 0.5 ** (1 / (length * _HALF_LIFE))
         windows = (self.stretch(place - length, place) for place in range(len(amounts) + 1))
         self._peaks = list(accumulate(windows, lambda peak, window: max(peak * fading, window)))
 
@@ -156,12 +169,7 @@ class _Sums:
 
     def raw(self, end: int) -> float:
         """The largest of what several views of the past lead to, with noise on top."""
-        views = (
-            self._level(end),
-            self._growth(end),
-            self._day_before(end),
-            self._peaks[end],
-        )
+        views = (self._level(end), self._growth(end), self._day_before(end), self._peaks[end])
         return max(views) + _Z * self._noise(end)
 
     def _level(self, end: int) -> float:
@@ -233,9 +241,10 @@ def _paused(pauses: Sequence[Pause], start: datetime, end: datetime) -> timedelt
     return found
 
 
-def _crossing(at: Situation, ahead: Bound, window: timedelta) -> datetime | None:
-    if at.spent_pico >= at.limit_pico:
-        return at.reported.until
-    if not ahead.likely:
-        return None
-    return at.reported.until + window * ((at.limit_pico - at.spent_pico) / ahead.likely)
+def _crossing(at: Situation, likely: int, rate_s: float) -> datetime | None:
+    """At the likely rate; in the past where more is likely spent by now than the limit."""
+    if not rate_s:
+        return at.now if at.spent_pico >= at.limit_pico else None
+    lead = max(feed.lead for feed in at.feeds)
+    seconds = (at.limit_pico - likely) / rate_s
+    return None if abs(seconds) > _OUT_OF_SIGHT_S else at.now + lead + timedelta(seconds=seconds)
