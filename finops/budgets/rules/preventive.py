@@ -155,7 +155,7 @@ class _Sums:
         # The highest window that ended at a place or before it, each counted the less the longer it is over.
         fading: float = 0.5 ** (1 / (length * _HALF_LIFE))
         windows = (self.stretch(place - length, place) for place in range(len(amounts) + 1))
-        self._peaks = list(accumulate(windows, lambda peak, window: max(peak * fading, window)))
+        self._peaks: list[float] = list(accumulate(windows, lambda peak, window: max(peak * fading, window)))
 
     def stretch(self, start: float, end: int) -> float:
         return self._until[end] - self._until[max(0, round(start))]

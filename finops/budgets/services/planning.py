@@ -62,7 +62,7 @@ def _plan(organization_id: int, every: timedelta, at: datetime) -> Planned:
         about = concerned(targets.terms[budget_id])
         rows = {row.id: row for row in enforcement.near(about, targets, budget_id, at)}
         rows |= {row.id: row for row in held.values() if row.budget_id == budget_id and not _over(targets, row, at)}
-        rows = {row.id: row for row in rows.values() if not _settled(row, blocks.get(row.id, ()))}
+        rows = {row.id: row for row in rows.values() if not _settled(targets, row, blocks.get(row.id, ()))}
         decided = _decide(about, targets, list(rows.values()), blocks, every, at)
         looked_at += len(decided)
         for account_id, (decision, feeds) in decided.items():
@@ -93,10 +93,12 @@ def _held(blocks: Iterable[Block]) -> list[Block]:
     return [one for one in blocks if one.state in (Block.State.WANTED, Block.State.BLOCKED)]
 
 
-def _settled(row: AccountRow, blocks: Iterable[Block]) -> bool:
+def _settled(targets: Targets, row: AccountRow, blocks: Iterable[Block]) -> bool:
     """Whether nothing about an account can have changed since all before its block was reported."""
     held = _held(blocks)
-    return bool(held) and all(one.settled_at and one.limit_amount == row.limit_amount for one in held)
+    if not held or not set(targets.keys_of(row.budget_id, row.subject)) <= {one.enforceable_id for one in held}:
+        return False
+    return all(one.settled_at and one.limit_amount == row.limit_amount for one in held)
 
 
 def _over(targets: Targets, row: AccountRow | None, at: datetime) -> str:
