@@ -41,6 +41,10 @@ def _by(rate: Callable[[float], float]) -> Iterator[float]:
         minute += 1
 
 
+def _from(start: float, rate: float) -> Iterator[float]:
+    return _by(lambda hour: rate if hour >= start else 0)
+
+
 def _noisy(base: Iterator[float], dice: random.Random, calls: float) -> Iterator[float]:
     """The same on average, made of about so many calls of uneven cost a minute."""
     for amount in base:
@@ -113,7 +117,7 @@ def _decaying(hours: float, dice: random.Random) -> Iterator[float]:
 def _three_keys(hours: float, dice: random.Random) -> Iterator[float]:
     """One after the other begins, and one of them bursts."""
     starts = sorted(hours * dice.uniform(0, 0.6) for _ in range(3))
-    steady = [_noisy(_by(lambda hour, start=start: 5 if hour >= start else 0), dice, 2) for start in starts[:2]]
+    steady = [_noisy(_from(start, 5), dice, 2) for start in starts[:2]]
     bursting = _by(lambda hour: 30 if hour >= starts[2] and hour % 1.5 < 0.25 else 0)
     while True:
         yield sum(next(one) for one in (*steady, bursting))

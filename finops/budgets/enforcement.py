@@ -17,7 +17,7 @@ from django.db.models import Avg, Count, Max, Q, QuerySet
 from finops.attribution import selectors as attribution
 from finops.attribution.rules import attribute
 from finops.budgets import selectors
-from finops.budgets.models import Block, Enforceable
+from finops.budgets.models import Block, Budget, Enforceable
 from finops.budgets.rules.matching import subject_of
 from finops.budgets.rules.preventive import DELAYS_BACK, PIECES, Reported
 from finops.budgets.selectors import AccountRow
@@ -237,7 +237,7 @@ class Residual(NamedTuple):
     settled: int
     over: int
     worst: Decimal
-    unused_share: Decimal | None
+    unused_share: float | None
 
 
 def residual(organization_id: int, budget_id: int, subjects: Collection[str] | None) -> Residual:
@@ -251,7 +251,7 @@ def residual(organization_id: int, budget_id: int, subjects: Collection[str] | N
         unused=Avg("unused"),
         limit=Avg("limit_amount"),
     )
-    share = found["unused"] / found["limit"] if found["settled"] else None
+    share = float(found["unused"] / found["limit"]) if found["settled"] else None
     return Residual(found["settled"], found["over"], found["worst"] or Decimal(0), share)
 
 
@@ -279,8 +279,33 @@ def enforceable(organization_id: int, enforceable_id: int) -> Enforceable:
     return found
 
 
-def sources_reached(organization_id: int, budget_id: int, at: datetime) -> tuple[str, ...]:
-    """The slugs of the sources at which keys are blocked ahead of a budget's limit."""
+class Strength(NamedTuple):
+    """How strongly a budget holds for which calls; `sources` by slug, where it is only for some."""
+
+    strength: str
+    what: str
+    sources: tuple[str, ...] = ()
+
+
+def strengths(row: Budget, at: datetime) -> tuple[Strength, ...]:
+    """Every strength a budget has, so that nobody takes one for another."""
+    tells = Strength(
+        "alert", "All other calls are counted when they are reported. Somebody is told; nothing is stopped."
+    )
+    if Enforcement(row.enforcement) not in HELD_TO:
+        return (tells,)
+    inline = Strength("inline", "Calls that are asked for first, by the gateway or a proxy, are refused at the limit.")
+    reached = _sources_reached(row.organization_id, row.id, at)
+    if not reached:
+        return (inline, tells)
+    blocks = (
+        "Keys there are blocked before what is likely spent passes the limit. Their usage is reported late, so a part "
+        "may go past it, or be left."
+    )
+    return (inline, Strength("preventive", blocks, reached), tells)
+
+
+def _sources_reached(organization_id: int, budget_id: int, at: datetime) -> tuple[str, ...]:
     targets = load_targets(organization_id, at)
     if budget_id not in targets.keys:
         return ()

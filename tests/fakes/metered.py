@@ -15,7 +15,6 @@ from bench.burns import Burn
 from tests.fakes.http import Asked
 from tests.fakes.litellm_keys import LiteLLMKeys
 
-
 LINE_MINUTES: Final = 5
 
 

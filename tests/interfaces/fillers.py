@@ -18,8 +18,9 @@ from django.db import connection
 from django.utils import timezone
 
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
-from finops.budgets.models import Budget, BudgetException, Increase
+from finops.budgets.models import Block, Budget, BudgetException, Enforceable, Increase
 from finops.budgets.services.budgets import set_exception
+from finops.budgets.services.enforceables import add_enforceable
 from finops.budgets.services.increases import ask_increase
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
@@ -170,6 +171,21 @@ class World:
         return set_exception(subject=str(self.person.id), limit_amount=Decimal(5), note=f"{MARKER} note", **mine)
 
     @cached_property
+    def enforceable(self) -> Enforceable:
+        """A key of theirs that is blocked for their budget."""
+        mine: dict[str, Any] = {"organization_id": self.globex.id, "source": self.source, **WHO}
+        given = {"source_id": self.source.id, "connector": "anthropic", "credential": f"{MARKER} credential", **WHO}
+        sources.set_access(organization_id=self.globex.id, **given)
+        key = add_enforceable(
+            external_id="apikey_01Theirs", label=f"{MARKER} label", dimension="person", owner_id=self.person.id, **mine
+        )
+        Block.objects.create(
+            organization_id=self.globex.id, budget_id=self.budget.id, account_id=1, subject=str(self.person.id),
+            enforceable=key, reason=MARKER, limit_amount=1, spent=1, likely=1, most=1, wanted_at=NOON, next_try_at=NOON,
+        )  # fmt: skip
+        return key
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -216,6 +232,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "budget_id": lambda world: world.budget.id,
     "increase_id": lambda world: world.increase.id,
     "contract_id": lambda world: world.contract.id,
+    "enforceable_id": lambda world: world.enforceable.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

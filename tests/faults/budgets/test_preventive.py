@@ -128,7 +128,7 @@ def _run(book: Book, start: Callable[[str, str], None], settings: Any, *, hour_s
         assert sum(kept) >= AT_LEAST
         assert all(proxy.blocks(key) for key in ways)
         # All that was spent is reported: what it came to is known and shown.
-        _until(lambda: collector.collect() or _all_settled(proxy))
+        _until(lambda: _all_settled(collector, proxy))
         assert residual(organization_id, cap.id, None).over == len(ways) - sum(kept)
         for one in agents.values():
             set_exception(subject=str(one.id), limit_amount=Decimal(1_000_000), **mine)
@@ -153,8 +153,9 @@ def _told(proxy: MeteredProxy, until: float) -> list[bool]:
     return kept
 
 
-def _all_settled(proxy: MeteredProxy) -> bool:
+def _all_settled(collector: Collector, proxy: MeteredProxy) -> bool:
     """Of those that are blocked; one that was given back since its burn ended spends no more."""
+    collector.collect()
     held = Block.objects.filter(state=Block.State.BLOCKED, settled_at__isnull=False)
     return held.count() == sum(proxy.blocked.values())
 
