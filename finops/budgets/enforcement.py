@@ -240,6 +240,9 @@ class Residual(NamedTuple):
     unused_share: float | None
 
 
+NOTHING_YET: Final = Residual(0, 0, Decimal(0), None)
+
+
 def residual(organization_id: int, budget_id: int, subjects: Collection[str] | None) -> Residual:
     """Of the subjects that may be seen; None is all of them. An account that needed several keys counts once."""
     rows = _seen(Block.objects.filter(organization_id=organization_id, budget_id=budget_id), subjects)
@@ -289,23 +292,25 @@ class Strength(NamedTuple):
 
 def strengths(row: Budget, at: datetime) -> tuple[Strength, ...]:
     """Every strength a budget has, so that nobody takes one for another."""
-    tells = Strength(
-        "alert", "All other calls are counted when they are reported. Somebody is told; nothing is stopped."
-    )
     if Enforcement(row.enforcement) not in HELD_TO:
-        return (tells,)
+        return (
+            Strength("alert", "Calls are counted when they are reported; somebody is told, and nothing is stopped."),
+        )
     inline = Strength("inline", "Calls that are asked for first, by the gateway or a proxy, are refused at the limit.")
+    tells = Strength("alert", "All other calls are counted when they are reported; somebody is told.")
     reached = _sources_reached(row.organization_id, row.id, at)
     if not reached:
         return (inline, tells)
     blocks = (
-        "Keys there are blocked before what is likely spent passes the limit. Their usage is reported late, so a part "
-        "may go past it, or be left."
+        "Keys are blocked before what is likely spent passes the limit. Usage is reported late there: a part may go past "
+        "the limit, or be left."
     )
     return (inline, Strength("preventive", blocks, reached), tells)
 
 
 def _sources_reached(organization_id: int, budget_id: int, at: datetime) -> tuple[str, ...]:
+    if not enforceables(organization_id).exists():
+        return ()
     targets = load_targets(organization_id, at)
     if budget_id not in targets.keys:
         return ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from finops.budgets.models import Enforceable
+from finops.budgets.models import Block, Budget, Enforceable
 from finops.budgets.services.acting import act
 from finops.budgets.services.enforceables import add_enforceable
 from finops.budgets.services.planning import plan
@@ -65,6 +66,31 @@ def paid(external_id: str, dollars: float | Decimal, at: datetime, dimensions: D
     """A call of so many dollars, as the source says itself."""
     cost = GivenCost(to_pico(Decimal(str(dollars)).quantize(Decimal("1e-12"))), "USD")
     return event(external_id, occurred_at=at, cost=cost, dimensions=dimensions)
+
+
+def blocked(budget: Budget, subject: str, key: Enforceable, at: datetime, **given: Any) -> Block:
+    """A key that was blocked for a subject of a budget with a tenth of the limit left, all of it known by now."""
+    limit = budget.limit_amount
+    usual: dict[str, Any] = {
+        "organization_id": budget.organization_id,
+        "budget": budget,
+        "account_id": 1_000_000 + key.id,
+        "subject": subject,
+        "enforceable": key,
+        "state": Block.State.BLOCKED,
+        "reason": f"{limit * 8 / 10:.2f} of {limit:.2f} is reported; until a block holds it is at most {limit:.2f}.",
+        "limit_amount": limit,
+        "spent": limit * 8 / 10,
+        "likely": limit * 9 / 10,
+        "most": limit,
+        "wanted_at": at - 3 * HOUR,
+        "next_try_at": at,
+        "blocked_at": at - 3 * HOUR,
+        "settled_at": at,
+        "overshoot": 0,
+        "unused": limit / 10,
+    }
+    return Block.objects.create(**usual | given)
 
 
 @dataclass
