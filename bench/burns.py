@@ -5,9 +5,26 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from finops.budgets.rules.preventive import (
+    DELAYS_BACK,
+    PIECES,
+    Feed,
+    Pause,
+    Reported,
+    Situation,
+    Verdict,
+    decide,
+)
+from finops.core.money import PICO
+
 _DAY_H: Final = 24.0
+_MINUTE: Final = timedelta(minutes=1)
+_EPOCH: Final = datetime(2026, 11, 1, tzinfo=UTC)
+# Minutes of a piece of what is reported an hour late.
+PIECE: Final = 5
 
 
 class Burn(NamedTuple):
@@ -182,3 +199,73 @@ SHAPES: Final[dict[str, Callable[[float, random.Random], Iterator[float]]]] = {
     "stop and go": _stop_and_go,
     "runaway": _runaway,
 }
+
+
+# --- Played through the rules -----------------------------------------------------------------------------------------
+class Played(NamedTuple):
+    """What became of a burn: the share of its limit that was spent at the end, how often its keys were blocked, and of
+    the bounds by which that was decided how many held.
+    """
+
+    name: str
+    share: float
+    blocks: int
+    bounds: int
+    held: int
+
+
+class _Reports:
+    """An account's spend minute by minute, and what is known of it an hour later in pieces of five minutes."""
+
+    def __init__(self, burn: Burn) -> None:
+        self._minutes = burn.minutes
+        self.until = [0.0]
+        self.pieces: list[int] = []
+
+    def minute(self, *, blocked: bool) -> None:
+        minute = len(self.until) - 1
+        spent = 0.0 if blocked or minute >= len(self._minutes) else self._minutes[minute]
+        self.until.append(self.until[-1] + spent)
+        if len(self.until) % PIECE == 1:
+            self.pieces.append(round((self.until[-1] - self.until[-1 - PIECE]) * PICO))
+
+    def told(self, minute: int, delay: int) -> tuple[int, ...]:
+        """The newest pieces that are known, as many as the rules look back."""
+        count = PIECES * DELAYS_BACK
+        known = self.pieces[: max(0, minute - delay) // PIECE][-count:]
+        return (*(0 for _ in range(count - len(known))), *known)
+
+
+def play(burn: Burn, *, delay: int = 60, look: int = 5, effect: int = 1) -> Played:
+    """Minutes throughout: how late usage is reported, how often it is looked at, how long until a block holds.
+
+    Only accounts near their limits are looked at, by the same rule as in the database.
+    """
+    reports, pauses, changes = _Reports(burn), list[Pause](), list[tuple[int, bool]]()
+    limit, blocked, bounds = round(burn.limit * PICO), False, list[tuple[int, float]]()
+    for minute in range(1, len(burn.minutes) + 2 * delay):
+        while changes and changes[0][0] < minute:
+            blocked = changes.pop(0)[1]
+        reports.minute(blocked=blocked)
+        if minute % look:
+            continue
+        spent = reports.until[max(0, minute - delay)]
+        recent = spent - reports.until[max(0, minute - 3 * delay)]
+        if spent < burn.limit / 2 and spent + 15 * recent < burn.limit:
+            continue
+        until = _EPOCH + _MINUTE * (max(0, minute - delay) // PIECE * PIECE)
+        reported = Reported(reports.told(minute, delay), PIECE * _MINUTE, until)
+        feed = Feed(reported, delay * _MINUTE, (2 * look + effect) * _MINUTE)
+        now = _EPOCH + _MINUTE * minute
+        decision = decide(Situation(now, limit, round(spent * PICO), (feed,), tuple(pauses)))
+        if not (pauses and pauses[-1].end is None):
+            bounds.append((minute + 2 * look + effect, decision.most_pico / PICO))
+        holds = now + effect * _MINUTE
+        if decision.verdict is Verdict.BLOCK and not (pauses and pauses[-1].end is None):
+            pauses.append(Pause(holds, None))
+            changes.append((minute + effect, True))
+        elif decision.verdict is Verdict.UNBLOCK:
+            pauses[-1] = pauses[-1]._replace(end=holds)
+            changes.append((minute + effect, False))
+    held = sum(reports.until[min(at, len(reports.until) - 1)] <= most * (1 + 1e-9) for at, most in bounds)
+    return Played(burn.name, reports.until[-1] / burn.limit, len(pauses), len(bounds), held)

@@ -302,8 +302,8 @@ def strengths(row: Budget, at: datetime) -> tuple[Strength, ...]:
     if not reached:
         return (inline, tells)
     blocks = (
-        "Keys are blocked before what is likely spent passes the limit. Usage is reported late there: a part may go past "
-        "the limit, or be left."
+        "Keys are blocked before what is likely spent passes the limit. Usage is reported late there: a part may go "
+        "past the limit, or be left."
     )
     return (inline, Strength("preventive", blocks, reached), tells)
 

@@ -15,8 +15,9 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-# How sure the bound is meant to be; what it came to is in docs/benchmarks.md.
-CONFIDENCE: Final = 0.99
+# How often the bound holds, over burns with steps that nobody could foresee (`bench preventive`; docs/benchmarks.md).
+CONFIDENCE: Final = 0.9
+# Of noise alone it would hold 99 times of a hundred.
 _Z: Final = 2.33
 # Pieces of a source's delay that spend is summed in, and how many delays back are looked at.
 PIECES: Final = 12
