@@ -18,6 +18,7 @@ from dashboards.access import Here, page, show
 from dashboards.actions import posted
 from dashboards.caps.forms import CapForm
 from dashboards.caps.guarding import stop_address
+from dashboards.caps.holding import holding
 from dashboards.caps.outlook import outlooks
 from dashboards.caps.sight import Sight
 from dashboards.caps.words import STRENGTHS, Gauge, Names, gauge, per, untouched
@@ -137,9 +138,11 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
             state__in=[Increase.State.REFUSED, Increase.State.WITHDRAWN]
         ).order_by("-asked_at", "-id"), seen,
     )[:ACCOUNTS_SHOWN]  # fmt: skip
+    held = holding(here, budget, seen)
     names = Names(here)
     names.want_terms([terms])
     names.want_rows((*found.fullest, *past), {budget_id: terms})
+    names.want(terms.each, [one.subject for one in held.rows])
     names.want(terms.each, [one.subject for one in (*exceptions, *increases)])
     events = _events(here, budget) if here.caller.can(Permission.AUDIT_READ) else []
     names.want(terms.each, [one.details["subject"] for one in events if one.details.get("subject")])
@@ -161,6 +164,8 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
         if live
         else [],
         "past": [gauge(row, budget, names.word(terms.each, row.subject)) for row in past],
+        "holding": held,
+        "blocks": held.lines(budget, names),
         "exceptions": [(one, names.word(terms.each, one.subject)) for one in exceptions],
         "increases": [(one, names.word(terms.each, one.subject)) for one in increases],
         "events": _history(here, budget, events, names),

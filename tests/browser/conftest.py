@@ -32,10 +32,12 @@ from finops.budgets.types import Enforcement, Period
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
+from finops.sources.services import add_source
 from tests.factories import alerts
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
+from tests.factories.enforcement import blocked, key_of, reach
 from tests.factories.orgs import HOUSE, actor
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -86,6 +88,16 @@ def company(transactional_db: None) -> Company:
     for_bob: dict[str, Any] = {
         "organization_id": acme.id, "budget_id": week.id, "subject": str(made.cast.bob.id), "by": HOUSE, "at": at,
     }  # fmt: skip
+    proxy = add_source(
+        organization_id=acme.id, slug="litellm", name="LiteLLM in Paris", kind="litellm", by=HOUSE, at=at
+    )
+    reach(proxy, "https://litellm.example.com")
+    keys = [key_of(proxy, number, "person", one.id) for number, one in enumerate((made.cast.bob, made.cast.alice), 1)]
+    blocked(week, str(made.cast.bob.id), keys[0], at)
+    blocked(
+        week, str(made.cast.alice.id), keys[1], at, failed_at=at, last_error="LiteLLM answered 403", state="wanted",
+        settled_at=None, overshoot=None, unused=None,
+    )  # fmt: skip
     set_exception(limit_amount=Decimal(90), note="The migration", **for_bob)
     decide_increase(
         organization_id=acme.id, increase_id=ask_increase(amount=Decimal(5), reason="Until Friday", **for_bob).id,
