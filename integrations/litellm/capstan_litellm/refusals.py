@@ -1,0 +1,45 @@
+"""Capstan's refusal, as the client of the proxy sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capstan_litellm.answers import Answer
+
+
+def detail_of(answer: Answer, settings_url: str) -> dict[str, Any]:
+    """`error` is for people; LiteLLM hands the rest on under `provider_specific_fields`."""
+    body = answer.body
+    budgets = [one for one in body.get("budgets") or () if isinstance(one, dict)]
+    ask = body.get("ask") if isinstance(body.get("ask"), str) else ""
+    url = f"{settings_url}{ask}" if ask.startswith("/") else ask
+    detail: dict[str, Any] = {
+        "error": _sentence(answer, budgets, url),
+        "type": "capstan_refused",
+        "code": answer.code or "budgets.refused",
+        "budgets": budgets,
+    }
+    if budgets:
+        detail |= {name: budgets[0].get(name) for name in ("budget", "subject", "limit", "spent", "held", "resets_at")}
+    if url:
+        detail["ask"] = url
+    if isinstance(body.get("field"), str):
+        detail["field"] = body["field"]
+    if answer.retry_after:
+        detail["retry_after"] = answer.retry_after
+    return detail
+
+
+def _sentence(answer: Answer, budgets: list[dict[str, Any]], url: str) -> str:
+    said = answer.body.get("detail") or answer.body.get("title") or "Capstan refused the call."
+    parts = [str(said).strip().rstrip(".") + "."]
+    for one in budgets[:3]:
+        subject = f" ({one['subject']})" if one.get("subject") else ""
+        reset = f", resets at {one['resets_at']}" if one.get("resets_at") else ""
+        parts.append(
+            f"Budget {one.get('budget')!s}{subject}: limit {one.get('limit')}, spent {one.get('spent')},"
+            f" held {one.get('held')}{reset}."
+        )
+    if url:
+        parts.append(f"To ask for more: POST {url}.")
+    return " ".join(parts)
