@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.hot import Leases, Settled, slice_wanted
 from finops.budgets.rules.worst import Worst
+from finops.budgets.types import Account, Terms
 
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
@@ -52,12 +54,19 @@ class Desk:
         self._asking = threading.Lock()
         self._returned = threading.Condition()
         self._returns = 0
-        self._left: dict[int, int] = {}
+        # How accounts stood when they were last heard of.
+        self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: dict[str, Allowed] = {}
         bank.listen(self._recalled, self._came_back)
+
+    def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
+        """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
+        with self._memory:
+            known = self._allowed.get(call_id) or self._over.get(call_id)
+            return known or self._hold_now(call_id, accounts, Allowed(worst.amount, worst.output))
 
     def authorize(
         self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
@@ -72,6 +81,36 @@ class Desk:
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
+
+    def open(
+        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], amount: int
+    ) -> dict[Account, int]:
+        """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
+        room for one. Nothing when `token` is not of the budgets in force any more.
+        """
+        found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
+        with self._memory:
+            self._take(found.values())
+        return {account: one.account_id for account, one in found.items()}
+
+    def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
+        """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
+        with self._memory:
+            for account in accounts:
+                self._leases.granted(account, answer.amount - charged)
+            self._leases.hold(call_id, accounts, answer.amount - charged, charged=charged)
+            self._allowed[call_id] = answer
+
+    def settle_part(self, call_id: str, estimate: int) -> Settled:
+        """The call broke off: it is charged as estimated, and the rest stays held until its figure. Raises NotOpen."""
+        with self._memory:
+            return self._leases.settle_part(call_id, estimate)
+
+    def held(self, call_id: str) -> tuple[int, int] | None:
+        """What an open call holds, and what was charged of it already; None when it is not open here."""
+        with self._memory:
+            found = self._leases.holds.get(call_id)
+            return (found.amount, found.charged) if found else None
 
     def settle(self, call_id: str, actual: int) -> Settled:
         """The call is over and cost `actual`. Raises NotOpen."""
@@ -89,16 +128,16 @@ class Desk:
             self._leases.void(call_id)
             self._is_over(call_id)
 
-    def posted(self, account: int, amount: int) -> None:
-        """The ledger has charges of that much."""
+    def leased(self) -> dict[int, tuple[int, int]]:
+        """What is free and held of each account."""
         with self._memory:
-            self._leases.posted(account, amount)
-            self._forget_empty([account])
+            return {account: (one.free, one.held) for account, one in self._leases.slots.items()}
 
-    def leased(self) -> dict[int, tuple[int, int, int]]:
-        """What is free, held and spent of each account."""
+    def standing(self, account: int) -> Standing | None:
+        """How an account stood when it was last heard of; `free` includes what is in hand here."""
         with self._memory:
-            return {account: (one.free, one.held, one.spent) for account, one in self._leases.slots.items()}
+            known, slot = self._standing.get(account), self._leases.slot(account)
+            return known and known._replace(free=known.free + (slot.free if slot else 0))
 
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
@@ -111,7 +150,7 @@ class Desk:
         return len(lines)
 
     def close(self) -> None:
-        """Return what is free, and hear no more. What is held or spent stays leased."""
+        """Return what is free, and hear no more. What is held, or spent and not yet in the ledger, stays leased."""
         self.give_back()
         self._bank.close()
 
@@ -129,7 +168,7 @@ class Desk:
     def _forget_empty(self, accounts: Iterable[int]) -> None:
         for account in accounts:
             if self._leases.slot(account) is None:
-                self._left.pop(account, None)
+                self._standing.pop(account, None)
                 self._paces.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
@@ -152,10 +191,14 @@ class Desk:
         granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
         # Held before anybody can call it home again.
         with self._memory:
-            for one in granted:
-                self._leases.granted(one.account_id, one.granted)
-                self._left[one.account_id] = one.free
+            self._take(granted)
             return self._hold_now(call_id, accounts, wanted)
+
+    def _take(self, granted: Iterable[Standing]) -> None:
+        for one in granted:
+            if one.granted:
+                self._leases.granted(one.account_id, one.granted)
+            self._standing[one.account_id] = one
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []
@@ -165,9 +208,9 @@ class Desk:
                 slot = self._leases.slot(account)
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
-                    pace = _per_second(self._paces.get(account), now) if generous else 0
-                    left = self._left.get(account, 0)
-                    wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
+                    pace = _per_second(self._paces.get(account), now)
+                    most = slice_wanted(lacking, per_second=pace) if generous else lacking
+                    wants.append(Want(account, lacking, most))
         return wants
 
     def _ask_all(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:

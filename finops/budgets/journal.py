@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import struct
 import threading
 import zlib
@@ -119,6 +120,16 @@ class Journal:
         if segment >= self._number:
             raise ValueError("the segment is still written to")
         _path(self.folder, segment).unlink(missing_ok=True)
+
+    @property
+    def durable(self) -> int:
+        """The last ticket that is durable."""
+        return self._durable
+
+    def remove(self) -> None:
+        """All of it is in the ledger or taken over: close it, and leave no trace."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         with self._changing:

@@ -30,6 +30,7 @@ app.conf.beat_schedule = {
         "schedule": 10.0,
         "options": {"queue": "control", "expires": 30},
     },
+    "book inbox": {"task": "ingest.book_inbox", "schedule": 1.0, "options": {"queue": "ingest", "expires": 5}},
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},

@@ -47,6 +47,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 # --- What is installed ------------------------------------------------------------------------------------------------
 ROOMS = [
     "finops.ingest",
+    "routing.configuration",
     "finops.budgets",
     "finops.ledger",
     "finops.attribution",

@@ -1,0 +1,81 @@
+"""The gateway's side of the inbox: plain psycopg, no Django. The worker's is `services/inbox.py`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from finops.core.money import from_pico
+from finops.ingest.records import Held, Spent, encode
+
+_COPY = "COPY ingest_inbox (organization_id, source_id, holder_id, accounts, spent, body) FROM STDIN"
+_TYPES = ["int4", "int4", "uuid", "int8[]", "numeric", "bytea"]
+
+
+def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: int, spent: Iterable[Spent]) -> bool:
+    """Put what a closed segment of a journal says was spent into the inbox, once: False when it was there already.
+
+    Segments of one holder are copied in their order.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ingest_copied AS c (holder_id, segment) VALUES (%s, %s) ON CONFLICT (holder_id)"
+            " DO UPDATE SET segment = EXCLUDED.segment WHERE c.segment < EXCLUDED.segment",
+            [holder_id, segment],
+        )
+        if not cursor.rowcount:
+            return False
+        rows = [
+            (one.organization_id, one.source_id, holder_id, list(one.accounts), from_pico(one.spent), encode(one))
+            for one in spent
+        ]
+        if rows:
+            with cursor.copy(_COPY) as copy:
+                copy.set_types(_TYPES)
+                for row in rows:
+                    copy.write_row(row)
+        return True
+
+
+def adopt(connection: psycopg.Connection[Any], dead: UUID, adopter: UUID, held: Iterable[Held]) -> bool:
+    """Take over what a dead holder held; its journal must be in the inbox already. What it had free goes back, what was
+    spent stays with it until it is booked. False when somebody else was first.
+    """
+    amounts: Mapping[int, int] = _per_account(held)
+    with connection.transaction(), connection.cursor() as cursor:
+        # Whoever books locks the same accounts, so that what is in the inbox is what is not yet booked.
+        cursor.execute(
+            "SELECT FROM budgets_account WHERE id IN (SELECT account_id FROM budgets_lease"
+            " WHERE holder_id = %s AND amount > 0) ORDER BY id FOR UPDATE",
+            [dead],
+        )
+        cursor.execute(
+            "SELECT account, sum(spent) FROM ingest_inbox, unnest(accounts) AS account WHERE holder_id = %s GROUP BY 1",
+            [dead],
+        )
+        spent = dict(cursor.fetchall())
+        accounts = sorted({*amounts, *spent})
+        cursor.execute(
+            "SELECT budgets_adopt(%s, %s, %s::bigint[], %s::numeric[], %s::numeric[])",
+            [
+                dead,
+                adopter,
+                accounts,
+                [from_pico(amounts.get(one, 0)) for one in accounts],
+                [spent.get(one, 0) for one in accounts],
+            ],
+        )
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+
+def _per_account(held: Iterable[Held]) -> dict[int, int]:
+    amounts: dict[int, int] = defaultdict(int)
+    for one in held:
+        for account in one.accounts:
+            amounts[account] += one.amount - one.charged
+    return amounts

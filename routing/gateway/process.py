@@ -1,0 +1,159 @@
+"""One gateway process: its leases, its journal, its configuration, and the threads beside its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from aiohttp import web
+
+from finops.budgets.bank import Bank, Other
+from finops.budgets.desk import Desk
+from finops.budgets.journal import Journal
+from finops.ingest.records import Held
+from finops.runtime import places
+from routing.gateway.answers import Asked
+from routing.gateway.calls import Calls
+from routing.gateway.commits import Commits
+from routing.gateway.configured import Configured
+from routing.gateway.door import Door
+from routing.gateway.keeper import Keeper
+from routing.gateway.peers import FORWARDED, Peers
+from routing.gateway.settings import Settings
+
+log = logging.getLogger(__name__)
+_EXPIRE_EVERY_S: Final = 1.0
+BODY_MOST: Final = 2**20
+
+
+class Clock:
+    """The database's time, carried on by the monotonic clock: setting this machine's clock moves no period."""
+
+    def __init__(self) -> None:
+        self._base = datetime.fromtimestamp(0, UTC)
+        self._at = time.monotonic()
+
+    def set(self, now: datetime) -> None:
+        """Never back, so that what follows each other here does so in the ledger."""
+        if now > self.now() or self.now() - now > timedelta(seconds=5):
+            self._base, self._at = now.astimezone(UTC), time.monotonic()
+
+    def now(self) -> datetime:
+        return self._base + timedelta(seconds=time.monotonic() - self._at)
+
+
+class Process:
+    """Everything one gateway process is made of. `start` and `stop` run on its event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._id = uuid4()
+        self._clock = Clock()
+        self._stopping = asyncio.Event()
+        # Kept until they are done, as asyncio wants.
+        self._told: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        settings = self._settings
+        settings.journals.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._journal = Journal(settings.journals / self._id.hex)
+        self._bank = await asyncio.to_thread(
+            Bank, settings.address, self._id, settings.name, reached_at=settings.reached_at
+        )
+        self._desk = await asyncio.to_thread(Desk, self._bank)
+        self._commits = Commits(self._journal, loop)
+        self._calls = Calls(self._desk, self._journal, self._id.hex, self._clock.now)
+        self._peers = Peers(self._id)
+        self._configured = Configured(settings.address, self._configuration_changed)
+        self.door = Door(self._configured, self._calls, self._commits, self._peers, settings.hash_key, self._clock.now)
+        self._keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
+        await self._listen_to_peers()
+        await asyncio.to_thread(self._keeper.start)
+        self._configured.start()
+        self._expiring = loop.create_task(self._expire())
+
+    async def stop(self) -> None:
+        """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
+        self._stopping.set()
+        await self._expiring
+        await asyncio.to_thread(self._configured.close)
+        await asyncio.to_thread(self.door.close)
+        await asyncio.to_thread(self._desk.close)
+        await asyncio.to_thread(self._keeper.close)
+        await asyncio.to_thread(self._commits.close)
+        await self._peers.close()
+        await self._peer_runner.cleanup()
+        self._journal.close()
+
+    # --- Whom the keeper tells ------------------------------------------------------------------------------------
+    def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
+        return self._calls.carry_on(ids, old=old)
+
+    def adopted(self, calls: Sequence[Held]) -> None:
+        for call in calls:
+            self._calls.adopt(call)
+
+    def lives(self, now: datetime, others: Sequence[Other]) -> None:
+        self._clock.set(now)
+        self._peers.heard(others)
+
+    # --- What runs beside -----------------------------------------------------------------------------------------
+    def _on_loop(self, act: Callable[[], Any]) -> Any:
+        """Run a function on the event loop, from another thread, and give its result."""
+        done: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                done.set_result(act())
+            except BaseException as error:  # noqa: BLE001 - it is the other thread's
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result(timeout=30)
+
+    def _configuration_changed(self) -> None:
+        def tell() -> None:
+            task = self._loop.create_task(self.door.configuration_changed())
+            self._told.add(task)
+            task.add_done_callback(self._told.discard)
+
+        with suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(tell)
+
+    async def _expire(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
+            await self._commits.wait(self._calls.expire(self._configured.houses.get))
+
+    async def _listen_to_peers(self) -> None:
+        async def passed_on(request: web.Request) -> web.Response:
+            asked = Asked(
+                request.method, request.path, dict(request.query), request.headers.get("authorization", ""),
+                await request.read(), forwarded=FORWARDED in request.headers,
+            )  # fmt: skip
+            answer = await self.door.answer(asked)
+            return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+
+        app = web.Application(client_max_size=BODY_MOST)
+        app.router.add_route("*", "/{path:.*}", passed_on)
+        self._peer_runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._peer_runner.setup()
+        if self._settings.reached_at.startswith("unix:"):
+            folder = Path(self._settings.reached_at.removeprefix("unix:"))
+            places.make_folder(folder)
+            path = folder / f"{self._id.hex[:12]}.sock"
+            await web.UnixSite(self._peer_runner, str(path)).start()
+            path.chmod(0o600)
+        else:
+            _, _, port = self._settings.reached_at.rpartition(":")
+            await web.TCPSite(self._peer_runner, port=int(port)).start()
