@@ -131,7 +131,7 @@ class Proxy:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         self.process.terminate()
         try:
             self.process.wait(15)
@@ -215,4 +215,4 @@ def ending(*children: Any) -> Iterator[None]:
         yield
     finally:
         for child in children:
-            child.stop() if isinstance(child, Proxy) else child.end()
+            child.end()

@@ -14,7 +14,7 @@ def detail_of(answer: Answer, settings_url: str) -> dict[str, Any]:
     ask = body.get("ask") if isinstance(body.get("ask"), str) else ""
     url = f"{settings_url}{ask}" if ask.startswith("/") else ask
     detail: dict[str, Any] = {
-        "error": _sentence(answer, budgets, url),
+        "error": _sentence(answer, budgets, str(ask), url),
         "type": "capstan_refused",
         "code": answer.code or "budgets.refused",
         "budgets": budgets,
@@ -30,16 +30,21 @@ def detail_of(answer: Answer, settings_url: str) -> dict[str, Any]:
     return detail
 
 
-def _sentence(answer: Answer, budgets: list[dict[str, Any]], url: str) -> str:
-    said = answer.body.get("detail") or answer.body.get("title") or "Capstan refused the call."
-    parts = [str(said).strip().rstrip(".") + "."]
+def _sentence(answer: Answer, budgets: list[dict[str, Any]], ask: str, url: str) -> str:
+    """Capstan's own words, where they name the budget; with the numbers and the way on where they do not."""
+    said = str(answer.body.get("detail") or answer.body.get("title") or "Capstan refused the call").strip()
+    parts = [said.rstrip(".") + "."]
     for one in budgets[:3]:
+        if str(one.get("budget")) in said and "spent" in said:
+            continue
         subject = f" ({one['subject']})" if one.get("subject") else ""
         reset = f", resets at {one['resets_at']}" if one.get("resets_at") else ""
         parts.append(
             f"Budget {one.get('budget')!s}{subject}: limit {one.get('limit')}, spent {one.get('spent')},"
             f" held {one.get('held')}{reset}."
         )
-    if url:
+    if ask and ask in said:
+        parts[0] = parts[0].replace(ask, url, 1)
+    elif url:
         parts.append(f"To ask for more: POST {url}.")
     return " ".join(parts)
