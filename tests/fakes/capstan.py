@@ -1,5 +1,5 @@
-"""Capstan's authorizations as the gateway answers them, in one process and without a database: one budget, honest sums in
-picodollars, every settlement kept. For what the plug-in does; that the gateway keeps its caps is tested with the real one.
+"""Capstan's authorizations as the gateway answers them, in one process and without a database: one budget, honest sums
+in picodollars, every settlement kept. For what the plug-in does; that caps are kept is tested with the real gateway.
 
 `POST /_` changes it: {"limit": "1.00"}, {"away": true} (503), {"deaf": true} (takes requests and answers none),
 {"stop": "why"} (every open call), {"downgrade": "gpt-4o-mini"}. `GET /_` tells everything.

@@ -1,4 +1,4 @@
-"""The real `openai` client, run by the proxy's own Python: it reads calls as lines of JSON and writes what came of them.
+"""The real `openai` client, run by the proxy's own Python: reads calls as lines of JSON and writes what came of them.
 
 Calls are made at once, as many as are asked for; each line out carries the number of its line in.
 """

@@ -68,7 +68,12 @@ def proxy(folder: Path, provider: Fake, capstan_process: Fake) -> Iterator[Proxy
         deployment("falls", CHEAP, port, "fails"),
         deployment("retries", CHEAP, port, "fails", num_retries=2),
     ]
-    settings = {"router_settings": {"num_retries": 0, "fallbacks": [{"falls": ["dear"]}]}}
+    raw = {"path": "/raw", "target": f"http://127.0.0.1:{port}/ok/v1/chat/completions"}
+    settings = {
+        "router_settings": {"num_retries": 0, "fallbacks": [{"falls": ["dear"]}]},
+        "litellm_settings": {"cache": True, "cache_params": {"type": "local", "mode": "default_off"}},
+        "general_settings": {"pass_through_endpoints": [raw]},
+    }
     environment = {"CAPSTAN_URL": f"http://127.0.0.1:{capstan_process.port}", "CAPSTAN_KEY": "cap_of_the_tests"}
     made = Proxy(folder, models, {**environment, "CAPSTAN_TIMEOUT": "2"}, **settings)
     with ending(made):
@@ -80,3 +85,11 @@ def client(proxy: Proxy, folder: Path) -> Iterator[Client]:
     made = Client(proxy, folder / "client.log")
     with ending(made.child):
         yield made
+
+
+@pytest.fixture
+def bill(folder: Path, provider: Fake) -> Path:
+    """The file in which the provider writes what it has charged for."""
+    path = folder / "charged.jsonl"
+    path.write_bytes(b"")
+    return path

@@ -126,6 +126,13 @@ class Proxy:
 
         until(ready)
 
+    def waiting(self, *kinds: str) -> set[str]:
+        """The calls of which the plug-in still has something to tell, by what its spool says."""
+        spools = (self.folder / "spool").glob("*.spool")
+        lines = [json.loads(line) for path in spools for line in path.read_text().splitlines()]
+        done = {call for kind, call, _ in lines if kind == "done"}
+        return {call for kind, call, _ in lines if kind in (kinds or ("open", "send"))} - done
+
     def kill(self) -> None:
         """Without a word, as the kernel does when memory runs out."""
         self.process.kill()

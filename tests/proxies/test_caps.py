@@ -1,5 +1,5 @@
-"""The whole way: the real client, the real LiteLLM with the plug-in, a real gateway over PostgreSQL, and a provider that
-keeps its own bill. What the provider bills never passes the cap, and the cap is used up.
+"""The whole way: the real client, the real LiteLLM with the plug-in, a real gateway over PostgreSQL, and a provider
+that keeps its own bill. What the provider bills never passes the cap, and the cap is used up.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -77,13 +78,6 @@ def _database_url() -> str:
     return f"postgresql://{user}:{password}@{host}:{port}/{name}"
 
 
-@pytest.fixture
-def bill(folder: Path, provider: Fake) -> Path:
-    path = folder / "charged.jsonl"
-    path.write_bytes(b"")
-    return path
-
-
 def billed(path: Path) -> Decimal:
     """What the provider asks for."""
     total = Decimal(0)
@@ -94,13 +88,20 @@ def billed(path: Path) -> Decimal:
     return total
 
 
+@dataclass(frozen=True)
 class Outcome:
-    def __init__(self, said: dict[str, Any], billed_: Decimal, cap: Budget | None) -> None:
-        self.said, self.billed, self.cap = said, billed_, cap
+    """`said` is what the callers report, `billed` what the provider does."""
+
+    said: dict[str, Any]
+    billed: Decimal
+    cap: Budget
+
+
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def caps(folder: Path, provider: Fake, bill: Path, tmp_path: Path) -> Iterator[Any]:
+def caps(folder: Path, provider: Fake, bill: Path, tmp_path: Path) -> Run:
     at: datetime = timezone.now()
     seed([priced("openai", {"gpt-4o-mini": PRICES})], at=AT)
     cast = the_cast()
@@ -114,20 +115,12 @@ def caps(folder: Path, provider: Fake, bill: Path, tmp_path: Path) -> Iterator[A
             proxy = Proxy(tmp_path, [deployment("gpt", "openai/gpt-4o-mini", provider.port)], environment)
             with ending(proxy):
                 said = load(proxy, callers, calls)
-                until(lambda: not _holds(proxy))
+                until(lambda: not proxy.waiting())
         while booked():
             pass
         return Outcome(said, billed(bill), cap)
 
-    yield run
-
-
-def _holds(proxy: Proxy) -> bool:
-    """Whether the plug-in still has something to tell: its spool says so."""
-    spools = (proxy.folder / "spool").glob("*.spool")
-    lines = [json.loads(line) for path in spools for line in path.read_text().splitlines()]
-    done = {call for kind, call, _ in lines if kind == "done"}
-    return any(call not in done for _, call, _ in lines)
+    return run
 
 
 def load(proxy: Proxy, callers: int, calls: int) -> dict[str, Any]:
@@ -150,7 +143,6 @@ def load(proxy: Proxy, callers: int, calls: int) -> dict[str, Any]:
 
 
 def _never_over(outcome: Outcome, limit: Decimal) -> None:
-    assert outcome.cap is not None
     found = standing(outcome.cap, timezone.now())
     (charged,) = rows("SELECT sum(effective_cost) FROM ledger_charge")[0]
     assert outcome.billed <= limit
@@ -159,7 +151,7 @@ def _never_over(outcome: Outcome, limit: Decimal) -> None:
     assert outcome.said.get("failed", 0) == 0, outcome.said
 
 
-def test_a_small_cap_is_used_up_and_never_passed(caps: Any) -> None:
+def test_a_small_cap_is_used_up_and_never_passed(caps: Run) -> None:
     outcome = caps("0.05", callers=16, calls=1000)
     _never_over(outcome, Decimal("0.05"))
     # What is left is less than the input of one more call can cost, three tries of it.
@@ -168,7 +160,7 @@ def test_a_small_cap_is_used_up_and_never_passed(caps: Any) -> None:
 
 
 @pytest.mark.soak
-def test_sixty_four_callers_use_up_a_dollar(caps: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sixty_four_callers_use_up_a_dollar(caps: Run, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = caps("1", callers=64, calls=100_000)
     with capsys.disabled():
         sys.stdout.write(f"\n$1 cap: {outcome.billed} {outcome.said}\n")
@@ -177,7 +169,7 @@ def test_sixty_four_callers_use_up_a_dollar(caps: Any, capsys: pytest.CaptureFix
 
 
 @pytest.mark.soak
-def test_under_a_large_cap_nothing_is_refused_or_cut(caps: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_under_a_large_cap_nothing_is_refused_or_cut(caps: Run, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = caps("1000", callers=64, calls=32)
     with capsys.disabled():
         sys.stdout.write(f"\n$1,000 cap: {outcome.billed} {outcome.said}\n")
@@ -195,7 +187,9 @@ def test_what_litellm_does_by_itself(
     if own == "max_budget":
         settings_["litellm_settings"] |= {"max_budget": 1.0, "budget_duration": "1d"}
     else:
-        settings_["router_settings"] = {"provider_budget_config": {"openai": {"budget_limit": 1.0, "time_period": "1d"}}}
+        settings_["router_settings"] = {
+            "provider_budget_config": {"openai": {"budget_limit": 1.0, "time_period": "1d"}}
+        }
     proxy = Proxy(tmp_path, [deployment("gpt", "openai/gpt-4o-mini", provider.port)], {}, **settings_)
     with ending(proxy):
         said = load(proxy, 64, 50)

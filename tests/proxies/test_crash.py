@@ -1,4 +1,4 @@
-"""Settlements that outlive the proxy: it is killed without a word between the provider's answer and Capstan's knowledge."""
+"""Settlements that outlive the proxy: it is killed without a word between the provider's answer and Capstan's."""
 
 from __future__ import annotations
 

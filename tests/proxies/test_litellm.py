@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.proxies.running import Client, Fake, Proxy, until
+from tests.proxies.running import KEY, Client, Fake, Proxy, request, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -175,6 +176,7 @@ def test_a_provider_that_does_not_count_is_counted(client: Client, capstan: Fake
     assert client.chat("mute", stream=True)["words"] == 40
     told = settled(capstan)
     assert told["usage"]["output_tokens"] >= 30
+    assert "estimated" not in told
 
 
 def test_stop_cuts_a_stream_within_a_second(client: Client, capstan: Fake) -> None:
@@ -205,6 +207,30 @@ def test_what_cannot_be_metered_is_refused(client: Client, capstan: Fake) -> Non
     said = client.call("/v1/images/generations", model="gpt", prompt="a house")
     assert said["status"] == 403
     assert "cannot be held to a budget" in said["error"]["error"]["message"]
+
+
+def test_routes_that_pass_through_are_refused(client: Client, capstan: Fake) -> None:
+    said = client.call("/raw", model="gpt-4o-mini", messages=[{"role": "user", "content": "hello"}])
+    assert said["status"] == 403
+    assert "cannot be held to a budget" in str(said["error"])
+
+
+def test_a_call_that_litellm_makes_by_itself_is_not_made(proxy: Proxy, capstan: Fake, bill: Path) -> None:
+    """Its health check asks every model something."""
+    status, said = request(proxy.port, "GET", "/health", key=KEY)
+    assert status in (200, 503)
+    assert said["healthy_endpoints"] == []
+    assert bill.read_text() == ""
+    assert capstan.told()["asked"] == {}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_from_litellms_own_cache_costs_nothing(client: Client, capstan: Fake, stream: bool) -> None:
+    said = {"cache": {"use-cache": True}, "stream": stream, "messages": [{"role": "user", "content": f"keep {stream}"}]}
+    for _ in range(2):
+        client.call("/v1/chat/completions", model="gpt", **said)
+        until(lambda: not capstan.told()["open"])
+    assert (len(capstan.told()["settled"]), len(capstan.told()["voided"])) == (1, 1)
 
 
 @pytest.mark.parametrize("how", ["away", "deaf"])

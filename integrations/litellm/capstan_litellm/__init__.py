@@ -1,4 +1,4 @@
-"""Capstan's hard caps in a LiteLLM proxy. In its config: `litellm_settings: {callbacks: ["capstan_litellm.plugin.guard"]}`."""
+"""Capstan's hard caps in a LiteLLM proxy: `litellm_settings: {callbacks: ["capstan_litellm.plugin.guard"]}`."""
 
 from __future__ import annotations
 

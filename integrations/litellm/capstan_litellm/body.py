@@ -126,18 +126,18 @@ def _refuse_what_has_no_bound(data: Mapping[str, Any], family: str) -> None:
     spoken = data.get("modalities")
     if data.get("audio") or (isinstance(spoken, list) and any(one != "text" for one in spoken)):
         raise Unbounded("an answer that is not text has no limit that a call could name")
-    for fallback in data.get("fallbacks") or ():
-        if (
-            family != EMBEDDINGS
-            and isinstance(fallback, Mapping)
-            and not all(_group_edge(*one) for one in fallback.items())
-        ):
-            raise Unbounded("a fallback that changes more than the model is not the call that was authorised")
+    fallbacks = data.get("fallbacks")
+    if isinstance(fallbacks, list) and not all(_only_another_model(one) for one in fallbacks):
+        raise Unbounded("a fallback that changes more than the model is not the call that was authorised")
 
 
-def _group_edge(name: object, value: object) -> bool:
-    """`{"model": "other"}`, or `{"group": ["other", …]}`."""
-    return (name == "model" and isinstance(value, str)) or isinstance(value, list)
+def _only_another_model(fallback: Any) -> bool:
+    """`"other"`, `{"model": "other"}`, or `{"group": [such, …]}`."""
+    if not isinstance(fallback, Mapping):
+        return isinstance(fallback, str)
+    if "model" in fallback:
+        return len(fallback) == 1
+    return all(isinstance(to, list) and all(_only_another_model(one) for one in to) for to in fallback.values())
 
 
 def _limits(ask: Ask, data: Mapping[str, Any]) -> None:

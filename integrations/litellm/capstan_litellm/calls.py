@@ -101,6 +101,9 @@ class Call:
         if last is not None:
             last.state = cost_of(error)
 
+    def why_stopped(self) -> str:
+        return self.stopped
+
     def stop(self, why: str) -> None:
         self.stopped = why
         if self.reader is not None:

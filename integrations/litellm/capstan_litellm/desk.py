@@ -114,9 +114,11 @@ class Desk:
         self._poster.put(call.id, message)
         await asyncio.wrap_future(kept)
 
-    def close_soon(self, call: Call) -> None:
-        """For an end the provider did not count: waits a little for LiteLLM to count it. Goes on if its caller leaves."""
-        self._spawn(self._close_when_counted(call))
+    def close_soon(self, call: Call, *, broken: bool = False) -> None:
+        """For an end the provider did not count: waits a little for LiteLLM to do so, though the caller may leave.
+        Of a call that was broken off even that is an estimate: more may have been made than came.
+        """
+        self._spawn(self._close_when_counted(call, broken))
 
     def sweep(self) -> None:
         """Calls whose end LiteLLM never told."""
@@ -125,12 +127,12 @@ class Desk:
             logger.warning("The end of a call was never told; it is settled as the most it is likely to have been")
             self._spawn(self.close(call))
 
-    async def _close_when_counted(self, call: Call) -> None:
+    async def _close_when_counted(self, call: Call, broken: bool) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(call.logged.wait(), _COUNT_S)
         if not call.settled:
             guessed = call.seen.partial(input_bytes=call.input_bytes) if call.seen else None
-            call.answered(call.counted or guessed, estimated=True)
+            call.answered(call.counted or guessed, estimated=broken or call.counted is None)
             await self.close(call)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -79,6 +79,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
                 _put(log, _FREE, True)
                 return data
             raise HTTPException(403, _unmetered(kind))
+        await self._let_go_of(_current.get())
         router = _router()
         team = text(user_api_key_dict, "team_id") or None
         try:
@@ -101,6 +102,11 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         if isinstance(bucket, dict):
             bucket[_ID] = call.id
         return data
+
+    async def _let_go_of(self, before: Call | None) -> None:
+        """LiteLLM asks anew, for another model, where one of its own limits refused the first after us."""
+        if before is not None and not before.tries:
+            await self.desk.close(before)
 
     async def _move(self, call: Call, data: dict[str, Any], model: str, team: str | None) -> None:
         """To the cheaper model that Capstan chose. Only that one is held for, so only that one may be tried."""
@@ -226,8 +232,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         self._serve(call, request_data, seen.model, seen.tier)
         if _from_cache(request_data, response):
             self._cached(call)
-        usage = seen.usage(ended=True)
-        if usage is not None:
+        elif (usage := seen.usage(ended=True)) is not None:
             call.answered(usage)
         if call.under_way is None:
             await self.desk.close(call)
@@ -238,17 +243,18 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         """Waits for each chunk where `call.stop` can reach it."""
         stream = aiter(response)
         while True:
-            if call.stopped:
-                raise StreamStopped(call.stopped)
+            if why := call.why_stopped():
+                raise StreamStopped(why)
             call.reader = reader = asyncio.current_task()
             try:
                 chunk = await anext(stream)
             except StopAsyncIteration:
                 return
             except asyncio.CancelledError:
-                if call.stopped and reader is not None:
+                why = call.why_stopped()
+                if why and reader is not None:
                     reader.uncancel()
-                    raise StreamStopped(call.stopped) from None
+                    raise StreamStopped(why) from None
                 raise
             finally:
                 call.reader = None
@@ -300,7 +306,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         usage = call.seen.usage(ended=False)
         if usage is not None:
             call.answered(usage)
-        self.desk.close_soon(call)
+        self.desk.close_soon(call, broken=True)
 
     def _serve(self, call: Call, data: Any, model: str, tier: str, response: Any = None) -> None:
         call.served.model, call.served.tier = model, tier
@@ -350,7 +356,7 @@ def _router() -> Any:
 
 
 def _split(model: str, provider: str | None) -> tuple[str, str]:
-    """(model, provider) as LiteLLM reads them; an unknown name stays as it is, and Capstan says that it has no price."""
+    """(model, provider) as LiteLLM reads them; an unknown name stays, and Capstan says that it has no price."""
     try:
         name, found, _, _ = litellm.get_llm_provider(model=model, custom_llm_provider=provider)
     except Exception:  # noqa: BLE001  # whatever it raises, it does not know the model

@@ -11,10 +11,10 @@ def detail_of(answer: Answer, settings_url: str) -> dict[str, Any]:
     """`error` is for people; LiteLLM hands the rest on under `provider_specific_fields`."""
     body = answer.body
     budgets = [one for one in body.get("budgets") or () if isinstance(one, dict)]
-    ask = body.get("ask") if isinstance(body.get("ask"), str) else ""
+    ask = str(body.get("ask") or "")
     url = f"{settings_url}{ask}" if ask.startswith("/") else ask
     detail: dict[str, Any] = {
-        "error": _sentence(answer, budgets, str(ask), url),
+        "error": _sentence(answer, budgets, ask, url),
         "type": "capstan_refused",
         "code": answer.code or "budgets.refused",
         "budgets": budgets,

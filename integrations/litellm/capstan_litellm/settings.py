@@ -13,7 +13,7 @@ REFUSE: Final = "refuse"
 ALLOW: Final = "allow"
 
 # Whom a call is charged to, from what LiteLLM knows of it. The first source that says something wins. Team and person
-# are read from what the proxy has authenticated only: a header is the client's word, and a cap must not be escaped by it.
+# are read only from what the proxy has authenticated: a header is the client's word, and no cap is escaped by a word.
 DEFAULT_MAP: Final = (
     "team=team_alias"
     ",project=header:x-capstan-project|tag:project|project_alias"

@@ -190,8 +190,7 @@ class Seen:
                 self.final = True
             elif kind == "content_block_delta":
                 delta = get(event, "delta")
-                said = (get(delta, name) for name in ("text", "thinking", "partial_json"))
-                self.bytes += sum(len(one.encode()) for one in said if isinstance(one, str))
+                self.bytes += _size(delta, "text", "thinking", "partial_json")
 
     def _counted(self, usage: Any) -> None:
         """Counts of later events replace the earlier ones: they are totals."""
@@ -202,20 +201,17 @@ class Seen:
 
 def _text_in(chunk: Any) -> int:
     """Bytes of text in a chunk of a chat or in an event of a response."""
-    size = 0
-    delta = get(chunk, "delta")
-    if isinstance(delta, str):
-        size += len(delta.encode())
+    size = _size(chunk, "delta")
     choices = get(chunk, "choices")
     for choice in choices if isinstance(choices, list) else ():
         delta = get(choice, "delta")
-        for name in ("content", "reasoning_content", "refusal"):
-            said = get(delta, name)
-            size += len(said.encode()) if isinstance(said, str) else 0
-        said = get(choice, "text")
-        size += len(said.encode()) if isinstance(said, str) else 0
+        size += _size(choice, "text") + _size(delta, "content", "reasoning_content", "refusal")
         calls = get(delta, "tool_calls")
         for call in calls if isinstance(calls, list) else ():
-            arguments = get(get(call, "function"), "arguments")
-            size += len(arguments.encode()) if isinstance(arguments, str) else 0
+            size += _size(get(call, "function"), "arguments")
     return size
+
+
+def _size(value: Any, *names: str) -> int:
+    found = [get(value, name) for name in names]
+    return sum(len(one.encode("utf-8", "surrogatepass")) for one in found if isinstance(one, str))
