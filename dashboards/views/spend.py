@@ -20,6 +20,7 @@ from dashboards.panels.tiles import Summary, summary
 from dashboards.panels.trend import trend
 from dashboards.scope import Scope
 from dashboards.views.caps import Full, fullest
+from dashboards.views.incidents import newest
 from finops.core.errors import NotFound
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
@@ -27,6 +28,7 @@ from finops.ledger.types import UNPRICED
 from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission, spend_filters
 
 TOP = 6
+INCIDENTS = 5
 TABLE_ROWS = 200
 PICKER_ROWS = 60
 PICKER_BACK = timedelta(days=400)
@@ -81,6 +83,8 @@ def overview(request: HttpRequest, here: Here) -> HttpResponse:
         "spark": spark(chart.spec.totals),
         "caps": _caps(here),
         "caps_href": address(here, "caps"),
+        "incidents": newest(here, INCIDENTS),
+        "incidents_href": address(here, "incidents"),
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),
         "explore": explore(scope),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from queue import LifoQueue
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -28,6 +29,8 @@ RETURNED: Final = "budgets_returned"
 # NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
 _MOST_NAMED: Final = 300
 _TURN_S: Final = 0.5
+# Cold accounts wait for a disk each; a few at once share its syncs.
+CONNECTIONS: Final = 4
 # Every process says once a second that it lives.
 _DEAD_AFTER_S: Final = 5
 _OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s, %s)"  # noqa: S608 - constants
@@ -131,19 +134,22 @@ def _pico(amount: Decimal) -> int:
 
 
 class Bank:
-    """One process's connection to the leases; any thread may use it, one after the other."""
+    """One process's connections to the leases; any thread may use it, and a few at once."""
 
     def __init__(self, address: str, holder_id: UUID, name: str, *, reached_at: str = "") -> None:
         """`reached_at` is where others find this process (see `routing.gateway`), '' for nowhere."""
         self.holder_id = holder_id
         self._address = address
-        self._connection = psycopg.connect(address, autocommit=True)
-        self._own = {self._connection.info.backend_pid}
-        self._connection.execute(
-            "INSERT INTO budgets_holder (id, name, address, started_at, seen_at) VALUES (%s, %s, %s, now(), now())",
-            [holder_id, name[:200], reached_at],
-        )
-        self._using = threading.Lock()
+        # What is free, the one last used on top; None stands for one that is not connected yet.
+        self._free: LifoQueue[psycopg.Connection[Any] | None] = LifoQueue()
+        self._own: set[int] = set()
+        for _ in range(CONNECTIONS):
+            self._free.put(None)
+        with self._cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO budgets_holder (id, name, address, started_at, seen_at) VALUES (%s, %s, %s, now(), now())",
+                [holder_id, name[:200], reached_at],
+            )
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
 
@@ -152,12 +158,15 @@ class Bank:
         """A cursor in a transaction; on a new connection, should the last have been lost. What was under way then is
         not tried again: its outcome is not known.
         """
-        with self._using:
-            if self._connection.closed:
-                self._connection = psycopg.connect(self._address, autocommit=True)
-                self._own.add(self._connection.info.backend_pid)
-            with self._connection.transaction(), self._connection.cursor() as cursor:
+        connection = self._free.get()
+        try:
+            if connection is None or connection.closed:
+                connection = psycopg.connect(self._address, autocommit=True)
+                self._own.add(connection.info.backend_pid)
+            with connection.transaction(), connection.cursor() as cursor:
                 yield cursor
+        finally:
+            self._free.put(connection)
 
     def grant(self, wants: Sequence[Want]) -> list[Standing]:
         with self._cursor() as cursor:
@@ -235,7 +244,10 @@ class Bank:
         self._stopping.set()
         if self._listener is not None:
             self._listener.join()
-        self._connection.close()
+        for _ in range(CONNECTIONS):
+            connection = self._free.get()
+            if connection is not None:
+                connection.close()
 
 
 def _notify(cursor: Cursor, channel: str, accounts: Iterable[int]) -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from finops.budgets.types import Account, Terms
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
+_IDLE_AT_ONCE: Final = 1_000
 # How many calls that are over are remembered, for whoever asks again.
 REMEMBERED: Final = 50_000
 
@@ -50,13 +52,14 @@ class Desk:
         self._leases = Leases()
         # Held for moments, around memory alone.
         self._memory = threading.Lock()
-        # Held by the one thread whose call is short; who waited for it mostly finds what they need.
-        self._asking = threading.Lock()
+        # Each held by the one thread that asks for that account; who waited for it mostly finds what they need.
+        self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
+        self._used: dict[int, float] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: dict[str, Allowed] = {}
@@ -77,7 +80,7 @@ class Desk:
         whole = Allowed(worst.amount, worst.output)
         said = self._said(call_id) or self._hold(call_id, accounts, whole)
         if said is None:
-            with self._asking:
+            with self._alone(accounts, whole.amount):
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
@@ -149,6 +152,13 @@ class Desk:
         self._bank.account_for(lines)
         return len(lines)
 
+    def give_back_idle(self, idle_s: float) -> int:
+        """Return what is free of accounts that no call was held against for so long; gives how many there were."""
+        until = self._clock() - idle_s
+        with self._memory:
+            idle = [account for account in self._leases.idle() if self._used.get(account, until) <= until]
+        return self.give_back(idle[:_IDLE_AT_ONCE]) if idle else 0
+
     def close(self) -> None:
         """Return what is free, and hear no more. What is held, or spent and not yet in the ledger, stays leased."""
         self.give_back()
@@ -170,6 +180,8 @@ class Desk:
             if self._leases.slot(account) is None:
                 self._standing.pop(account, None)
                 self._paces.pop(account, None)
+                self._used.pop(account, None)
+                self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         with self._memory:
@@ -181,6 +193,9 @@ class Desk:
         if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
             return first
         self._allowed[call_id] = wanted
+        now = self._clock()
+        for account in accounts:
+            self._used[account] = now
         return wanted
 
     def _ask(self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, generous: bool) -> Allowed | None:
@@ -199,6 +214,17 @@ class Desk:
             if one.granted:
                 self._leases.granted(one.account_id, one.granted)
             self._standing[one.account_id] = one
+
+    @contextmanager
+    def _alone(self, accounts: Sequence[int], amount: int) -> Iterator[None]:
+        """While no other thread asks for the accounts that are short."""
+        with self._memory:
+            short = {one for one in accounts if (slot := self._leases.slot(one)) is None or slot.free < amount}
+            locks = [self._asking.setdefault(one, threading.Lock()) for one in sorted(short)]
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            yield
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []

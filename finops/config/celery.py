@@ -34,5 +34,14 @@ app.conf.beat_schedule = {
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
+    "take signals": {"task": "alerts.take_signals", "schedule": 1.0, "options": {"queue": "alerts", "expires": 5}},
+    "deliver alerts": {"task": "alerts.deliver", "schedule": 3.0, "options": {"queue": "alerts", "expires": 10}},
+    "evaluate thresholds": {"task": "alerts.evaluate", "schedule": 30.0, "options": {"queue": "alerts", "expires": 60}},
+    "watch sources and shares": {
+        "task": "alerts.watch",
+        "schedule": 120.0,
+        "options": {"queue": "alerts", "expires": 240},
+    },
+    "foresee": {"task": "alerts.foresee", "schedule": 900.0, "options": {"queue": "alerts", "expires": 900}},
     "resume jobs": {"task": "ingest.resume_jobs", "schedule": 15.0, "options": {"queue": "control", "expires": 30}},
 }

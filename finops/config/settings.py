@@ -17,6 +17,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 DEBUG = env.boolean("CAPSTAN_DEBUG", default=False)
 # Keyed hashes of virtual keys and signed cookies hang on this; `up --demo` makes and keeps one in the data folder.
 SECRET_KEY = env.secret("CAPSTAN_SECRET_KEY") or places.kept_secret("secret_key")
+# Former secrets, newest first: what was sealed or signed under them can still be read.
+SECRET_KEY_FALLBACKS = env.words("CAPSTAN_FORMER_SECRET_KEYS", [])
 ALLOWED_HOSTS = env.words("CAPSTAN_HOSTS", ["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.words("CAPSTAN_TRUSTED_ORIGINS", [])
 HTTPS = env.boolean("CAPSTAN_HTTPS", default=False)
@@ -46,6 +48,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 
 # --- What is installed ------------------------------------------------------------------------------------------------
 ROOMS = [
+    "finops.alerts",
     "finops.ingest",
     "routing.configuration",
     "finops.budgets",
@@ -223,6 +226,10 @@ EMAIL_TIMEOUT = 10
 EMAIL_BACKEND = env.text(
     "CAPSTAN_EMAIL_BACKEND", f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'dummy'}.EmailBackend"
 )
+# Where people find this site, for links in alerts; without it they have none.
+PUBLIC_URL = env.text("CAPSTAN_URL").rstrip("/")
+# Webhooks may go to this very machine, without TLS: for development and tests alone.
+ALERTS_LOOPBACK = env.boolean("CAPSTAN_ALERTS_LOOPBACK", default=False)
 DEFAULT_FROM_EMAIL = env.text("CAPSTAN_FROM_EMAIL", "capstan@localhost")
 _LOG_LEVEL = env.choice("CAPSTAN_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOGGING: dict[str, Any] = {
@@ -231,4 +238,6 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
+    # Below this they write addresses that let whoever reads them post.
+    "loggers": {"apprise": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }

@@ -13,8 +13,11 @@ import msgspec
 
 from finops.connectors.types import UsageEvent
 
+HELD: Final = "h"
+SPENT: Final = "s"
 
-class Held(msgspec.Struct, frozen=True, gc=False, tag="h", array_like=True):
+
+class Held(msgspec.Struct, frozen=True, gc=False, tag=HELD, array_like=True):
     """A call was allowed: `amount` is held of each account, for at most `output` tokens of output.
 
     `event` is the call as it will be charged, without its counts; `charged` was spent of the hold already, when one
@@ -36,7 +39,7 @@ class Held(msgspec.Struct, frozen=True, gc=False, tag="h", array_like=True):
     moved_from: str = ""
 
 
-class Spent(msgspec.Struct, frozen=True, gc=False, tag="s", array_like=True):
+class Spent(msgspec.Struct, frozen=True, gc=False, tag=SPENT, array_like=True):
     """A call came to something: `spent` of what it held of each account, and `beyond` that. Unless it is `final`, the
     rest stays held until its figure comes. One that `expired` was never told of: it is the most it could have cost.
     """
@@ -58,9 +61,28 @@ class Voided(msgspec.Struct, frozen=True, gc=False, tag="v", array_like=True):
     id: str
 
 
+class Head(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How every record begins."""
+
+    tag: str
+    id: str
+
+
+class SpentHead(msgspec.Struct, frozen=True, gc=False, tag=SPENT, array_like=True):
+    """What the inbox has columns for: how a `Spent` begins."""
+
+    id: str
+    organization_id: int
+    source_id: int
+    accounts: tuple[int, ...]
+    spent: int
+
+
 Record = Held | Spent | Voided
 encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(Record)
+read_head: Final = msgspec.msgpack.Decoder(Head).decode
+read_spent: Final = msgspec.msgpack.Decoder(SpentHead).decode
 
 
 def decode(body: bytes) -> Record:

@@ -19,3 +19,8 @@ def source(organization_id: int, slug: str) -> Source:
     if found is None:
         raise NotFound("There is no such source.")
     return found
+
+
+def heard() -> QuerySet[Source]:
+    """Every organization's sources that ever sent something and still may."""
+    return Source.objects.filter(archived_at__isnull=True, last_received_at__isnull=False).order_by("id")

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from finops.attribution import selectors as attribution
 from finops.budgets import selectors as budgets
+from finops.budgets.guard_rules import load_guard_rules
 from finops.core.actors import Actor
 from finops.orgs import selectors as orgs
 from finops.pricing import selectors as pricing
@@ -92,4 +93,5 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         token=snapshot.token,
         budgets=tuple(wire.budget_of(terms, names[terms.budget_id]) for terms in snapshot.terms),
         above=snapshot.above,
+        guard=load_guard_rules(organization_id, at=at),
     )

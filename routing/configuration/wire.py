@@ -15,6 +15,7 @@ import msgspec
 
 from finops.attribution.rules import Snapshot
 from finops.attribution.types import IdentitySpan, KeyDefaults, Rule
+from finops.budgets.guard import GuardRules
 from finops.budgets.types import Enforcement, Period, Terms
 from finops.core.money import from_pico, to_pico
 from finops.pricing.types import AliasRule, ContractTerms, PriceVersion, ProviderEntry, RateFact
@@ -56,6 +57,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     exempt: frozenset[str]
     rollover: Decimal
     fail_open: bool
+    downgrade_to: tuple[tuple[str, str], ...]
+    downgrade_at: int
 
     def terms(self, organization_id: int) -> Terms:
         return Terms(
@@ -73,6 +76,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             exempt=self.exempt,
             rollover_pico=to_pico(self.rollover),
             fail_open=self.fail_open,
+            downgrade_to=self.downgrade_to,
+            downgrade_at=self.downgrade_at,
         )
 
 
@@ -92,6 +97,8 @@ def budget_of(terms: Terms, name: str) -> Budget:
         exempt=terms.exempt,
         rollover=from_pico(terms.rollover_pico),
         fail_open=terms.fail_open,
+        downgrade_to=terms.downgrade_to,
+        downgrade_at=terms.downgrade_at,
     )
 
 
@@ -135,6 +142,7 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[Budget, ...]
     # Each team with every team above it.
     above: Mapping[int, frozenset[int]]
+    guard: GuardRules
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -49,6 +49,13 @@ def bounds_of(request: Authorize, window: int | None) -> Bounds:
     )
 
 
+def reads_at_most(request: Authorize) -> int:
+    """The most tokens that stand in the call, for limits by the minute."""
+    given = request.input
+    text = _texts(request) if given.tokens is None else given.tokens
+    return text + given.audio_tokens + given.image_tokens
+
+
 def _texts(request: Authorize) -> int:
     return request.input.bytes + text_tokens((), messages=request.input.messages, tools=request.input.tools)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from time import monotonic
 from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
@@ -20,39 +20,36 @@ from psycopg import OperationalError
 
 from finops.budgets.bank import Standing
 from finops.budgets.desk import Allowed, Desk, Refused
+from finops.budgets.guard import Guard, Lacking
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
-from finops.budgets.rules.worst import Worst
+from finops.budgets.pulse import Pulse
+from finops.budgets.rules.downgrades import step_for
 from finops.budgets.types import Account
-from finops.connectors.capstan.usage import counts_of
-from finops.connectors.types import NO_COUNTS, Dimensions, GivenCost, Problem, UsageEvent
+from finops.connectors.types import GivenCost, UsageEvent
 from finops.core.errors import FinopsError
-from finops.core.money import pico_text, to_ledger, to_pico
-from finops.core.tokens import METER_INDEX
+from finops.core.money import pico_text
+from finops.core.tokens import TOKEN_METERS
 from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
+from routing.gateway.asked import ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
+from routing.gateway.bounds import reads_at_most
 from routing.gateway.house import Concern, House
-from routing.gateway.requests import Authorize, FieldInvalid, Settle
-from routing.gateway.wording import exceeded
+from routing.gateway.refusals import Exceeded, guarded
+from routing.gateway.requests import Authorize, Settle
+from routing.gateway.wording import Allowance, budget_details, budget_shown, exceeded
 
 T = TypeVar("T")
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
 MOST_OPEN: Final = 200_000
 # Calls that are over, whose answers are remembered for whoever asks again.
 REMEMBERED: Final = 50_000
-_ONE_REQUEST: Final = tuple(1 if place == METER_INDEX["requests"] else 0 for place in range(len(NO_COUNTS)))
+# How often a cap that refuses is told of.
+TOLD_EVERY_S: Final = 60.0
 
 
-class Exceeded(FinopsError):
-    """A budget has too little left. `standing` says how each one stands that had."""
-
-    code = "budgets.exceeded"
-    status = 429
-
-    def __init__(self, message: str, budgets: Sequence[Mapping[str, Any]], retry_after_s: int | None) -> None:
-        super().__init__(message)
-        self.budgets = budgets
-        self.retry_after_s = retry_after_s
+# Tells an organization of a kind of thing that happened, about what, with details.
+Announce = Callable[[int, str, str, dict[str, Any]], None]
 
 
 class Unavailable(FinopsError):
@@ -69,39 +66,18 @@ class Stale(Unavailable):
     code = "gateway.not_ready"
 
 
-class Open(NamedTuple):
-    """A call that was allowed: what the journal has of it, and what was answered."""
-
-    held: Held
-    answer: dict[str, Any]
-
-
 class Over(NamedTuple):
-    """A call that is over: who asked, and the first answers; `settled` is None where it was voided."""
+    """A call that is over: what was allowed, and the answer to its end; None where it was voided."""
 
-    asked: tuple[str, str]
-    answer: dict[str, Any]
+    allowance: Allowance
     settled: dict[str, Any] | None
 
 
 class Decision(NamedTuple):
-    """What is answered to `authorize`, and the journal's ticket it must wait for (0: it is durable already)."""
+    """A call may be made; who asked must not be told before the journal's ticket is durable (0: it is already)."""
 
-    answer: dict[str, Any]
+    allowance: Allowance
     ticket: int
-
-
-class Asked(NamedTuple):
-    """A call that is to be decided: by whom and of what, and what it can cost at most."""
-
-    id: str
-    house: House
-    key: Key
-    request: Authorize
-    event: UsageEvent
-    concerns: list[Concern]
-    worst: Worst
-    turns: int
 
 
 class Calls:
@@ -109,19 +85,33 @@ class Calls:
     `authorize_slowly` does, in a thread.
     """
 
-    def __init__(self, desk: Desk, journal: Journal, holder: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        guard: Guard,
+        pulse: Pulse,
+        journal: Journal,
+        holder: str,
+        now: Callable[[], datetime],
+        announce: Announce,
+    ) -> None:
+        self._announce = announce
+        self._told: dict[Account, float] = {}
         self._desk = desk
+        self._guard = guard
+        self._pulse = pulse
         self._journal = journal
         self._holder = holder
         self._now = now
         self._numbers = itertools.count(1)
         self._ids: dict[tuple[str, str], str] = {}
-        self._open: dict[str, Open] = {}
+        self._open: dict[str, Allowance] = {}
         self._over: dict[str, Over] = {}
         # Charged as the most they could cost; their figures may still come.
-        self._expired: dict[str, Open] = {}
+        self._expired: dict[str, Allowance] = {}
         self._ends: list[tuple[datetime, str]] = []
-        self._accounts: dict[Account, int] = {}
+        # Ids of accounts that are open.
+        self.accounts: dict[Account, int] = {}
         self._changing = threading.Lock()
 
     # --- Allow --------------------------------------------------------------------------------------------------------
@@ -130,18 +120,58 @@ class Calls:
         if len(self._open) >= MOST_OPEN:
             raise Unavailable("too many calls are open here")
         call_id = self._ids.setdefault((key.prefix, request.id), f"{self._holder}-{next(self._numbers):x}")
-        known = self._open.get(call_id) or self._over.get(call_id) or self._expired.get(call_id)
+        known = self._known_call(call_id)
         if known is not None:
-            return Decision(known.answer, 0)
+            return Decision(known, 0)
+        try:
+            return self._cheaper(self._asked(call_id, house, key, request))
+        except FinopsError:
+            self._ids.pop((key.prefix, request.id), None)
+            raise
+
+    def _known_call(self, call_id: str) -> Allowance | None:
+        over = self._over.get(call_id)
+        return over.allowance if over else self._open.get(call_id) or self._expired.get(call_id)
+
+    def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
         now = self._now()
-        event = _event_of(request, key, now)
-        concerns = house.concerns(house.call_of(event), now)
+        event = event_of(request, key, now)
+        call = house.call_of(event)
+        concerns = house.concerns(call, now)
         turns = (1 + sum(tool.max_uses or 0 for tool in request.hosted_tools)) * request.choices
-        worst = house.worst(request, now.date()) if concerns else _nothing(request, turns)
-        return Asked(call_id, house, key, request, event, concerns, worst, turns)
+        worst = house.worst(request, now.date()) if concerns else nothing(request, turns)
+        reads = reads_at_most(request)
+        if house.limits_tokens and request.max_output_tokens is None:
+            ceiling = self._guard.token_ceiling(house.id, call)
+            if ceiling is not None:
+                most = max(ceiling - reads, 1)
+                worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
+        return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
+
+    def _cheaper(self, asked: Asked) -> Asked:
+        """The call with the model that a budget sends it to by now, where that costs less; else as it is."""
+        if not asked.house.downgrades or asked.downgraded_from:
+            return asked
+        for concern in asked.concerns:
+            account = self.accounts.get(concern.account)
+            standing = self._desk.standing(account) if account else None
+            step = None if standing is None else step_for(concern.terms, standing)
+            if step is None:
+                continue
+            request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
+            cheaper = self._asked(asked.id, asked.house, asked.key, request)
+            if cheaper.worst.amount < asked.worst.amount:
+                return cheaper._replace(downgraded_from=asked.request.model)
+        return asked
 
     def authorize(self, asked: Asked) -> Decision | None:
-        """Allow a call out of what is in hand; None where that does not suffice, or is not known to."""
+        """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""
+        found = self._guard.check(asked.house.id, asked.id, asked.call, now=monotonic(), **guarding(asked))
+        if isinstance(found, Lacking):
+            return None
+        if found is not None:
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise guarded(found)
         accounts = self._known(asked.concerns)
         if accounts is None:
             return None
@@ -149,21 +179,32 @@ class Calls:
         return None if said is None else self._allow(asked, accounts, said)
 
     def authorize_slowly(self, asked: Asked) -> Decision:
-        """Decide a call for good, asking the database. Raises Exceeded, Stale and Unavailable."""
+        """Decide a call for good, asking the database. Raises Refused, Stale and Unavailable."""
+        try:
+            found = self._pulse.check(asked.house.id, asked.id, asked.call, **guarding(asked))
+            if found is not None:
+                raise guarded(found)
+            return self._decide(asked)
+        except OperationalError:
+            return self._without_database(asked)
+        except FinopsError:
+            self._guard.void(asked.id, monotonic())
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise
+
+    def _decide(self, asked: Asked) -> Decision:
         accounts = self._known(asked.concerns)
         if accounts is None:
-            house, wanted = asked.house, [(one.terms, one.account) for one in asked.concerns]
-            self._accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+            house = asked.house
+            wanted = [(one.terms, one.account) for one in asked.concerns if one.account not in self.accounts]
+            self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+            asked = self._cheaper(asked)
             accounts = self._known(asked.concerns)
         if accounts is None:
             raise Stale("the budgets have just changed")
         least = min(asked.request.least_output_tokens * asked.turns, asked.worst.output)
-        try:
-            said = self._desk.authorize(asked.id, accounts, asked.worst, least_output=least)
-        except OperationalError:
-            return self._without_database(asked)
+        said = self._desk.authorize(asked.id, accounts, asked.worst, least_output=least)
         if isinstance(said, Refused):
-            self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise self._refusal(asked, accounts, said)
         return self._allow(asked, accounts, said)
 
@@ -173,11 +214,13 @@ class Calls:
         accounts = self._known(closed)
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
+            self._guard.void(asked.id, monotonic())
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
         return self._allow(asked._replace(concerns=closed), accounts, said)
 
     def _known(self, concerns: Sequence[Concern]) -> tuple[int, ...] | None:
-        known = self._accounts
+        known = self.accounts
         accounts = tuple([known.get(one.account, 0) for one in concerns])
         return None if 0 in accounts else accounts
 
@@ -193,33 +236,18 @@ class Calls:
         except JournalFailed as error:
             self._desk.void(asked.id)
             raise Unavailable(error.message) from None
-        output = said.output // asked.turns
-        answer = {
-            "id": asked.id,
-            "allowed": True,
-            "held": pico_text(said.amount if accounts else 0),
-            "currency": asked.house.currency,
-            "max_output_tokens": output,
-            "clamped": said.output < asked.worst.output,
-            "model": request.model,
-            "downgraded_from": None,
-            "expires_at": ends,
-            "headroom": self.headroom(asked.house, asked.concerns, accounts),
-        }
-        self._keep(Open(held, answer))
-        return Decision(answer, ticket)
+        self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
+        house, standing = asked.house, self._desk.standing
+        budgets = tuple([(house, *pair) for pair in zip(asked.concerns, map(standing, accounts), strict=True)])
+        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
+        self._keep(allowance)
+        return Decision(allowance, ticket)
 
-    def _keep(self, call: Open) -> None:
-        self._open[call.held.id] = call
+    def _keep(self, allowance: Allowance) -> None:
+        held = allowance.held
+        self._open[held.id] = allowance
         with self._changing:
-            heapq.heappush(self._ends, (call.held.expires_at, call.held.id))
-
-    def headroom(self, house: House, concerns: Sequence[Concern], accounts: Sequence[int]) -> list[dict[str, Any]]:
-        """How the budgets of a call stand, as last heard of."""
-        return [
-            _shown(house, concern, self._desk.standing(account))
-            for concern, account in zip(concerns, accounts, strict=True)
-        ]
+            heapq.heappush(self._ends, (held.expires_at, held.id))
 
     def _refusal(self, asked: Asked, accounts: Sequence[int], said: Refused) -> Exceeded:
         standing = {one.account_id: one for one in said.short}
@@ -228,13 +256,27 @@ class Calls:
             for concern, account in zip(asked.concerns, accounts, strict=True)
             if account in standing or not standing
         ]
-        budgets = [_shown(asked.house, *pair) for pair in short]
+        budgets = [budget_shown(asked.house, *pair) for pair in short]
         ends = [asked.house.ends_at(concern) for concern, _ in short]
         known = [end for end in ends if end is not None]
         # When the last of them begins anew; never, where one does not.
         retry = max(known) - self._now() if known and len(known) == len(ends) else None
+        for concern, how in short:
+            self._tell_tripped(asked, concern, how)
         words = exceeded(budgets, asked.house.currency, pico_text(asked.worst.amount))
         return Exceeded(words, budgets, None if retry is None else max(1, int(retry.total_seconds()) + 1))
+
+    def _tell_tripped(self, asked: Asked, concern: Concern, standing: Standing | None) -> None:
+        """Calls are refused by a cap: told of once in a while, not each."""
+        now = monotonic()
+        if now - self._told.get(concern.account, -TOLD_EVERY_S) < TOLD_EVERY_S:
+            return
+        if len(self._told) > REMEMBERED:
+            self._told.clear()
+        self._told[concern.account] = now
+        details = budget_details(concern, standing)
+        key = f"budget:{concern.terms.budget_id}:{concern.account.subject}:{concern.account.start:%Y-%m-%dT%H:%M}"
+        self._announce(asked.house.id, "cap.tripped", key, details)
 
     # --- Settle -------------------------------------------------------------------------------------------------------
     def settle(self, house: House, call_id: str, told: Settle) -> tuple[dict[str, Any], int]:
@@ -246,7 +288,7 @@ class Calls:
         if over is not None and over.settled is not None:
             return over.settled, 0
         held = self._call(house, call_id).held
-        event = _came_to(held.event, told)
+        event = came_to(held.event, told)
         rated = house.cost(event)
         cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
         # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.
@@ -257,6 +299,7 @@ class Calls:
             said = self._desk.settle_part(call_id, actual)
         else:
             said = self._desk.settle(call_id, actual)
+        self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
         ticket = self._journal_spent(held, said, event, final=not told.estimated)
         answer = {
             "id": call_id,
@@ -278,6 +321,7 @@ class Calls:
         if call_id in self._expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
         self._desk.void(call_id)
+        self._guard.void(call_id, monotonic())
         self._forget(held, None)
         return {"id": call_id}, self._journal.append(encode(Voided(call_id)))
 
@@ -293,30 +337,20 @@ class Calls:
                 continue
             held = call.held
             cost = GivenCost(held.amount, house.currency) if held.accounts else GivenCost(0, house.currency)
-            event = replace(held.event, counts=_ONE_REQUEST, evidence="estimated", cost=cost)
+            event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
             said = self._desk.settle(call_id, held.amount)
+            self._guard.settled(call_id, amount=held.amount, tokens=max(held.output, 0), now=monotonic())
             ticket = self._journal_spent(held, said, event, final=True, expired=True)
             self._expired[call_id] = self._open.pop(call_id)
-            for _, gone in _trim(self._expired):
-                self._ids.pop((gone.held.asked_by, gone.held.asked_as), None)
+            for gone in _trim(self._expired):
+                self._forget_id(gone)
         return ticket
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
         self._ids[held.asked_by, held.asked_as] = held.id
-        answer = {
-            "id": held.id,
-            "allowed": True,
-            "held": pico_text(held.amount if held.accounts else 0),
-            "max_output_tokens": held.output,
-            "clamped": False,
-            "model": held.event.model,
-            "downgraded_from": None,
-            "expires_at": held.expires_at,
-            "headroom": [],
-        }
-        self._keep(Open(held, answer))
+        self._keep(Allowance(held, "", 1, held.output))
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
         """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the
@@ -331,11 +365,15 @@ class Calls:
             ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
         return ticket
 
+    def asked_by(self, call_ids: Iterable[str]) -> list[tuple[str, str]]:
+        """Open calls, each with the prefix of the key that asked for it."""
+        return [(call.held.asked_by, one) for one in call_ids if (call := self._open.get(one))]
+
     def has(self, call_id: str) -> bool:
         """Whether this process knows a call, open or over."""
         return call_id in self._open or call_id in self._over or call_id in self._expired
 
-    def _call(self, house: House, call_id: str) -> Open:
+    def _call(self, house: House, call_id: str) -> Allowance:
         call = self._open.get(call_id) or self._expired.get(call_id)
         if call is None or call.held.organization_id != house.id:
             raise NotOpen(f"no open authorization {call_id}")
@@ -357,92 +395,18 @@ class Calls:
         return self._journal.append(encode(record))
 
     def _forget(self, held: Held, settled: dict[str, Any] | None) -> None:
-        call = self._open.pop(held.id, None) or self._expired.pop(held.id)
-        self._over[held.id] = Over((held.asked_by, held.asked_as), call.answer, settled)
-        for _, gone in _trim(self._over):
-            self._ids.pop(gone.asked, None)
+        allowance = self._open.pop(held.id, None) or self._expired.pop(held.id)
+        self._over[held.id] = Over(allowance, settled)
+        for gone in _trim(self._over):
+            self._forget_id(gone.allowance)
+
+    def _forget_id(self, allowance: Allowance) -> None:
+        self._ids.pop((allowance.held.asked_by, allowance.held.asked_as), None)
 
 
-def _nothing(request: Authorize, turns: int) -> Worst:
-    """Of a call that no budget is asked about: nothing is held, and its output is as it was asked for."""
-    return Worst(0, 0, (request.max_output_tokens or 0) * turns, "")
-
-
-def _event_of(request: Authorize, key: Key, now: datetime) -> UsageEvent:
-    told = request.dimensions
-    return UsageEvent(
-        external_id=f"{key.prefix}:{request.id}",
-        occurred_at=now,
-        provider=request.provider,
-        model=request.model,
-        counts=NO_COUNTS,
-        service_tier=request.service_tier or "",
-        region=request.region,
-        host=request.host,
-        session=request.session,
-        task_type=request.task_type,
-        dimensions=Dimensions(told.team, told.person, told.project, told.agent, told.customer),
-        key_prefix=key.prefix,
-        identities=_identities(request),
-        tags=tuple(sorted(request.tags.items())),
-    )
-
-
-def _identities(request: Authorize) -> tuple[tuple[str, str], ...]:
-    told = request.identities
-    if told is None:
-        return ()
-    return tuple((kind, value) for kind in told.__struct_fields__ if (value := getattr(told, kind)))
-
-
-def _came_to(event: UsageEvent, told: Settle) -> UsageEvent:
-    """The call as it was served. Raises FieldInvalid."""
-    counts = counts_of(told.usage) if told.usage else _ONE_REQUEST
-    if isinstance(counts, Problem):
-        raise FieldInvalid(counts.message, field=counts.field)
-    if not told.usage and told.cost is None:
-        raise FieldInvalid("usage is required where no cost is given", field="usage")
-    cost = None
-    if told.cost is not None:
-        cost = GivenCost(to_pico(to_ledger(Decimal(told.cost.amount))), told.cost.currency)
-        if cost.pico < 0:
-            raise FieldInvalid("a call costs nothing or more", field="cost.amount")
-    return replace(
-        event,
-        counts=counts,
-        provider=told.provider or event.provider,
-        model=told.model or event.model,
-        host=told.host or event.host,
-        service_tier=told.service_tier or event.service_tier,
-        provider_account=told.provider_account,
-        provider_request_id=told.provider_request_id,
-        evidence="estimated" if told.estimated else "metered",
-        cost=cost,
-    )
-
-
-def _shown(house: House, concern: Concern, standing: Standing | None) -> dict[str, Any]:
-    terms, account = concern
-    shown: dict[str, Any] = {
-        "budget_id": terms.budget_id,
-        "budget": house.names.get(terms.budget_id, ""),
-        "subject": account.subject,
-        "resets_at": house.ends_at(concern),
-    }
-    if standing is not None:
-        shown |= {
-            "limit": pico_text(standing.limit),
-            "spent": pico_text(standing.authorised + standing.observed),
-            "held": pico_text(standing.leased),
-            "left": pico_text(max(standing.free, 0)),
-        }
-    return shown
-
-
-def _trim(memory: dict[str, T]) -> list[tuple[str, T]]:
+def _trim(memory: dict[str, T]) -> list[T]:
     """Forget the oldest beyond what is remembered; gives them."""
     gone = []
     while len(memory) > REMEMBERED:
-        oldest = next(iter(memory))
-        gone.append((oldest, memory.pop(oldest)))
+        gone.append(memory.pop(next(iter(memory))))
     return gone

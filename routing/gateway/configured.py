@@ -10,7 +10,9 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from finops.budgets.guard import Guard
 from routing.configuration import wire
+from routing.gateway import cut
 from routing.gateway.house import House, Public, public_of
 
 log = logging.getLogger(__name__)
@@ -24,9 +26,13 @@ _TURN_S: Final = 0.2
 class Configured:
     """Every organization as it was last published. One that cannot be read leaves the one before in force."""
 
-    def __init__(self, address: str, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called, in a thread, after something was swapped."""
+    def __init__(self, address: str, guard: Guard, changed: Callable[[], None], was_cut: Callable[[str], None]) -> None:
+        """`guard` is given the rules; in a thread, `changed` is called after something was swapped, and `was_cut` with
+        what was told on that channel.
+        """
         self._address = address
+        self._was_cut = was_cut
+        self._guard = guard
         self._changed = changed
         self._stamps: dict[int, str] = {}
         self._bodies: dict[int, wire.Organization] = {}
@@ -49,6 +55,7 @@ class Configured:
             try:
                 with psycopg.connect(self._address, autocommit=True) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
+                    connection.execute(f"LISTEN {cut.CHANNEL}")
                     self._until_lost(connection)
             except psycopg.OperationalError as error:
                 log.warning("the configuration cannot be followed: %s", error)
@@ -59,7 +66,10 @@ class Configured:
         while not self._stopping.is_set():
             told = list(connection.notifies(timeout=_TURN_S, stop_after=1))
             waited += _TURN_S
-            if told or waited >= EVERY_S or not self.ready.is_set():
+            for one in told:
+                if one.channel == cut.CHANNEL:
+                    self._was_cut(one.payload)
+            if any(one.channel == CHANNEL for one in told) or waited >= EVERY_S or not self.ready.is_set():
                 waited = 0.0
                 self.refresh(connection)
 
@@ -96,6 +106,8 @@ class Configured:
             if self._public is None:
                 return
             made = {organization_id: House(published, self._public)}
+        for one in made:
+            self._guard.rules_are(self._bodies[one].guard)
         houses = self.houses | made
         # One assignment each: whoever decides meanwhile has one or the other, whole.
         self.houses = houses

@@ -18,17 +18,20 @@ from finops.orgs import hot
 from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Answer, Asked, answered, refused
+from routing.gateway.asked import Asked as CallAsked
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
+from routing.gateway.cut import Cuts
 from routing.gateway.house import House
 from routing.gateway.peers import OwnerAway, Peers
-from routing.gateway.requests import Authorize, Batch, Settle, read
+from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, read
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.authorize"
 AUTHORIZATIONS: Final = "/api/v1/authorizations"
 # A new configuration comes in well under a second.
 _NEWER_WITHIN_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 25
 
 
 class KeyRefused(FinopsError):
@@ -65,6 +68,7 @@ class Door:
         own: calls.Calls,
         commits: Commits,
         peers: Peers,
+        cuts: Cuts,
         hash_key: bytes,
         now: Callable[[], datetime],
     ) -> None:
@@ -72,6 +76,7 @@ class Door:
         self._calls = own
         self._commits = commits
         self._peers = peers
+        self._cuts = cuts
         self._hash_key = hash_key
         self._now = now
         self._slow = ThreadPoolExecutor(max_workers=32, thread_name_prefix="slow")
@@ -108,6 +113,8 @@ class Door:
         act: Callable[[House, Key, Asked], Awaitable[Answer]]
         if rest == [""]:
             act = self._authorize
+        elif rest == ["stopped"]:
+            return await self._stopped(asked)
         elif rest == ["batch"]:
             act = self._batch
         elif len(rest) == 2 and rest[1] in ("settle", "void"):
@@ -149,14 +156,14 @@ class Door:
         """Raises what refuses the call."""
         asked = self._calls.ask(house, key, request)
         if isinstance(asked, calls.Decision):
-            return asked.answer
+            return asked.allowance.shown()
         said = self._calls.authorize(asked)
         if said is None:
             said = await self._slowly(asked)
         await self._commits.wait(said.ticket)
-        return said.answer
+        return said.allowance.shown()
 
-    async def _slowly(self, asked: calls.Asked) -> calls.Decision:
+    async def _slowly(self, asked: CallAsked) -> calls.Decision:
         loop = asyncio.get_running_loop()
         for last in (False, True):
             try:
@@ -192,6 +199,14 @@ class Door:
 
         answers = await asyncio.gather(*[one(raw) for raw in requests])
         return answered({"results": [{"status": each.status, "body": msgspec.Raw(each.body)} for each in answers]})
+
+    async def _stopped(self, asked: Asked) -> Answer:
+        """Waits until calls of this key must be cut, a while at most."""
+        _, key = self._authenticated(asked, "GET")
+        said = asked.query.get("wait", "0")
+        if not said.isdigit() or int(said) > _LONGEST_WAIT_S:
+            raise FieldInvalid(f"wait is 0 to {_LONGEST_WAIT_S} seconds", field="wait")
+        return answered(await self._cuts.since(key.prefix, asked.query.get("since", ""), float(said)))
 
     async def _end(self, asked: Asked, call_id: str, act: str) -> Answer:
         house, _ = self._authenticated(asked, "POST")

@@ -62,6 +62,8 @@ class House:
         self.names = {budget.budget_id: budget.name for budget in published.budgets}
         self.terms = {budget.budget_id: budget.terms(self.id) for budget in published.budgets}
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
+        self.downgrades = any(terms.downgrade_to for terms in asked)
+        self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))
         self._public = public
@@ -69,6 +71,7 @@ class House:
         self._snapshot = published.owners.snapshot()
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._worst: dict[tuple[Any, ...], Worst] = {}
+        self._ends: dict[Account, datetime | None] = {}
 
     def call_of(self, event: UsageEvent) -> Call:
         """Whom and what a call concerns, exactly as its charge will be attributed."""
@@ -85,8 +88,10 @@ class House:
         return [Concern(*pair) for pair in self._matcher.accounts(call, at)]
 
     def ends_at(self, concern: Concern) -> datetime | None:
-        held = window(concern.terms, concern.account.start)
-        return held.end if held else None
+        if concern.account not in self._ends:
+            held = window(concern.terms, concern.account.start)
+            _bounded(self._ends)[concern.account] = held.end if held else None
+        return self._ends[concern.account]
 
     def worst(self, request: Authorize, day: date) -> Worst:
         """The most a call and all its tries can cost, in the reporting currency. Raises Unbounded and Unpriced."""

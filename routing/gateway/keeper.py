@@ -21,7 +21,7 @@ import psycopg
 from finops.budgets.bank import Other, live, others
 from finops.budgets.journal import Journal, JournalFailed, abandoned
 from finops.ingest.inbox import adopt, copy_segment
-from finops.ingest.records import Held, Record, Spent, decode, encode, still_open
+from finops.ingest.records import HELD, SPENT, Held, Record, decode, encode, read_head, still_open
 
 log = logging.getLogger(__name__)
 EVERY_S: Final = 0.2
@@ -113,10 +113,9 @@ class Keeper:
         self._journal.turn()
         for segment in self._journal.closed():
             if segment not in self._copied:
-                records = [decode(body) for body in self._journal.read(segment)]
-                copy_segment(connection, self._holder_id, segment, _spent(records))
-                ids = frozenset(one.id for one in records if isinstance(one, Held))
-                self._copied[segment] = time.monotonic(), ids
+                held, spent = _sorted(self._journal.read(segment))
+                copy_segment(connection, self._holder_id, segment, spent)
+                self._copied[segment] = time.monotonic(), held
         for segment, (since, ids) in list(self._copied.items()):
             carry = partial(self._owner.carry_on, ids, old=time.monotonic() - since > CARRY_AFTER_S)
             ticket = self._on_loop(carry)
@@ -140,9 +139,9 @@ class Keeper:
         dead = UUID(left.folder.name)
         records: list[Record] = []
         for segment in left.closed():
-            found = [decode(body) for body in left.read(segment)]
-            records += found
-            copy_segment(connection, dead, segment, _spent(found))
+            bodies = list(left.read(segment))
+            records += map(decode, bodies)
+            copy_segment(connection, dead, segment, _sorted(bodies)[1])
         calls = self._really_held(connection, dead, still_open(records).values())
         # In our journal first: should we die too, whoever comes next finds them, and asks the database whose they are.
         ticket = 0
@@ -162,5 +161,13 @@ class Keeper:
         return [call for call in calls if call.moved_from in its]
 
 
-def _spent(records: Iterable[Record]) -> list[Spent]:
-    return [one for one in records if isinstance(one, Spent)]
+def _sorted(bodies: Iterable[bytes]) -> tuple[frozenset[str], list[bytes]]:
+    """Which calls were allowed, and the records of what was spent; the rest of each is not looked at."""
+    held, spent = [], []
+    for body in bodies:
+        head = read_head(body)
+        if head.tag == HELD:
+            held.append(head.id)
+        elif head.tag == SPENT:
+            spent.append(body)
+    return frozenset(held), spent

@@ -6,24 +6,31 @@ import asyncio
 import concurrent.futures
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import psycopg
 from aiohttp import web
 
 from finops.budgets.bank import Bank, Other
 from finops.budgets.desk import Desk
+from finops.budgets.guard import Guard
+from finops.budgets.guard.answers import Stop
 from finops.budgets.journal import Journal
+from finops.budgets.pulse import Pulse
 from finops.ingest.records import Held
 from finops.runtime import places
+from routing.gateway import cut
 from routing.gateway.answers import Asked
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
+from routing.gateway.cut import Cuts
 from routing.gateway.door import Door
 from routing.gateway.keeper import Keeper
 from routing.gateway.peers import FORWARDED, Peers
@@ -31,6 +38,8 @@ from routing.gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 _EXPIRE_EVERY_S: Final = 1.0
+# What nobody used for so long is there for others again, without being called home.
+_IDLE_S: Final = 30.0
 BODY_MOST: Final = 2**20
 
 
@@ -69,38 +78,47 @@ class Process:
         self._bank = await asyncio.to_thread(
             Bank, settings.address, self._id, settings.name, reached_at=settings.reached_at
         )
-        self._desk = await asyncio.to_thread(Desk, self._bank)
-        self._commits = Commits(self._journal, loop)
-        self._calls = Calls(self._desk, self._journal, self._id.hex, self._clock.now)
+        self.desk = await asyncio.to_thread(Desk, self._bank)
+        self.commits = Commits(self._journal, loop)
+        self._guard = Guard(self._id.hex)
+        self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
+        self._cuts = Cuts(self._id.hex)
+        self.calls = Calls(
+            self.desk, self._guard, self._pulse, self._journal, self._id.hex, self._clock.now, self._bank.announce
+        )
         self._peers = Peers(self._id)
-        self._configured = Configured(settings.address, self._configuration_changed)
-        self.door = Door(self._configured, self._calls, self._commits, self._peers, settings.hash_key, self._clock.now)
-        self._keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
+        self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
+        self.door = Door(
+            self.configured, self.calls, self.commits, self._peers, self._cuts, settings.hash_key, self._clock.now
+        )
+        self.keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
         await self._listen_to_peers()
-        await asyncio.to_thread(self._keeper.start)
-        self._configured.start()
+        await asyncio.to_thread(self.keeper.start)
+        await asyncio.to_thread(self._pulse.start)
+        self.configured.start()
         self._expiring = loop.create_task(self._expire())
 
     async def stop(self) -> None:
         """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
         self._stopping.set()
         await self._expiring
-        await asyncio.to_thread(self._configured.close)
+        await asyncio.to_thread(self.configured.close)
+        await asyncio.to_thread(self._pulse.close)
         await asyncio.to_thread(self.door.close)
-        await asyncio.to_thread(self._desk.close)
-        await asyncio.to_thread(self._keeper.close)
-        await asyncio.to_thread(self._commits.close)
+        await asyncio.to_thread(self.desk.close)
+        await asyncio.to_thread(self.keeper.close)
+        await asyncio.to_thread(self.commits.close)
         await self._peers.close()
         await self._peer_runner.cleanup()
         self._journal.close()
 
     # --- Whom the keeper tells ------------------------------------------------------------------------------------
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
-        return self._calls.carry_on(ids, old=old)
+        return self.calls.carry_on(ids, old=old)
 
     def adopted(self, calls: Sequence[Held]) -> None:
         for call in calls:
-            self._calls.adopt(call)
+            self.calls.adopt(call)
 
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
         self._clock.set(now)
@@ -121,19 +139,36 @@ class Process:
         return done.result(timeout=30)
 
     def _configuration_changed(self) -> None:
-        def tell() -> None:
-            task = self._loop.create_task(self.door.configuration_changed())
+        self._soon(self.door.configuration_changed)
+
+    def _cut(self, call_ids: list[str], stop: Stop) -> None:
+        """Calls of this process are stopped: every process is told, for their makers may ask any."""
+        held = self._on_loop(lambda: self.calls.asked_by(call_ids))
+        with psycopg.connect(self._settings.address, autocommit=True) as connection:
+            cut.tell(connection, held, stop.reason)
+
+    def _was_cut(self, payload: str) -> None:
+        for calls, reason in cut.heard(payload):
+            self._soon(partial(self._cuts.add, calls, reason))
+
+    def _soon(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run something on the event loop, from another thread, and wait for nothing."""
+
+        def begin() -> None:
+            task = self._loop.create_task(act())
             self._told.add(task)
             task.add_done_callback(self._told.discard)
 
         with suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(tell)
+            self._loop.call_soon_threadsafe(begin)
 
     async def _expire(self) -> None:
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
-            await self._commits.wait(self._calls.expire(self._configured.houses.get))
+            await self.commits.wait(self.calls.expire(self.configured.houses.get))
+            with suppress(psycopg.OperationalError):
+                await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,10 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from finops.alerts.models import Incident
+from finops.alerts.services.incidents import acknowledge, resolve
+from finops.alerts.services.signals import take_signals
+from finops.alerts.services.thresholds import evaluate_thresholds
 from finops.attribution.services import promote_tag
 from finops.attribution.types import Method
 from finops.budgets.services.budgets import set_exception
@@ -24,6 +28,7 @@ from finops.budgets.types import Enforcement, Period
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
+from tests.factories import alerts
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
@@ -87,7 +92,28 @@ def company(transactional_db: None) -> Company:
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,
     )  # fmt: skip
+    _alerts(made, at)
     return made
+
+
+def _alerts(made: Company, at: datetime) -> None:
+    """Incidents of three kinds, one of them told, one looked after and one over; and channels."""
+    acme = made.cast.acme.id
+    mine: dict[str, Any] = {"by": HOUSE, "at": at}
+    alerts.channel(acme, "email", name="Finance", quiet_from=time(22), quiet_until=time(7), at=at)
+    ops = alerts.channel(acme, "slack", name="Platform on call", at=at)
+    alerts.rule(acme, "spend.unattributed", name="Nobody’s spend", digest=True, at=at)
+    for key, reason in (("session:s-12", "50 identical calls in a row"), (f"agent:{made.agent.id}", "$41 in a minute")):
+        alerts.signal(acme, key=key, reason=reason, at=at)
+    alerts.signal(acme, "stop.made", f"team:{made.cast.chat.id}", reason="The cluster moves", at=at)
+    take_signals(at=at)
+    evaluate_thresholds(organization_id=acme, at=at)
+    first, second, third = Incident.objects.filter(organization_id=acme).order_by("id")[:3]
+    acknowledge(organization_id=acme, incident_id=second.id, **mine)
+    resolve(organization_id=acme, incident_id=third.id, note="It has moved", **mine)
+    first.deliveries.filter(channel=ops).update(state="delivered", delivered_at=at, tries=1)
+    error = "Failed to send to Slack: Forbidden, error=403."
+    second.deliveries.filter(channel=ops).update(tries=2, last_error=error, next_try_at=at + timedelta(minutes=1))
 
 
 @dataclass

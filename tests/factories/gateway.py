@@ -53,27 +53,36 @@ class Gateway:
             )
         )
         self.run(self.process.start())
-        assert self.process._configured.ready.wait(PATIENCE_S)
+        assert self.process.configured.ready.wait(PATIENCE_S)
 
     def run(self, act: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(act, self.loop).result(PATIENCE_S)
 
-    def begin(self, secret: str, path: str, body: Any = None, method: str = "POST") -> Future[Any]:
+    def begin(self, secret: str, path: str, body: Any = None, method: str = "POST", **query: str) -> Future[Any]:
         raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
-        asked = Asked(method, f"/api/v1/authorizations{path}", {}, f"Bearer {secret}", raw)
+        asked = Asked(method, f"/api/v1/authorizations{path}", query, f"Bearer {secret}", raw)
         return asyncio.run_coroutine_threadsafe(self.process.door.answer(asked), self.loop)
 
-    def ask(self, secret: str, path: str = "", body: Any = None, method: str = "POST") -> Said:
-        answer = self.begin(secret, path, body, method).result(PATIENCE_S)
+    def ask(self, secret: str, path: str = "", body: Any = None, method: str = "POST", **query: str) -> Said:
+        answer = self.begin(secret, path, body, method, **query).result(PATIENCE_S)
         return Said(answer.status, json.loads(answer.body), dict(answer.headers))
+
+    def hears(self, processes: int) -> None:
+        """Until it has heard of so many."""
+        pause = threading.Event()
+        for _ in range(PATIENCE_S * 20):
+            if len(self.process._peers._living) == processes:
+                return
+            pause.wait(0.05)
+        raise AssertionError(self.process._peers._living)
 
     def bring(self) -> None:
         """Its journal to the inbox, now."""
         import psycopg
 
         with psycopg.connect(database_address(), autocommit=True) as connection:
-            self.process._keeper.close()
-            self.process._keeper.bring(connection)
+            self.process.keeper.close()
+            self.process.keeper.bring(connection)
 
     def stop(self) -> None:
         self.run(self.process.stop())

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError
 from finops.core.money import convert_pico
@@ -69,8 +69,7 @@ class Bounds:
     tool_calls: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Worst:
+class Worst(NamedTuple):
     """The most a call can cost, in picodollars of the price's currency: `fixed`, and `per_output` for each token of
     output, so that it can be told how much output an amount affords.
     """

@@ -132,14 +132,14 @@ CREATE FUNCTION budgets_adopt(dead uuid, by_holder uuid, accounts bigint[], held
 RETURNS boolean LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    leased bigint[];
+    its bigint[];
 BEGIN
     UPDATE budgets_holder SET adopted_by = by_holder, adopted_at = now() WHERE id = dead AND adopted_by IS NULL;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    SELECT array_agg(account_id ORDER BY account_id) INTO leased FROM budgets_lease WHERE holder_id = dead AND amount > 0;
-    PERFORM FROM budgets_account WHERE id = ANY(leased) ORDER BY id FOR UPDATE;
+    SELECT array_agg(account_id ORDER BY account_id) INTO its FROM budgets_lease WHERE holder_id = dead AND amount > 0;
+    PERFORM FROM budgets_account WHERE id = ANY(its) ORDER BY id FOR UPDATE;
     WITH kept AS (
         SELECT l.account_id, l.amount, l.organization_id, coalesce(k.held, 0) AS held, coalesce(k.spent, 0) AS spent
         FROM budgets_lease AS l

@@ -117,7 +117,7 @@ def test_a_call_that_waits_for_money_keeps_no_other_waiting(cast: Cast, cap: Bud
 def test_a_lost_connection_is_made_anew(cap: Budget, desk: Open) -> None:
     account, house = opened(cap), desk("gateway-1")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [house._bank._connection.info.backend_pid])
+        cursor.execute("SELECT pg_terminate_backend(%s)", [next(iter(house._bank._own))])
     with pytest.raises(OperationalError):
         house.authorize("call-1", [account], worst(60))
     assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from finops.audit.models import Signal
 from finops.budgets.models import Budget
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import booked, call, used
@@ -34,7 +35,7 @@ def test_a_call_is_held_settled_charged_and_accounted_for(
     gateway.bring()
     assert booked() == 1
     assert rows("SELECT effective_cost FROM ledger_charge") == [(Decimal("0.0052"),)]
-    gateway.process._desk.give_back()
+    gateway.process.desk.give_back()
     found = standing(cap, now)
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0052"), Decimal(0), Decimal(0))
     assert booked() == 0
@@ -61,6 +62,9 @@ def test_what_is_not_there_is_refused_with_everything_one_needs_to_know(
     assert "Acme a month" in said.body["detail"]
     assert int(said.headers["retry-after"]) > 0
     assert said.body["ask"] == "/api/v1/increases"
+    assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
+    (signal,) = Signal.objects.all()
+    assert (signal.kind, signal.details["budget_id"]) == ("cap.tripped", cap.id)
 
 
 def test_less_output_is_offered_where_the_whole_is_not_affordable(
@@ -98,11 +102,11 @@ def test_a_new_budget_holds_in_under_a_second(cast: Cast, secret: str, gateways:
     from tests.factories.gateway import published
 
     published()
-    house = gateway.process._configured.houses[cast.acme.id]
+    house = gateway.process.configured.houses[cast.acme.id]
     import time
 
     deadline = time.monotonic() + 1
-    while gateway.process._configured.houses[cast.acme.id] is house and time.monotonic() < deadline:
+    while gateway.process.configured.houses[cast.acme.id] is house and time.monotonic() < deadline:
         time.sleep(0.01)
     said = gateway.ask(secret, body=call())
     assert (said.status, said.body["budgets"][0]["budget_id"]) == (429, cap.id)

@@ -32,8 +32,10 @@ from finops.runtime.valkey import Place as ValkeyPlace
 from finops.runtime.valkey import Valkey
 
 # Folding must not wait behind a re-rating of last year: what is short and regular has a worker of its own.
-QUEUES = "ingest,alerts,routing"
+QUEUES = "ingest,routing"
 SHORT_QUEUE = "control"
+# News must wait neither behind that nor behind a server that does not answer: it mostly waits, so it has threads.
+ALERTS_QUEUE, ALERTS_THREADS = "alerts", "4"
 WEB_PATIENCE_S = 90.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -203,6 +205,8 @@ def _programs(options: dict[str, Any]) -> list[Program]:
     worker += ["--without-gossip", "--without-mingle", "--hostname", "capstan@%h"]
     control = [*celery, "worker", "--queues", SHORT_QUEUE, "--pool", "solo", "--loglevel", level]
     control += ["--without-gossip", "--without-mingle", "--hostname", "control@%h"]
+    alerts = [*celery, "worker", "--queues", ALERTS_QUEUE, "--pool", "threads", "--concurrency", ALERTS_THREADS]
+    alerts += ["--loglevel", level, "--without-gossip", "--without-mingle", "--hostname", "alerts@%h"]
     beat = [*celery, "beat", "--loglevel", level, "--pidfile="]
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"} if os.geteuid() == 0 else {}
     return [
@@ -211,6 +215,7 @@ def _programs(options: dict[str, Any]) -> list[Program]:
         Program("gateway", [*gateway, "routing.gateway.asgi:app"]),
         Program("worker", worker, patience_s=20.0, environment=quiet),
         Program("control", control, patience_s=20.0, environment=quiet),
+        Program("alerts", alerts, patience_s=20.0, environment=quiet),
         Program("beat", beat, patience_s=5.0),
     ]
 
