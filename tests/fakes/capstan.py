@@ -2,7 +2,8 @@
 in picodollars, every settlement kept. For what the plug-in does; that caps are kept is tested with the real gateway.
 
 `POST /_` changes it: {"limit": "1.00"}, {"away": true} (503), {"deaf": true} (takes requests and answers none),
-{"stop": "why"} (every open call), {"downgrade": "gpt-4o-mini"}. `GET /_` tells everything.
+{"stop": "why"} (every open call), {"downgrade": "gpt-4o-mini"}, {"free": true} (no budget concerns any call).
+`GET /_` tells everything.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Capstan:
         self.stopped: dict[str, str] = {}
         self.away = self.deaf = False
         self.downgrade = ""
+        # No budget concerns any call.
+        self.free = False
         self.changed = asyncio.Event()
 
     async def answer(self, asked: Asked) -> Said:
@@ -89,7 +92,7 @@ class Capstan:
                 "allowed": True,
                 "held": _text(self.open[name]),
                 "currency": "USD",
-                "max_output_tokens": afforded,
+                "max_output_tokens": None if self.free else afforded,
                 "clamped": afforded < limit,
                 "model": moved or model,
                 "downgraded_from": model if moved else None,
@@ -147,6 +150,7 @@ class Capstan:
             changed.set()
         if "limit" in said:
             self.limit = int(Decimal(said["limit"]) * _PICO)
+        self.free = said.get("free", self.free)
         self.away, self.deaf = said.get("away", self.away), said.get("deaf", self.deaf)
         self.downgrade = said.get("downgrade", self.downgrade)
         if "stop" in said:

@@ -8,9 +8,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -22,19 +23,23 @@ from django.db import connection
 from django.utils import timezone
 
 from finops.budgets.models import Budget
+from finops.budgets.services.stops import stop_now
+from finops.budgets.types import Enforcement
+from finops.orgs import services
 from finops.runtime.places import CHECKOUT
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import booked, key, published
 from tests.factories.ledger import AT, rows
-from tests.factories.orgs import the_cast
+from tests.factories.orgs import HOUSE, the_cast
 from tests.factories.pricing import provider as priced
 from tests.factories.pricing import seed
-from tests.proxies.running import KEY, VENV, Child, Fake, Proxy, deployment, ending, free_port, request, until
+from tests.proxies.running import KEY, VENV, Child, Client, Fake, Proxy, deployment, ending, free_port, request, until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 
 # Dollars per million tokens.
 PRICES: Final = {"input_mtok": "0.15", "output_mtok": "0.6", "cache_read_mtok": "0.075"}
+DEAR: Final = {"input_mtok": "2.5", "output_mtok": "10"}
 CACHED, READ, WRITTEN = Decimal("0.000000075"), Decimal("0.00000015"), Decimal("0.0000006")
 
 
@@ -100,24 +105,45 @@ class Outcome:
 Run = Callable[..., Outcome]
 
 
-@pytest.fixture
-def caps(folder: Path, provider: Fake, bill: Path, tmp_path: Path) -> Run:
-    at: datetime = timezone.now()
-    seed([priced("openai", {"gpt-4o-mini": PRICES})], at=AT)
-    cast = the_cast()
+class Stage:
+    """Acme with a cap, its gateway, and its proxy."""
 
-    def run(limit: str, *, callers: int, calls: int) -> Outcome:
-        cap = budget(cast.acme.id, limit, at=at)
-        secret = key(cast.acme.id, at=at)
-        gateway = Server(tmp_path)
-        environment = {"CAPSTAN_URL": f"http://127.0.0.1:{gateway.port}", "CAPSTAN_KEY": secret}
+    def __init__(self, folder: Path, provider: Fake) -> None:
+        self._folder, self._provider = folder, provider
+        seed([priced("openai", {"gpt-4o-mini": PRICES, "gpt-4o": DEAR})], at=AT)
+        self.cast = the_cast()
+
+    @contextmanager
+    def open(self) -> Iterator[Proxy]:
+        secret = key(self.cast.acme.id, at=timezone.now())
+        port = self._provider.port
+        models = [
+            deployment("gpt", "openai/gpt-4o-mini", port),
+            deployment("large", "openai/gpt-4o", port),
+            deployment("slow", "openai/gpt-4o-mini", port, "slow"),
+        ]
+        gateway = Server(self._folder)
         with ending(gateway):
-            proxy = Proxy(tmp_path, [deployment("gpt", "openai/gpt-4o-mini", provider.port)], environment)
+            environment = {"CAPSTAN_URL": f"http://127.0.0.1:{gateway.port}", "CAPSTAN_KEY": secret}
+            proxy = Proxy(self._folder, models, environment)
             with ending(proxy):
-                said = load(proxy, callers, calls)
+                yield proxy
                 until(lambda: not proxy.waiting())
         while booked():
             pass
+
+
+@pytest.fixture
+def stage(tmp_path: Path, provider: Fake) -> Stage:
+    return Stage(tmp_path, provider)
+
+
+@pytest.fixture
+def caps(stage: Stage, bill: Path) -> Run:
+    def run(limit: str, *, callers: int, calls: int) -> Outcome:
+        cap = budget(stage.cast.acme.id, limit, at=timezone.now())
+        with stage.open() as proxy:
+            said = load(proxy, callers, calls)
         return Outcome(said, billed(bill), cap)
 
     return run
@@ -175,6 +201,35 @@ def test_under_a_large_cap_nothing_is_refused_or_cut(caps: Run, capsys: pytest.C
         sys.stdout.write(f"\n$1,000 cap: {outcome.billed} {outcome.said}\n")
     _never_over(outcome, Decimal(1000))
     assert outcome.said["whole"] == 64 * 32, outcome.said
+
+
+@pytest.mark.soak
+def test_stop_now_and_a_cheaper_model_through_the_real_gateway(stage: Stage, bill: Path, tmp_path: Path) -> None:
+    now = timezone.now()
+    agent = services.add_agent(organization_id=stage.cast.acme.id, name="Looper", by=HOUSE, at=now)
+    cheaper = (("openai", "gpt-4o-mini"),)
+    budget(stage.cast.acme.id, "0.1", at=now, enforcement=Enforcement.DOWNGRADE, downgrade_to=cheaper, downgrade_at=1)
+    hello = [{"role": "user", "content": "hello"}]
+    with stage.open() as proxy:
+        client = Client(proxy, tmp_path / "client.log")
+        with ending(client.child):
+            for _ in range(6):
+                client.chat("large", max_tokens=50)
+            models = [json.loads(line)["model"] for line in bill.read_text().splitlines()]
+            assert (models[0], models[-1]) == ("gpt-4o", "gpt-4o-mini")
+            looper = {"x-capstan-agent": "looper"}
+            number = client.start("chat", model="slow", stream=True, max_tokens=900, messages=hello, headers=looper)
+            until(lambda: len(proxy.waiting("open") - proxy.waiting("send")) == 1)
+            began = time.monotonic()
+            stop_now(
+                organization_id=stage.cast.acme.id, dimension="agent", subject=str(agent.id), reason="It loops",
+                by=HOUSE, at=timezone.now(),
+            )  # fmt: skip
+            cut = client.wait(number)
+            assert time.monotonic() - began < 1
+            assert "It loops" in str(cut["error"])
+            again = client.chat("gpt", headers=looper)
+            assert (again["status"], again["error"]["provider_specific_fields"]["code"]) == (429, "budgets.stopped")
 
 
 @pytest.mark.soak

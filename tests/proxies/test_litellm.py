@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ def test_the_whole_answer_is_limited_to_what_the_budget_affords(client: Client, 
         assert said["answer"]["choices"][0]["finish_reason"] in ("length", "stop")
     until(lambda: not capstan.told()["open"])
     assert float(capstan.told()["spent"]) <= 0.00005
+
+
+def test_without_a_budget_nothing_is_limited(client: Client, capstan: Fake, bill: Path) -> None:
+    capstan.tell(free=True)
+    client.chat("gpt")
+    client.chat("gpt", max_tokens=7)
+    assert [json.loads(line)["limit"] for line in bill.read_text().splitlines()] == [None, 7]
 
 
 def test_a_refusal_names_the_budget_and_how_to_ask_for_more(client: Client, capstan: Fake) -> None:

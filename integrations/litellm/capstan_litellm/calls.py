@@ -26,6 +26,10 @@ _NO_ANSWER: Final = frozenset(
 )
 
 
+# Of an answer that nothing limited.
+_USUAL_OUTPUT: Final = 4_096
+
+
 @dataclass(slots=True)
 class Try:
     provider: str
@@ -111,8 +115,8 @@ class Call:
 
     def most_likely(self) -> Usage:
         """Of a try whose end nobody saw: all of its input, and all that it may have answered."""
-        choices = self.request.get("choices", 1)
-        return estimate(input_bytes=self.input_bytes, output_bytes=4 * (self.limit or 0) * choices)
+        most = self.limit if self.limit is not None else self.request.get("max_output_tokens", _USUAL_OUTPUT)
+        return estimate(input_bytes=self.input_bytes, output_bytes=4 * most * self.request.get("choices", 1))
 
     def message(self) -> dict[str, Any]:
         """What Capstan is told at the end: what all tries used together, or that it never was."""

@@ -26,8 +26,6 @@ from capstan_litellm.tries import Plan
 logger = logging.getLogger("capstan_litellm")
 # How long LiteLLM's own count of a call may take that the provider did not count.
 _COUNT_S: Final = 3.0
-# What is injected where neither the call nor Capstan says how much may be answered.
-_USUAL_OUTPUT: Final = 4_096
 
 
 class Refused(Exception):
@@ -90,7 +88,7 @@ class Desk:
             authorization=str(answer.body.get("id") or ""),
             plan=plan,
             input_bytes=request["input"]["bytes"],
-            limit=self._limit(ask, answer),
+            limit=_limit(ask, answer),
             request=request,
             at=datetime.now(UTC).isoformat(),
             began=time.monotonic(),
@@ -153,14 +151,6 @@ class Desk:
         self.spool.send(name, message)
         self._poster.put(name, message)
 
-    def _limit(self, ask: Ask, answer: Answer) -> int | None:
-        said = answer.body.get("max_output_tokens")
-        if ask.family == EMBEDDINGS:
-            return None
-        if isinstance(said, int) and not isinstance(said, bool):
-            return said
-        return ask.limit or _USUAL_OUTPUT
-
     def _request(self, ask: Ask, owner: Owner, plan: Plan) -> dict[str, Any]:
         first, *others = plan.deployments
         size = max(ask.input_bytes(one.provider) for one in plan.deployments) + plan.extra_bytes
@@ -193,6 +183,12 @@ class Desk:
             logger.error("Capstan does not take the plug-in's own request: %s %s", answer.status, answer.code)
             return Refused(503, _unavailable("Capstan does not accept this proxy's key or request"))
         return Refused(answer.status, detail_of(answer, self.settings.url))
+
+
+def _limit(ask: Ask, answer: Answer) -> int | None:
+    """None where no budget bounds the answer: then it is left as it was asked for."""
+    said = answer.body.get("max_output_tokens")
+    return None if ask.family == EMBEDDINGS or not isinstance(said, int) else said
 
 
 def _unavailable(why: str) -> dict[str, Any]:
