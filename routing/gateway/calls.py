@@ -149,7 +149,9 @@ class Calls:
         return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
 
     def _cheaper(self, asked: Asked) -> Asked:
-        """The call with the model that a budget sends it to by now, where that costs less; else as it is."""
+        """The call with the model that a budget sends it to by now, where that costs less and is allowed; else as it
+        is.
+        """
         if not asked.house.downgrades or asked.downgraded_from:
             return asked
         for concern in asked.concerns:
@@ -160,7 +162,8 @@ class Calls:
                 continue
             request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
             cheaper = self._asked(asked.id, asked.house, asked.key, request)
-            if cheaper.worst.amount < asked.worst.amount:
+            allowed = self._guard.allows_model(asked.house.id, cheaper.call)
+            if allowed and cheaper.worst.amount < asked.worst.amount:
                 return cheaper._replace(downgraded_from=asked.request.model)
         return asked
 
@@ -209,9 +212,12 @@ class Calls:
         return self._allow(asked, accounts, said)
 
     def _without_database(self, asked: Asked) -> Decision:
-        """Within what is in hand; of budgets whose owner chose so, without asking. Raises Unavailable."""
+        """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
+        asked about refuses, but where all budgets of the call go on so. Raises Unavailable.
+        """
         closed = [one for one in asked.concerns if not one.terms.fail_open]
-        accounts = self._known(closed)
+        minutes = self._guard.has(asked.id) or (asked.concerns and not closed)
+        accounts = self._known(closed) if minutes else None
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
             self._guard.void(asked.id, monotonic())
@@ -348,7 +354,7 @@ class Calls:
         cost = GivenCost(held.amount if held.accounts else 0, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
-        self._guard.settled(held.id, amount=held.amount, tokens=max(held.output, 0), now=monotonic())
+        self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
         self._expired[held.id] = self._open.pop(held.id)
         for gone in _trim(self._expired):
             self._forget_id(gone)
