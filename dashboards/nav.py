@@ -63,6 +63,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (
             Entry("headroom", "My headroom", "headroom", Permission.BUDGETS_READ, "m", somebody),
             Entry("caps", "Caps", "caps", Permission.BUDGETS_READ, "b"),
+            Entry("stops", "Stops and breakers", "stops", Permission.BUDGETS_READ, "x"),
             Entry("increases", "Requests for more", "inbox", Permission.BUDGETS_ASK, "r"),
             Entry("incidents", "Incidents", "bell", Permission.ALERTS_READ, "i", waiting=alerts.open_count),
         ),

@@ -21,7 +21,7 @@ from tests.factories.orgs import HOUSE, NOON, the_cast
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 NEEDED = (
     "usage.write", "spend.read", "spend.read_people", "charges.read", "jobs.run", "attribution.manage", "budgets.read",
-    "budgets.team", "budgets.manage", "alerts.read", "alerts.manage",
+    "budgets.team", "budgets.manage", "alerts.read", "alerts.manage", "calls.stop",
 )  # fmt: skip
 _EXAMPLE = re.compile(r"```sh\n(curl .*?)```\n```json\n(.*?)```", re.DOTALL)
 _COMMANDS = re.compile(r"^curl ", re.MULTILINE)
