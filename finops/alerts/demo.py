@@ -28,8 +28,6 @@ _RULES: Final = (
     RuleDraft(name="Spend without an owner", kind=Kind.UNATTRIBUTED, params={"percent": 2}, digest=True),
     RuleDraft(name="New models without a price", kind=Kind.UNPRICED),
     RuleDraft(name="Sources gone quiet", kind=Kind.QUIET),
-    RuleDraft(name="Budgets that will not last", kind=Kind.FORECAST, every_channel=True, digest=True),
-    RuleDraft(name="Unusual spend", kind=Kind.ANOMALY),
 )
 
 

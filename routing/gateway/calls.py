@@ -7,13 +7,10 @@ the journal fail, nothing more is allowed.
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 from psycopg import OperationalError
@@ -33,17 +30,15 @@ from finops.core.tokens import TOKEN_METERS
 from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
 from routing.gateway.asked import ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
+from routing.gateway.book import REMEMBERED, Book
 from routing.gateway.bounds import reads_at_most
 from routing.gateway.house import Concern, Concerned, House
 from routing.gateway.refusals import Exceeded, guarded
 from routing.gateway.requests import Authorize, Settle
 from routing.gateway.wording import Allowance, Budgets, Settlement, budget_details, budget_shown, exceeded
 
-T = TypeVar("T")
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
 MOST_OPEN: Final = 200_000
-# Calls that are over, whose answers are remembered for whoever asks again.
-REMEMBERED: Final = 50_000
 # How often a cap that refuses is told of.
 TOLD_EVERY_S: Final = 60.0
 
@@ -64,13 +59,6 @@ class Stale(Unavailable):
     """The budgets changed a moment ago; asked again, the call is decided by those in force."""
 
     code = "gateway.not_ready"
-
-
-class Over(NamedTuple):
-    """A call that is over: what was allowed, and the answer to its end; None where it was voided."""
-
-    allowance: Allowance
-    settled: Settlement | None
 
 
 class Decision(NamedTuple):
@@ -101,37 +89,25 @@ class Calls:
         self._guard = guard
         self._pulse = pulse
         self._journal = journal
-        self._holder = holder
         self._now = now
-        self._numbers = itertools.count(1)
-        self._ids: dict[tuple[str, str], str] = {}
-        self._open: dict[str, Allowance] = {}
-        self._over: dict[str, Over] = {}
-        # Charged as the most they could cost; their figures may still come.
-        self._expired: dict[str, Allowance] = {}
-        self._ends: list[tuple[datetime, str]] = []
+        self.book = Book(holder)
         # Ids of accounts that are open.
         self.accounts: dict[Account, int] = {}
-        self._changing = threading.Lock()
 
     # --- Allow --------------------------------------------------------------------------------------------------------
     def ask(self, house: House, key: Key, request: Authorize) -> Asked | Decision:
         """A call made ready to be decided, or the first answer to one that was. Raises Unbounded and Unpriced."""
-        if len(self._open) >= MOST_OPEN:
+        if len(self.book.open) >= MOST_OPEN:
             raise Unavailable("too many calls are open here")
-        call_id = self._ids.setdefault((key.prefix, request.id), f"{self._holder}-{next(self._numbers):x}")
-        known = self._known_call(call_id)
+        call_id = self.book.id_of(key.prefix, request.id)
+        known = self.book.answered(call_id)
         if known is not None:
             return Decision(known, 0)
         try:
             return self._cheaper(self._asked(call_id, house, key, request))
         except FinopsError:
-            self._ids.pop((key.prefix, request.id), None)
+            self.book.forget_id(key.prefix, request.id)
             raise
-
-    def _known_call(self, call_id: str) -> Allowance | None:
-        over = self._over.get(call_id)
-        return over.allowance if over else self._open.get(call_id) or self._expired.get(call_id)
 
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
         now = self._now()
@@ -172,7 +148,7 @@ class Calls:
         if isinstance(found, Lacking):
             return None
         if found is not None:
-            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            self.book.forget_id(asked.key.prefix, asked.request.id)
             raise guarded(found)
         accounts = self._known(asked.whose)
         if accounts is None:
@@ -191,7 +167,7 @@ class Calls:
             return self._without_database(asked)
         except FinopsError:
             self._guard.void(asked.id, monotonic())
-            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            self.book.forget_id(asked.key.prefix, asked.request.id)
             raise
 
     def _decide(self, asked: Asked) -> Decision:
@@ -227,7 +203,7 @@ class Calls:
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
             self._guard.void(asked.id, monotonic())
-            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            self.book.forget_id(asked.key.prefix, asked.request.id)
             raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
         return self._allow(asked, accounts, said, closed)
 
@@ -260,14 +236,8 @@ class Calls:
         concerned = asked.whose.concerns if concerns is None else concerns
         budgets = Budgets(house, tuple(concerned), self._desk.heard(accounts))
         allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
-        self._keep(allowance)
+        self.book.keep(allowance)
         return Decision(allowance, ticket)
-
-    def _keep(self, allowance: Allowance) -> None:
-        held = allowance.held
-        self._open[held.id] = allowance
-        with self._changing:
-            heapq.heappush(self._ends, (held.expires_at, held.id))
 
     def _refusal(self, asked: Asked, accounts: Sequence[int], said: Refused) -> Exceeded:
         standing = {one.account_id: one for one in said.short}
@@ -304,17 +274,17 @@ class Calls:
 
         Raises NotOpen, and FieldInvalid for usage that cannot be.
         """
-        over = self._over.get(call_id)
+        over = self.book.over(call_id, house.id)
         if over is not None and over.settled is not None:
             return over.settled, 0
-        held = self._call(house, call_id).held
+        held = self.book.held(call_id, house.id)
         event = came_to(held.event, told)
         rated = house.cost(event)
         cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
         # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.
         actual = held.amount if cost is None else cost
         keep = self._keeps(held, event, final=not told.estimated)
-        if call_id in self._expired:
+        if call_id in self.book.expired:
             said = Settled((), 0, 0)
             keep(said)
         elif told.estimated:
@@ -324,16 +294,16 @@ class Calls:
         self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
         answer = Settlement(held, house.currency, cost, said.beyond)
         if not told.estimated:
-            self._forget(held, answer)
+            self.book.end(held, answer)
         return answer, self._journal.last
 
     def void(self, house: House, call_id: str) -> int:
         """A call never happened; gives the journal's ticket. Raises NotOpen."""
-        over = self._over.get(call_id)
+        over = self.book.over(call_id, house.id)
         if over is not None and over.settled is None:
             return 0
-        held = self._call(house, call_id).held
-        if call_id in self._expired:
+        held = self.book.held(call_id, house.id)
+        if call_id in self.book.expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
         return self.release(held)
 
@@ -341,49 +311,34 @@ class Calls:
         """A call that is open never happened, or did under another id; gives the journal's ticket."""
         self._desk.void(held.id, lambda _: self._journal.append(encode(Voided(held.id))))
         self._guard.void(held.id, monotonic())
-        self._forget(held, None)
+        self.book.end(held, None)
         return self._journal.last
 
     def due(self) -> list[Held]:
-        """Open calls whose time is over."""
-        found, now = [], self._now()
-        while self._ends and self._ends[0][0] <= now:
-            with self._changing:
-                _, call_id = heapq.heappop(self._ends)
-            call = self._open.get(call_id)
-            if call is not None:
-                found.append(call.held)
-        return found
+        """Open calls whose time is over; each is given once."""
+        return self.book.due(self._now())
 
     def expire(self, held: Held, house: House) -> int:
         """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
-        if held.id not in self._open:
+        if held.id not in self.book.open:
             return 0
         cost = GivenCost(held.amount if held.accounts else 0, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
-        self._expired[held.id] = self._open.pop(held.id)
-        for gone in _trim(self._expired):
-            self._forget_id(gone)
+        self.book.expire(held)
         return self._journal.last
-
-    def knows(self, asked_by: str, asked_as: str, call_id: str) -> bool:
-        """Whether a call was decided here under another id than this, and that one is over, or is to be charged."""
-        other = self._ids.get((asked_by, asked_as), call_id)
-        return other != call_id and (other < call_id or other not in self._open)
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
-        self._ids.setdefault((held.asked_by, held.asked_as), held.id)
-        self._keep(Allowance(held, "", 1, held.output))
+        self.book.keep(Allowance(held, "", 1, held.output))
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
         """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the
         ticket. None, unless they are `old`, when any is open: it will be over soon.
         """
-        calls = [call.held for call_id in ids if (call := self._open.get(call_id))]
+        calls = [call.held for call_id in ids if (call := self.book.open.get(call_id))]
         if calls and not old:
             return None
         ticket = 0
@@ -391,20 +346,6 @@ class Calls:
             found = self._desk.held(held.id)
             ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
         return ticket
-
-    def asked_by(self, call_ids: Iterable[str]) -> list[tuple[str, str]]:
-        """Open calls, each with the prefix of the key that asked for it."""
-        return [(call.held.asked_by, one) for one in call_ids if (call := self._open.get(one))]
-
-    def has(self, call_id: str) -> bool:
-        """Whether this process knows a call, open or over."""
-        return call_id in self._open or call_id in self._over or call_id in self._expired
-
-    def _call(self, house: House, call_id: str) -> Allowance:
-        call = self._open.get(call_id) or self._expired.get(call_id)
-        if call is None or call.held.organization_id != house.id:
-            raise NotOpen(f"no open authorization {call_id}")
-        return call
 
     @staticmethod
     def _cost(house: House, event: UsageEvent, pico: int | None, currency: str) -> int | None:
@@ -421,20 +362,3 @@ class Calls:
             return self._journal.append(encode(Spent(*whose, said.spent, beyond, final, expired, event)))
 
         return keep
-
-    def _forget(self, held: Held, settled: Settlement | None) -> None:
-        allowance = self._open.pop(held.id, None) or self._expired.pop(held.id)
-        self._over[held.id] = Over(allowance, settled)
-        for gone in _trim(self._over):
-            self._forget_id(gone.allowance)
-
-    def _forget_id(self, allowance: Allowance) -> None:
-        self._ids.pop((allowance.held.asked_by, allowance.held.asked_as), None)
-
-
-def _trim(memory: dict[str, T]) -> list[T]:
-    """Forget the oldest beyond what is remembered; gives them."""
-    gone = []
-    while len(memory) > REMEMBERED:
-        gone.append(memory.pop(next(iter(memory))))
-    return gone

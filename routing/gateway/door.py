@@ -117,7 +117,7 @@ class Door:
                 raise NotReady("there is no configuration yet")
             return answered({"status": "ready"})
         if asked.path == KNOWN and asked.forwarded:
-            return answered(self._calls.knows(asked.query["by"], asked.query["as"], asked.query["id"]))
+            return answered(self._calls.book.knows_other(asked.query["by"], asked.query["as"], asked.query["id"]))
         if not asked.path.startswith(AUTHORIZATIONS):
             raise NotFound("There is nothing here.")
         rest = asked.path.removeprefix(AUTHORIZATIONS).strip("/").split("/")
@@ -222,7 +222,7 @@ class Door:
     async def _end(self, asked: Asked, call_id: str, act: str) -> Answer:
         house, _ = self._authenticated(asked, "POST")
         owner = self._peers.owns(call_id)
-        if not asked.forwarded and not self._peers.is_own(owner) and not self._calls.has(call_id):
+        if not asked.forwarded and not self._peers.is_own(owner) and not self._calls.book.has(call_id):
             return await self._peers.forward(owner, asked)
         if act == "void":
             await self._commits.wait(self._calls.void(house, call_id))

@@ -149,7 +149,7 @@ class Process:
 
     def _cut(self, call_ids: list[str], stop: Stop) -> None:
         """Calls of this process are stopped: every process is told, for their makers may ask any."""
-        held = self._on_loop(lambda: self.calls.asked_by(call_ids))
+        held = self._on_loop(lambda: self.calls.book.asked_by(call_ids))
         with psycopg.connect(self._settings.address, autocommit=True) as connection:
             cut.tell(connection, held, stop.reason)
 
@@ -183,7 +183,7 @@ class Process:
         ticket = 0
         for held in self.calls.due():
             house = self.configured.houses.get(held.organization_id)
-            here = self.calls.knows(held.asked_by, held.asked_as, held.id)
+            here = self.calls.book.knows_other(held.asked_by, held.asked_as, held.id)
             elsewhere = here or await self.peers.know_other(held)
             if house is not None:
                 ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
