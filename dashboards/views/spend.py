@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from dashboards import reading
 from dashboards import scope as scopes
 from dashboards.access import Here, page, show
+from dashboards.caps.outlook import this_month
 from dashboards.caps.sight import Sight
 from dashboards.charts.as_svg import spark
 from dashboards.exports.spend_csv import spend_csv
@@ -20,6 +21,7 @@ from dashboards.panels.tiles import Summary, summary
 from dashboards.panels.trend import trend
 from dashboards.scope import Scope
 from dashboards.views.caps import Full, fullest
+from dashboards.views.incidents import newest
 from finops.core.errors import NotFound
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
@@ -27,6 +29,7 @@ from finops.ledger.types import UNPRICED
 from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission, spend_filters
 
 TOP = 6
+INCIDENTS = 5
 TABLE_ROWS = 200
 PICKER_ROWS = 60
 PICKER_BACK = timedelta(days=400)
@@ -81,8 +84,11 @@ def overview(request: HttpRequest, here: Here) -> HttpResponse:
         "spark": spark(chart.spec.totals),
         "caps": _caps(here),
         "caps_href": address(here, "caps"),
+        "incidents": newest(here, INCIDENTS),
+        "incidents_href": address(here, "incidents"),
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),
+        "outlook": this_month(here, scope) if scope.period.open else None,
         "explore": explore(scope),
         "all_charges": _charges(here, scope),
         "unattributed_href": _state_link(here, scope, found, "unattributed"),

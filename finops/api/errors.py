@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,10 +13,10 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from finops.api.problems import MEDIA_TYPE, problem
 from finops.api.requests import request_id
 from finops.core.errors import FinopsError
 
-MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("finops.api")
 
 # DRF's own exceptions, by status, in our words.
@@ -51,31 +50,6 @@ class Unauthenticated(FinopsError):
 
     code = "api.unauthenticated"
     status = 401
-
-
-def problem(
-    *,
-    status: int,
-    code: str,
-    detail: str,
-    instance: str = "",
-    field: str | None = None,
-    errors: list[dict[str, str]] | None = None,
-) -> dict[str, Any]:
-    """The body of a problem. `errors` lists `{field, code, detail}` where several inputs are wrong."""
-    body: dict[str, Any] = {
-        "type": f"urn:capstan:problem:{code}",
-        "title": http.HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "instance": f"urn:capstan:request:{instance}" if instance else "",
-    }
-    if field is not None:
-        body["field"] = field
-    if errors is not None:
-        body["errors"] = errors
-    return body
 
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response:

@@ -11,8 +11,8 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
-from finops.api.errors import MEDIA_TYPE
 from finops.api.idempotency import HEADER
+from finops.api.problems import MEDIA_TYPE
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from finops.api.converters import register
-from finops.budgets.api import accounts, budgets, enforcement, increases
+from finops.budgets.api import accounts, budgets, enforcement, increases, limits, stops
 
 register()
 
@@ -25,5 +25,12 @@ urlpatterns = [
     path("increases/<id:increase_id>/refuse", increases.RefuseIncrease.as_view()),
     path("increases/<id:increase_id>/withdraw", increases.WithdrawIncrease.as_view()),
     path("transfers", increases.Transfers.as_view()),
+    path("limits", limits.Limits.as_view()),
+    path("limits/<id:limit_id>/remove", limits.RemoveLimit.as_view()),
+    path("breakers", limits.Breakers.as_view()),
+    path("breakers/defaults", limits.BreakerDefaults.as_view()),
+    path("breakers/<id:breaker_id>/remove", limits.RemoveBreaker.as_view()),
+    path("stops", stops.Stops.as_view()),
+    path("stops/<id:stop_id>/lift", stops.LiftStop.as_view()),
     path("headroom", accounts.OwnHeadroom.as_view()),
 ]

@@ -10,12 +10,17 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
+from queue import LifoQueue
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
+from finops.budgets.rules import opening
+from finops.budgets.types import Account, Terms
 from finops.core.money import from_pico, to_pico
 
 _log = logging.getLogger(__name__)
@@ -24,6 +29,15 @@ RETURNED: Final = "budgets_returned"
 # NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
 _MOST_NAMED: Final = 300
 _TURN_S: Final = 0.5
+# Cold accounts wait for a disk each; a few at once share its syncs.
+CONNECTIONS: Final = 4
+# Every process says once a second that it lives.
+_DEAD_AFTER_S: Final = 5
+_OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s, %s)"  # noqa: S608 - constants
+_OTHERS: Final = """
+SELECT id, address, seen_at > now() - make_interval(secs => %s), adopted_by FROM budgets_holder
+WHERE address <> '' AND seen_at > now() - interval '2 days' ORDER BY id
+"""
 
 
 class Want(NamedTuple):
@@ -52,6 +66,15 @@ class Accounted(NamedTuple):
     account_id: int
     spent: int
     returned: int
+
+
+class Other(NamedTuple):
+    """A holder: where it is reached, whether it was heard of lately, and who adopted it."""
+
+    id: UUID
+    address: str
+    alive: bool
+    adopted_by: UUID | None
 
 
 class Cursor(Protocol):
@@ -93,23 +116,40 @@ def account_for(cursor: Cursor, holder_id: UUID, lines: Sequence[Accounted]) -> 
         )
 
 
+def live(cursor: Cursor, holder_id: UUID) -> datetime:
+    """Say that a holder is alive; gives the database's time."""
+    cursor.execute("UPDATE budgets_holder SET seen_at = now() WHERE id = %s RETURNING seen_at", [holder_id])
+    found: datetime = cursor.fetchall()[0][0]
+    return found
+
+
+def others(cursor: Cursor) -> list[Other]:
+    """Holders that live, and dead ones of late with whoever took over what they left."""
+    cursor.execute(_OTHERS, [_DEAD_AFTER_S])
+    return [Other(*row) for row in cursor.fetchall()]
+
+
 def _pico(amount: Decimal) -> int:
     return to_pico(amount)
 
 
 class Bank:
-    """One process's connection to the leases; any thread may use it, one after the other."""
+    """One process's connections to the leases; any thread may use it, and a few at once."""
 
-    def __init__(self, address: str, holder_id: UUID, name: str) -> None:
+    def __init__(self, address: str, holder_id: UUID, name: str, *, reached_at: str = "") -> None:
+        """`reached_at` is where others find this process (see `routing.gateway`), '' for nowhere."""
         self.holder_id = holder_id
         self._address = address
-        self._connection = psycopg.connect(address, autocommit=True)
-        self._own = {self._connection.info.backend_pid}
-        self._connection.execute(
-            "INSERT INTO budgets_holder (id, name, started_at, seen_at) VALUES (%s, %s, now(), now())",
-            [holder_id, name[:200]],
-        )
-        self._using = threading.Lock()
+        # What is free, the one last used on top; None stands for one that is not connected yet.
+        self._free: LifoQueue[psycopg.Connection[Any] | None] = LifoQueue()
+        self._own: set[int] = set()
+        for _ in range(CONNECTIONS):
+            self._free.put(None)
+        with self._cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO budgets_holder (id, name, address, started_at, seen_at) VALUES (%s, %s, %s, now(), now())",
+                [holder_id, name[:200], reached_at],
+            )
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
 
@@ -118,12 +158,15 @@ class Bank:
         """A cursor in a transaction; on a new connection, should the last have been lost. What was under way then is
         not tried again: its outcome is not known.
         """
-        with self._using:
-            if self._connection.closed:
-                self._connection = psycopg.connect(self._address, autocommit=True)
-                self._own.add(self._connection.info.backend_pid)
-            with self._connection.transaction(), self._connection.cursor() as cursor:
+        connection = self._free.get()
+        try:
+            if connection is None or connection.closed:
+                connection = psycopg.connect(self._address, autocommit=True)
+                self._own.add(connection.info.backend_pid)
+            with connection.transaction(), connection.cursor() as cursor:
                 yield cursor
+        finally:
+            self._free.put(connection)
 
     def grant(self, wants: Sequence[Want]) -> list[Standing]:
         with self._cursor() as cursor:
@@ -136,6 +179,26 @@ class Bank:
         with self._cursor() as cursor:
             account_for(cursor, self.holder_id, lines)
             _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
+
+    def open(
+        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], least: int, most: int
+    ) -> dict[Account, Standing]:
+        """Open accounts where they are not, and lease between `least` and `most` of each, or of none. Nothing when
+        `token` is not of the budgets in force any more.
+        """
+        with self._cursor() as cursor:
+            columns = opening.columns(wanted)
+            cursor.execute(_OPEN, [organization_id, token, *columns, self.holder_id, from_pico(least), from_pico(most)])
+            rows = cursor.fetchall()
+        return {Account(*row[:3]): Standing(row[3], *map(_pico, row[4:])) for row in rows}
+
+    def announce(self, organization_id: int, kind: str, key: str, details: dict[str, Any]) -> None:
+        """As `audit.services.announce`."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO audit_signal (organization_id, kind, key, details) VALUES (%s, %s, %s, %s)",
+                [organization_id, kind, key[:300], Jsonb(details)],
+            )
 
     def recall(self, accounts: Sequence[int]) -> bool:
         """Ask all others for what they have idle of these accounts; False when no other has any of them."""
@@ -181,7 +244,10 @@ class Bank:
         self._stopping.set()
         if self._listener is not None:
             self._listener.join()
-        self._connection.close()
+        for _ in range(CONNECTIONS):
+            connection = self._free.get()
+            if connection is not None:
+                connection.close()
 
 
 def _notify(cursor: Cursor, channel: str, accounts: Iterable[int]) -> None:

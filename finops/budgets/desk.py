@@ -12,16 +12,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
+from uuid import UUID
+
+from psycopg import OperationalError
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.hot import Leases, Settled, slice_wanted
+from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.worst import Worst
+from finops.budgets.types import Account, Terms
 
 RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
+_IDLE_AT_ONCE: Final = 1_000
 # How many calls that are over are remembered, for whoever asks again.
 REMEMBERED: Final = 50_000
 
@@ -39,25 +46,81 @@ class Refused(NamedTuple):
     short: tuple[Standing, ...]
 
 
+# Writes down what a call came to.
+Keep = Callable[[Settled], object]
+
+
+def _pass(_: Settled) -> None:
+    pass
+
+
+class Gate:
+    """Many pass at once; while it is closed, none does. Whoever closes it waits until all have passed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._passing = 0
+        self._closed = False
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._passing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._passing -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._passing)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
 class Desk:
     """Decides the calls of one process; its methods may be called by any thread."""
 
-    def __init__(self, bank: Bank, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, bank: Bank, *, clock: Callable[[], float] = time.monotonic, durable: Callable[[], None] = lambda: None
+    ) -> None:
+        """`durable` returns once all that was kept of calls that are over is (see `settle`)."""
         self._bank = bank
+        self._durable = durable
         self._clock = clock
         self._leases = Leases()
         # Held for moments, around memory alone.
         self._memory = threading.Lock()
-        # Held by the one thread whose call is short; who waited for it mostly finds what they need.
-        self._asking = threading.Lock()
+        # Each held by the one thread that asks for that account; who waited for it mostly finds what they need.
+        self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
-        self._left: dict[int, int] = {}
+        # How accounts stood when they were last heard of.
+        self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
+        self._used: dict[int, float] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: dict[str, Allowed] = {}
+        # Whether the bank may have done what it could not answer: it may have leased more to us than we know.
+        self.in_doubt = False
+        self._gate = Gate()
         bank.listen(self._recalled, self._came_back)
+
+    def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
+        """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
+        with self._memory:
+            known = self._allowed.get(call_id) or self._over.get(call_id)
+            return known or self._hold_now(call_id, accounts, Allowed(worst.amount, worst.output))
 
     def authorize(
         self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
@@ -68,50 +131,114 @@ class Desk:
         whole = Allowed(worst.amount, worst.output)
         said = self._said(call_id) or self._hold(call_id, accounts, whole)
         if said is None:
-            with self._asking:
+            with self._alone(accounts, whole.amount):
                 said = self._ask(call_id, accounts, whole, generous=True)
         said = said or self._ask_all(call_id, accounts, whole)
         return said or self._offer(call_id, accounts, worst, least_output)
 
-    def settle(self, call_id: str, actual: int) -> Settled:
-        """The call is over and cost `actual`. Raises NotOpen."""
+    def open(
+        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], amount: int
+    ) -> dict[Account, int]:
+        """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
+        room for one. Nothing when `token` is not of the budgets in force any more.
+        """
+        with self._asking_bank():
+            found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
+            with self._memory:
+                self._take(found.values())
+        return {account: one.account_id for account, one in found.items()}
+
+    def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
+        """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
+        with self._memory:
+            for account in accounts:
+                self._leases.granted(account, answer.amount - charged)
+            self._leases.hold(call_id, accounts, answer.amount - charged, charged=charged)
+            self._allowed[call_id] = answer
+
+    def settle_part(self, call_id: str, estimate: int, keep: Keep = _pass) -> Settled:
+        """The call broke off: it is charged as estimated, and the rest stays held until its figure. Raises NotOpen."""
+        with self._memory:
+            said = self._leases.settle_part(call_id, estimate)
+            keep(said)
+            return said
+
+    def held(self, call_id: str) -> tuple[int, int] | None:
+        """What an open call holds, and what was charged of it already; None when it is not open here."""
+        with self._memory:
+            found = self._leases.holds.get(call_id)
+            return (found.amount, found.charged) if found else None
+
+    def settle(self, call_id: str, actual: int, keep: Keep = _pass) -> Settled:
+        """The call is over and cost `actual`; `keep` writes that down before what it did not cost can leave this
+        process. Raises NotOpen.
+        """
         with self._memory:
             said = self._leases.settle(call_id, actual)
+            keep(said)
             self._is_over(call_id)
             now = self._clock()
             for account in said.accounts:
                 self._paces[account] = _paced(self._paces.get(account), said.spent, now)
             return said
 
-    def void(self, call_id: str) -> None:
+    def void(self, call_id: str, keep: Keep = _pass) -> None:
         """The call never happened. Raises NotOpen."""
         with self._memory:
-            self._leases.void(call_id)
+            keep(self._leases.settle(call_id, 0))
             self._is_over(call_id)
 
-    def posted(self, account: int, amount: int) -> None:
-        """The ledger has charges of that much."""
+    def leased(self) -> dict[int, tuple[int, int]]:
+        """What is free and held of each account."""
         with self._memory:
-            self._leases.posted(account, amount)
-            self._forget_empty([account])
+            return {account: (one.free, one.held) for account, one in self._leases.slots.items()}
 
-    def leased(self) -> dict[int, tuple[int, int, int]]:
-        """What is free, held and spent of each account."""
+    def standing(self, account: int) -> Standing | None:
+        """How an account stood when it was last heard of; `free` includes what is in hand here."""
         with self._memory:
-            return {account: (one.free, one.held, one.spent) for account, one in self._leases.slots.items()}
+            known, slot = self._standing.get(account), self._leases.slot(account)
+            return known and known._replace(free=known.free + (slot.free if slot else 0))
 
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
+        with self._asking_bank():
+            with self._memory:
+                wanted = list(self._leases.slots) if accounts is None else accounts
+                found = [(account, self._leases.give_back(account)) for account in wanted]
+                self._forget_empty(wanted)
+            lines = [Accounted(account, 0, amount) for account, amount in sorted(found) if amount]
+            if lines:
+                # Should we die now, whoever comes after us must not take it for held any more.
+                self._durable()
+                self._bank.account_for(lines)
+            return len(lines)
+
+    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> None:
+        """Bring memory and bank together again: `with_bank` is given what is in hand of each account, while nothing of
+        it changes and nothing is asked of the bank. Call it where calls are settled, so that none is half settled.
+        """
+        with self._gate.closed(), self._memory:
+            with_bank({account: one.free + one.held for account, one in self._leases.slots.items()})
+            self.in_doubt = False
+
+    @contextmanager
+    def _asking_bank(self) -> Iterator[None]:
+        with self._gate.passing():
+            try:
+                yield
+            except (OperationalError, JournalFailed):
+                self.in_doubt = True
+                raise
+
+    def give_back_idle(self, idle_s: float) -> int:
+        """Return what is free of accounts that no call was held against for so long; gives how many there were."""
+        until = self._clock() - idle_s
         with self._memory:
-            wanted = list(self._leases.slots) if accounts is None else accounts
-            found = [(account, self._leases.give_back(account)) for account in wanted]
-            self._forget_empty(wanted)
-        lines = [Accounted(account, 0, amount) for account, amount in sorted(found) if amount]
-        self._bank.account_for(lines)
-        return len(lines)
+            idle = [account for account in self._leases.idle() if self._used.get(account, until) <= until]
+        return self.give_back(idle[:_IDLE_AT_ONCE]) if idle else 0
 
     def close(self) -> None:
-        """Return what is free, and hear no more. What is held or spent stays leased."""
+        """Return what is free, and hear no more. What is held, or spent and not yet in the ledger, stays leased."""
         self.give_back()
         self._bank.close()
 
@@ -129,8 +256,10 @@ class Desk:
     def _forget_empty(self, accounts: Iterable[int]) -> None:
         for account in accounts:
             if self._leases.slot(account) is None:
-                self._left.pop(account, None)
+                self._standing.pop(account, None)
                 self._paces.pop(account, None)
+                self._used.pop(account, None)
+                self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         with self._memory:
@@ -142,6 +271,9 @@ class Desk:
         if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
             return first
         self._allowed[call_id] = wanted
+        now = self._clock()
+        for account in accounts:
+            self._used[account] = now
         return wanted
 
     def _ask(self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, generous: bool) -> Allowed | None:
@@ -149,13 +281,29 @@ class Desk:
         said = self._hold(call_id, accounts, wanted)
         if said is not None:
             return said
-        granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
-        # Held before anybody can call it home again.
-        with self._memory:
-            for one in granted:
+        with self._asking_bank():
+            granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
+            # Held before anybody can call it home again.
+            with self._memory:
+                self._take(granted)
+                return self._hold_now(call_id, accounts, wanted)
+
+    def _take(self, granted: Iterable[Standing]) -> None:
+        for one in granted:
+            if one.granted:
                 self._leases.granted(one.account_id, one.granted)
-                self._left[one.account_id] = one.free
-            return self._hold_now(call_id, accounts, wanted)
+            self._standing[one.account_id] = one
+
+    @contextmanager
+    def _alone(self, accounts: Sequence[int], amount: int) -> Iterator[None]:
+        """While no other thread asks for the accounts that are short."""
+        with self._memory:
+            short = {one for one in accounts if (slot := self._leases.slot(one)) is None or slot.free < amount}
+            locks = [self._asking.setdefault(one, threading.Lock()) for one in sorted(short)]
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            yield
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []
@@ -165,9 +313,9 @@ class Desk:
                 slot = self._leases.slot(account)
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
-                    pace = _per_second(self._paces.get(account), now) if generous else 0
-                    left = self._left.get(account, 0)
-                    wants.append(Want(account, lacking, slice_wanted(lacking, per_second=pace, left=left)))
+                    pace = _per_second(self._paces.get(account), now)
+                    most = slice_wanted(lacking, per_second=pace) if generous else lacking
+                    wants.append(Want(account, lacking, most))
         return wants
 
     def _ask_all(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:

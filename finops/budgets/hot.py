@@ -1,10 +1,10 @@
 """Decides calls in memory against leases: no database, no Django, no clock. Microseconds, and never over.
 
 The database gives a process slices of its accounts (leases). Within them the process decides alone: a call *holds* the
-most it can cost in every account it concerns, and is settled to what it did cost. What a lease was spent on stays
-*spent* here until the ledger has the charge; only what was never promised goes back. So of every lease
+most it can cost in every account it concerns, and is settled to what it did cost. What was spent leaves the memory and
+stays leased in the database until the ledger has the charge; only what was never promised goes back. So of every lease
 
-    free + held + spent = what the database has as leased to this process
+    free + held here + spent and not yet in the ledger = what the database has as leased to this process
 
 and nothing is ever promised twice. All amounts are whole picodollars of the organization's reporting currency.
 """
@@ -18,8 +18,8 @@ from finops.core.errors import FinopsError
 
 # A slice is to last this long at the rate the account is spent at here.
 SLICE_SECONDS: Final = 2
-# Of what is left in an account, one slice takes at most this part, so that others find some too.
-SLICE_SHARE: Final = 8
+# And where no rate is known yet, for so many calls.
+SLICE_CALLS: Final = 32
 
 
 class NotOpen(FinopsError):
@@ -29,26 +29,14 @@ class NotOpen(FinopsError):
     status = 404
 
 
-class Overdrawn(FinopsError):
-    """A lease was asked for more than it has: a bug, stopped before it costs anybody money."""
-
-    code = "budgets.overdrawn"
-    status = 500
-
-
 class Slot:
     """One account as this process holds it."""
 
-    __slots__ = ("free", "held", "spent")
+    __slots__ = ("free", "held")
 
     def __init__(self) -> None:
         self.free = 0
         self.held = 0
-        self.spent = 0
-
-    @property
-    def leased(self) -> int:
-        return self.free + self.held + self.spent
 
 
 class Hold(NamedTuple):
@@ -76,10 +64,10 @@ class Leases:
         self._slots: dict[int, Slot] = {}
         self._holds: dict[str, Hold] = {}
 
-    def hold(self, call_id: str, accounts: Sequence[int], amount: int) -> list[int]:
+    def hold(self, call_id: str, accounts: Sequence[int], amount: int, *, charged: int = 0) -> list[int]:
         """Promise an amount in every account, or in none: gives the accounts that have too little (none: it is held).
 
-        A call that is held already stays held as it was.
+        A call that is held already stays held as it was. `charged` was spent before, by who held it then.
         """
         if call_id in self._holds:
             return []
@@ -96,7 +84,7 @@ class Leases:
         for slot in slots:
             slot.free -= amount
             slot.held += amount
-        self._holds[call_id] = Hold(tuple(accounts), amount)
+        self._holds[call_id] = Hold(tuple(accounts), amount, charged)
         return []
 
     def settle(self, call_id: str, actual: int) -> Settled:
@@ -113,21 +101,20 @@ class Leases:
             slot = self._slots[account]
             slot.held -= hold.amount
             slot.free += hold.amount - spent
-            slot.spent += spent
+            self._forget_empty(account, slot)
         return Settled(hold.accounts, spent, more - spent)
 
     def settle_part(self, call_id: str, estimate: int) -> Settled:
-        """A try broke off: it is charged as estimated, and the rest of its hold stays held until its figure comes."""
+        """A try broke off: it is charged as estimated in all, and what is left stays held until its figure comes."""
         hold = self._holds.get(call_id)
         if hold is None:
             raise NotOpen(f"no open authorization {call_id}")
-        spent = min(estimate, hold.amount)
+        more = max(estimate - hold.charged, 0)
+        spent = min(more, hold.amount)
         for account in hold.accounts:
-            slot = self._slots[account]
-            slot.held -= spent
-            slot.spent += spent
+            self._slots[account].held -= spent
         self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
-        return Settled(hold.accounts, spent, estimate - spent)
+        return Settled(hold.accounts, spent, more - spent)
 
     def void(self, call_id: str) -> None:
         """The try never happened: all it held is free again. Raises NotOpen."""
@@ -144,18 +131,8 @@ class Leases:
             return 0
         amount = slot.free - keep
         slot.free = keep
-        if not slot.leased:
-            del self._slots[account]
+        self._forget_empty(account, slot)
         return amount
-
-    def posted(self, account: int, amount: int) -> None:
-        """The ledger has charges of that much: the database counts it as authorised now. Raises Overdrawn."""
-        slot = self._slots.get(account)
-        if slot is None or slot.spent < amount:
-            raise Overdrawn(f"account {account} has less spent than was posted")
-        slot.spent -= amount
-        if not slot.leased:
-            del self._slots[account]
 
     def slot(self, account: int) -> Slot | None:
         return self._slots.get(account)
@@ -168,13 +145,17 @@ class Leases:
     def holds(self) -> Mapping[str, Hold]:
         return self._holds
 
+    def _forget_empty(self, account: int, slot: Slot) -> None:
+        if not slot.free and not slot.held:
+            del self._slots[account]
+
     def idle(self) -> Iterable[int]:
         """Accounts with money in hand that no open call is promised."""
         return [account for account, slot in self._slots.items() if slot.free and not slot.held]
 
 
-def slice_wanted(amount: int, *, per_second: int, left: int) -> int:
-    """How much to ask for when a call needs `amount`: enough for a while at the present rate, and near the limit no
-    more than the call itself. `left` is what the account had left when it was last heard of.
+def slice_wanted(amount: int, *, per_second: int) -> int:
+    """How much to ask for when a call needs `amount`: enough for a while at the present rate, and for some calls like
+    this one. The bank gives less near the limit.
     """
-    return max(amount, min(per_second * SLICE_SECONDS, left // SLICE_SHARE))
+    return max(amount * SLICE_CALLS, per_second * SLICE_SECONDS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import struct
 import threading
 import zlib
@@ -53,7 +54,8 @@ class Journal:
         self._lock = _taken(folder)
         self._changing = threading.Lock()
         self._syncing = threading.Lock()
-        # Records written to the file, and how many of those the disk has.
+        self._waiting: list[bytes] = []
+        # Records taken, and how many of those the disk has.
         self._written = 0
         self._durable = 0
         self._failed = False
@@ -61,7 +63,9 @@ class Journal:
         self._file = self._open(max(_numbers(folder), default=0) + 1)
 
     def append(self, body: bytes) -> int:
-        """Write a record; gives a ticket for `wait`. It is not durable yet. Raises ValueError and JournalFailed."""
+        """Take a record; gives a ticket for `wait`, before which nobody may be told of it: it is in memory, and written
+        with all that come meanwhile. Raises ValueError and JournalFailed.
+        """
         if not 0 < len(body) <= LARGEST:
             raise ValueError(f"a record has 1 to {LARGEST} bytes")
         record = _HEADER.pack(len(body), zlib.crc32(body)) + body
@@ -70,7 +74,7 @@ class Journal:
                 raise JournalFailed("the journal cannot be written")
             if self._size + len(record) > self._segment_bytes and self._size:
                 self._turn()
-            self._write(record)
+            self._waiting.append(record)
             self._size += len(record)
             self._written += 1
             return self._written
@@ -83,6 +87,7 @@ class Journal:
             if self._is_durable(ticket):
                 return
             with self._changing:
+                self._flush()
                 reached, descriptor = self._written, os.dup(self._file)
             try:
                 os.fdatasync(descriptor)
@@ -93,6 +98,10 @@ class Journal:
             finally:
                 os.close(descriptor)
             self._durable = max(self._durable, reached)
+
+    def sync(self) -> None:
+        """Return once all that was appended by now is durable. Raises JournalFailed."""
+        self.wait(self._written)
 
     def _is_durable(self, ticket: int) -> bool:
         if self._durable < ticket and self._failed:
@@ -120,14 +129,31 @@ class Journal:
             raise ValueError("the segment is still written to")
         _path(self.folder, segment).unlink(missing_ok=True)
 
+    @property
+    def last(self) -> int:
+        """The ticket of what was appended last."""
+        return self._written
+
+    @property
+    def durable(self) -> int:
+        """The last ticket that is durable."""
+        return self._durable
+
+    def remove(self) -> None:
+        """All of it is in the ledger or taken over: close it, and leave no trace."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def close(self) -> None:
         with self._changing:
+            self._flush()
             os.fdatasync(self._file)
             os.close(self._file)
             os.close(self._lock)
 
     def _turn(self) -> None:
         """The new segment first: should it fail, there is still the old one to close."""
+        self._flush()
         before = self._file
         try:
             os.fdatasync(before)
@@ -145,13 +171,19 @@ class Journal:
         os.fsync(self._lock)
         return found
 
-    def _write(self, record: bytes) -> None:
+    def _flush(self) -> None:
+        """Write what waits. A write that is not whole leaves a torn end, which nobody was told of."""
+        records, self._waiting = b"".join(self._waiting), []
+        if not records:
+            return
+        if self._failed:
+            raise JournalFailed("the journal cannot be written")
         try:
-            written = os.write(self._file, record)
+            written = os.write(self._file, records)
         except OSError as error:
             self._failed = True
             raise JournalFailed(f"the journal cannot be written: {error}") from error
-        if written != len(record):
+        if written != len(records):
             self._failed = True
             raise JournalFailed("the disk is full")
 

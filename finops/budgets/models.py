@@ -12,6 +12,7 @@ import pghistory
 from django.db import models
 from django.db.models import F, Q
 
+from finops.budgets.guard.terms import LIMITED, STOPPABLE, WATCHED, Measure
 from finops.budgets.types import Enforcement, Period
 from finops.orgs.models import Organization, Owned
 from finops.sources.models import Source
@@ -45,6 +46,9 @@ class Budget(Owned):
     rollover_amount = models.DecimalField(max_digits=24, decimal_places=12, default=0)
     # Whether calls go on when the database cannot be asked and the lease in hand is spent.
     fail_open = models.BooleanField(default=False)
+    # Of a downgrade: where calls go, [{"provider", "model"}, …], and from which percent of the limit on.
+    downgrade_to = models.JSONField(default=list)
+    downgrade_at = models.SmallIntegerField(default=80)
     # Made by a team lead inside the team's envelope. Never an envelope itself, and leads change no other.
     by_lead = models.BooleanField(default=False)
     starts_at = models.DateTimeField()
@@ -61,6 +65,7 @@ class Budget(Owned):
             models.CheckConstraint(
                 name="budget_ends_after_it_starts", condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at"))
             ),
+            models.CheckConstraint(name="budget_downgrade_at", condition=Q(downgrade_at__gte=1, downgrade_at__lte=100)),
             models.CheckConstraint(name="budget_sessions_are_each", condition=~Q(period="session") | Q(each="session")),
         ]
 
@@ -151,6 +156,99 @@ class Transfer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount} from budget {self.source_id} to {self.target_id}"
+
+
+@pghistory.track()
+class Limit(models.Model):
+    """What the calls of one key, person, team or agent may be, or of each; null is no limit of that kind."""
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    dimension = models.CharField(max_length=10, choices=[(one, one) for one in LIMITED])
+    # An id as text; '' is each.
+    subject = models.CharField(max_length=10, blank=True)
+    # Names or patterns with `*`.
+    allowed_models = models.JSONField(null=True)
+    requests_per_minute = models.IntegerField(null=True)
+    tokens_per_minute = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "dimension", "subject"], name="budget_limit_once"),
+            models.CheckConstraint(
+                name="budget_limit_says_something",
+                condition=Q(allowed_models__isnull=False)
+                | Q(requests_per_minute__isnull=False)
+                | Q(tokens_per_minute__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="budget_limit_of_a_minute",
+                condition=(Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0))
+                & (Q(tokens_per_minute__isnull=True) | Q(tokens_per_minute__gt=0)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dimension} {self.subject or 'each'}"
+
+
+@pghistory.track()
+class BreakerRule(models.Model):
+    """A breaker that replaces a default, or adds to them. For sessions the subject is an agent whose sessions it is
+    about.
+    """
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    dimension = models.CharField(max_length=10, choices=[(one, one) for one in WATCHED])
+    subject = models.CharField(max_length=10, blank=True)
+    measure = models.CharField(max_length=20, choices=[(one.value, one.value) for one in Measure])
+    # Amounts are of the reporting currency; null switches the breaker off.
+    threshold = models.DecimalField(max_digits=24, decimal_places=12, null=True)
+    pause_minutes = models.IntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "dimension", "subject", "measure"], name="budget_breaker_once"
+            ),
+            models.CheckConstraint(
+                name="budget_breaker_threshold", condition=Q(threshold__isnull=True) | Q(threshold__gt=0)
+            ),
+            models.CheckConstraint(name="budget_breaker_pause", condition=Q(pause_minutes__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.measure} of {self.dimension} {self.subject or 'each'}"
+
+
+class Stop(models.Model):
+    """What somebody stopped, or a breaker. The table is in `sql/0010_guard.sql`: gateways read and write it too, and
+    hear of every change.
+    """
+
+    class Kind(models.TextChoices):
+        MANUAL = "manual", "Stopped by hand"
+        BREAKER = "breaker", "A breaker tripped"
+
+    id = models.BigAutoField(primary_key=True)
+    organization_id = models.IntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    dimension = models.CharField(max_length=20, choices=[(one, one) for one in STOPPABLE])
+    subject = models.CharField(max_length=300, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    by = models.CharField(max_length=120)
+    at = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        managed = False
+        db_table = "budgets_stop"
+
+    def __str__(self) -> str:
+        return f"{self.dimension} {self.subject}"
 
 
 class Enforceable(Owned):

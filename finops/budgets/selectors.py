@@ -115,6 +115,8 @@ def terms_of(row: Budget) -> Terms:
         exempt=frozenset(one.subject for one in exceptions if one.limit_amount is None),
         rollover_pico=to_pico(row.rollover_amount),
         fail_open=row.fail_open,
+        downgrade_to=tuple((one["provider"], one["model"]) for one in row.downgrade_to),
+        downgrade_at=row.downgrade_at,
     )
 
 

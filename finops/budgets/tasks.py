@@ -17,6 +17,8 @@ from finops.budgets.services.planning import plan
 
 # How far back ended increases are looked for: longer than a scheduler is ever away. Doing it twice changes nothing.
 _LOOK_BACK: Final = timedelta(days=2)
+# What gateways were given of a minute is asked for no longer than that, whichever clock is ahead.
+_MINUTES: Final = timedelta(minutes=10)
 
 
 @shared_task(name="budgets.fold_observed")
@@ -28,6 +30,11 @@ def fold_observed(**_: Any) -> None:
 def follow_increases(**_: Any) -> None:
     at = timezone.now()
     services.follow_increases(since=at - _LOOK_BACK, at=at)
+
+
+@shared_task(name="budgets.forget_minutes")
+def forget_minutes(**_: Any) -> None:
+    services.forget_minutes(before=timezone.now() - _MINUTES)
 
 
 @shared_task(name="budgets.plan_blocks")

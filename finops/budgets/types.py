@@ -86,6 +86,10 @@ class Terms:
     rollover_pico: int = 0
     # Whether calls go on when the database cannot be asked and the lease in hand is spent.
     fail_open: bool = False
+    # Of a `downgrade` budget: the models its calls go to, (provider, model), each no dearer than the one before, once
+    # `downgrade_at` percent of the limit are used. At the limit it is as `hard`.
+    downgrade_to: tuple[tuple[str, str], ...] = ()
+    downgrade_at: int = 80
 
 
 class Account(NamedTuple):
@@ -114,5 +118,7 @@ class Draft:
     thresholds: tuple[int, ...] = (50, 80, 100)
     rollover_amount: Decimal = Decimal(0)
     fail_open: bool = False
+    downgrade_to: tuple[tuple[str, str], ...] = ()
+    downgrade_at: int = 80
     starts_at: datetime | None = None
     ends_at: datetime | None = None

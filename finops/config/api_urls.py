@@ -11,7 +11,7 @@ from django.urls import include, path
 from finops.api.docs import ApiDocs, ApiSchema
 
 # The rooms that have resources, in the order the documentation lists them.
-_ROOMS: Final = ("orgs", "sources", "ingest", "ledger", "pricing", "attribution", "budgets", "jobs")
+_ROOMS: Final = ("orgs", "sources", "ingest", "ledger", "pricing", "attribution", "budgets", "alerts", "jobs")
 
 
 def _resources() -> list[Any]:

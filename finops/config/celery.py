@@ -31,6 +31,12 @@ app.conf.beat_schedule = {
         "schedule": 10.0,
         "options": {"queue": "control", "expires": 30},
     },
+    "book inbox": {"task": "ingest.book_inbox", "schedule": 1.0, "options": {"queue": "ingest", "expires": 5}},
+    "forget minutes": {
+        "task": "budgets.forget_minutes",
+        "schedule": 300.0,
+        "options": {"queue": "control", "expires": 300},
+    },
     "plan blocks": {
         "task": "budgets.plan_blocks",
         "schedule": float(settings.ENFORCE_EVERY_S),
@@ -44,5 +50,14 @@ app.conf.beat_schedule = {
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
+    "take signals": {"task": "alerts.take_signals", "schedule": 1.0, "options": {"queue": "alerts", "expires": 5}},
+    "deliver alerts": {"task": "alerts.deliver", "schedule": 3.0, "options": {"queue": "alerts", "expires": 10}},
+    "evaluate thresholds": {"task": "alerts.evaluate", "schedule": 30.0, "options": {"queue": "alerts", "expires": 60}},
+    "watch sources and shares": {
+        "task": "alerts.watch",
+        "schedule": 120.0,
+        "options": {"queue": "alerts", "expires": 240},
+    },
+    "foresee": {"task": "alerts.foresee", "schedule": 900.0, "options": {"queue": "alerts", "expires": 900}},
     "resume jobs": {"task": "ingest.resume_jobs", "schedule": 15.0, "options": {"queue": "control", "expires": 30}},
 }

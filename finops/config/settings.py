@@ -50,7 +50,9 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 
 # --- What is installed ------------------------------------------------------------------------------------------------
 ROOMS = [
+    "finops.alerts",
     "finops.ingest",
+    "routing.configuration",
     "finops.budgets",
     "finops.ledger",
     "finops.attribution",
@@ -228,6 +230,10 @@ EMAIL_TIMEOUT = 10
 EMAIL_BACKEND = env.text(
     "CAPSTAN_EMAIL_BACKEND", f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'dummy'}.EmailBackend"
 )
+# Where people find this site, for links in alerts; without it they have none.
+PUBLIC_URL = env.text("CAPSTAN_URL").rstrip("/")
+# Webhooks may go to this very machine, without TLS: for development and tests alone.
+ALERTS_LOOPBACK = env.boolean("CAPSTAN_ALERTS_LOOPBACK", default=False)
 DEFAULT_FROM_EMAIL = env.text("CAPSTAN_FROM_EMAIL", "capstan@localhost")
 _LOG_LEVEL = env.choice("CAPSTAN_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOGGING: dict[str, Any] = {
@@ -236,6 +242,6 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
-    # It would log the address of every call.
-    "loggers": {"httpx2": {"level": "WARNING"}},
+    # Below this they write the addresses of calls, which may let whoever reads them post.
+    "loggers": {name: {"level": "WARNING"} for name in ("apprise", "urllib3", "httpx2")},
 }

@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from finops.core.errors import FinopsError
 from finops.ingest.services.allocate import ALLOCATE, run_allocation
+from finops.ingest.services.inbox import book_inbox
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, run_rework
 from finops.jobs import selectors as jobs_selectors
 from finops.jobs import services as jobs
@@ -59,6 +60,12 @@ def resume_jobs(**_: Any) -> None:
     for job_id in jobs_selectors.claimable(_now(), kinds=WORKED_HERE):
         # One that waits longer is handed out again; without an end, messages would pile up behind a long job.
         run_job.apply_async(kwargs={"job_id": job_id}, expires=30)
+
+
+@shared_task(name="ingest.book_inbox")
+def book(**_: Any) -> None:
+    """Book what gateways decided."""
+    book_inbox(_now())
 
 
 def send(job: Job) -> None:

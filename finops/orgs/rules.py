@@ -50,7 +50,7 @@ class Permission(StrEnum):
     BUDGETS_MANAGE = "budgets.manage"
     # Ask before a call whether it may be made, and say what became of it: for proxies.
     CALLS_AUTHORIZE = "calls.authorize"
-    # Stop agents, sessions, keys, teams or everything at once, and let them go on.
+    # Stop agents, sessions, keys, teams or everything within one's reach at once, and let them go on.
     CALLS_STOP = "calls.stop"
     ALERTS_READ = "alerts.read"
     # Acknowledge and resolve incidents.
@@ -99,7 +99,13 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
             Permission.ALERTS_HANDLE,
             Permission.ALERTS_MANAGE,
         },
-        Role.TEAM_LEAD: _ENGINEER | {Permission.SPEND_READ_PEOPLE, Permission.BUDGETS_TEAM, Permission.ALERTS_HANDLE},
+        Role.TEAM_LEAD: _ENGINEER
+        | {
+            Permission.SPEND_READ_PEOPLE,
+            Permission.BUDGETS_TEAM,
+            Permission.CALLS_STOP,
+            Permission.ALERTS_HANDLE,
+        },
         Role.ENGINEER: _ENGINEER,
         Role.VIEWER: _VIEWER,
     }

@@ -43,6 +43,15 @@ _VERSION: Final = (
 )  # fmt: skip
 
 
+class CatalogueData(NamedTuple):
+    """What the public catalogue is made of; `windows` are context windows in tokens, by provider and model."""
+
+    providers: tuple[ProviderEntry, ...]
+    prices: tuple[PriceVersion, ...]
+    aliases: tuple[AliasRule, ...]
+    windows: dict[tuple[str, str], int]
+
+
 class _Kept(NamedTuple):
     tokens: Tokens
     pricer: Pricer
@@ -61,7 +70,7 @@ def load_pricer(organization_id: int) -> Pricer:
     tokens = _tokens(organization_id)
     kept = _pricers.get(organization_id)
     if kept is None or kept.tokens != tokens:
-        kept = _Kept(tokens, Pricer(_public(tokens[0]), _overrides(organization_id)))
+        kept = _Kept(tokens, Pricer(_public(tokens[0]), Overrides(*overrides_data(organization_id))))
         _keep(_pricers, organization_id, kept)
     return kept.pricer
 
@@ -72,16 +81,33 @@ def load_exchange(organization_id: int) -> Exchange:
     currency = Organization.objects.values_list("reporting_currency", flat=True).get(id=organization_id)
     kept = _exchanges.get(organization_id)
     if kept is None or kept[0] != tokens or kept[1].reporting_currency != currency:
-        rows = (
-            ExchangeRate.objects.filter(_of(organization_id))
-            .filter(Q(from_currency=currency) | Q(to_currency=currency))
-            .order_by("day", "id")
-            .values_list("from_currency", "to_currency", "day", "rate", "organization_id")
-        )
-        facts = [RateFact(*row[:4], own=row[4] is not None) for row in rows]
-        kept = (tokens, Exchange(currency, facts))
+        kept = (tokens, Exchange(currency, exchange_facts(organization_id, currency)))
         _keep(_exchanges, organization_id, kept)
     return kept[1]
+
+
+def exchange_facts(organization_id: int, currency: str) -> list[RateFact]:
+    """Every dated rate from or into a currency: the organization's own and the common ones."""
+    rows = (
+        ExchangeRate.objects.filter(_of(organization_id))
+        .filter(Q(from_currency=currency) | Q(to_currency=currency))
+        .order_by("day", "id")
+        .values_list("from_currency", "to_currency", "day", "rate", "organization_id")
+    )
+    return [RateFact(*row[:4], own=row[4] is not None) for row in rows]
+
+
+def overrides_data(organization_id: int) -> tuple[tuple[ContractTerms, ...], tuple[AliasRule, ...]]:
+    """What an organization wrote about prices: its contracts, and its names for models."""
+    rows = Contract.objects.filter(organization_id=organization_id).order_by("id")
+    return tuple(terms(contract) for contract in rows), tuple(_aliases(organization_id))
+
+
+def catalogue_data() -> CatalogueData:
+    """All of the public catalogue."""
+    rows = CatalogueModel.objects.order_by("id").values_list("provider_id", "model", "context_window")
+    windows = {(provider, model): window for provider, model, window in rows if window}
+    return CatalogueData(tuple(_providers()), tuple(_prices()), tuple(_aliases(None)), windows)
 
 
 def load_catalogue() -> Catalogue:
@@ -206,24 +232,22 @@ def _public(token: UUID | None) -> Catalogue:
     global _catalogue
     kept = _catalogue
     if kept is None or kept[0] != token:
-        kept = _catalogue = (token, Catalogue(_names(), _prices(), _aliases(None)))
+        kept = _catalogue = (token, Catalogue(Names(_providers()), _prices(), _aliases(None)))
     return kept[1]
 
 
-def _names() -> Names:
+def _providers() -> list[ProviderEntry]:
     models: dict[str, list[ModelEntry]] = {}
     rows = CatalogueModel.objects.order_by("provider_id", "-listed", "position", "id")
     for provider, model, match in rows.values_list("provider_id", "model", "match"):
         models.setdefault(provider, []).append(ModelEntry(model, match))
     providers = CatalogueProvider.objects.order_by("-listed", "position", "provider")
-    return Names(
-        [
-            ProviderEntry(provider, match, model_match, tuple(fallbacks), tuple(models.get(provider, ())))
-            for provider, match, model_match, fallbacks in providers.values_list(
-                "provider", "match", "model_match", "fallbacks"
-            )
-        ]
-    )
+    return [
+        ProviderEntry(provider, match, model_match, tuple(fallbacks), tuple(models.get(provider, ())))
+        for provider, match, model_match, fallbacks in providers.values_list(
+            "provider", "match", "model_match", "fallbacks"
+        )
+    ]
 
 
 def _prices() -> Iterable[PriceVersion]:
@@ -237,11 +261,6 @@ def _aliases(organization_id: int | None) -> list[AliasRule]:
     return [
         AliasRule(*row) for row in rows.values_list("kind", "provider", "pattern", "target_provider", "target_model")
     ]
-
-
-def _overrides(organization_id: int) -> Overrides:
-    rows = Contract.objects.filter(organization_id=organization_id).order_by("id")
-    return Overrides([terms(contract) for contract in rows], _aliases(organization_id))
 
 
 def terms(contract: Contract) -> ContractTerms:

@@ -21,6 +21,11 @@ def source(organization_id: int, slug: str) -> Source:
     return found
 
 
+def heard() -> QuerySet[Source]:
+    """Every organization's sources that ever sent something and still may."""
+    return Source.objects.filter(archived_at__isnull=True, last_received_at__isnull=False).order_by("id")
+
+
 def access_of(organization_id: int, source: Source) -> SourceAccess:
     """Raises NotFound."""
     found = SourceAccess.objects.filter(organization_id=organization_id, source=source).first()

@@ -20,7 +20,8 @@ from finops.core.sealing import Sealer
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 from finops.sources.models import Source, SourceAccess
 
-KINDS: Final = ("api", "cloudevents", "file", "litellm")
+KINDS: Final = ("api", "cloudevents", "file", "litellm", "gateway")
+GATEWAY: Final = "capstan-gateway"
 LONGEST_DELAY: Final = timedelta(days=3)
 LONGEST_EFFECT: Final = timedelta(hours=1)
 _LONGEST_CREDENTIAL: Final = 2_000
@@ -83,6 +84,22 @@ def ensure_source(*, organization_id: int, slug: str, kind: str, by: Actor, at: 
             found = rows.get()
     refuse_archived(found)
     return found
+
+
+def ensure_gateway_source(*, organization_id: int, by: Actor, at: datetime) -> Source:
+    """The source of what our own gateway meters. It revises: a call that broke off is charged as estimated, until its
+    figure comes.
+    """
+    found = Source.objects.filter(organization_id=organization_id, slug=GATEWAY).first()
+    return found or add_source(
+        organization_id=organization_id,
+        slug=GATEWAY,
+        name="Capstan gateway",
+        kind="gateway",
+        revises=True,
+        by=by,
+        at=at,
+    )
 
 
 def refuse_archived(source: Source) -> None:

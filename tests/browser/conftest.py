@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,22 +14,31 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from finops.alerts.models import Incident
+from finops.alerts.services.incidents import acknowledge, resolve
+from finops.alerts.services.signals import take_signals
+from finops.alerts.services.thresholds import evaluate_thresholds
 from finops.attribution.services import promote_tag
 from finops.attribution.types import Method
+from finops.budgets.rules.limits import BreakerDraft, LimitDraft
 from finops.budgets.services.budgets import set_exception
 from finops.budgets.services.increases import ask_increase, decide_increase
+from finops.budgets.services.limits import set_breaker, set_limit
+from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement, Period
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
 from finops.sources.services import add_source
+from tests.factories import alerts
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
 from tests.factories.enforcement import blocked, key_of, reach
-from tests.factories.orgs import HOUSE
+from tests.factories.orgs import HOUSE, actor
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 CHROMIUM = next(
@@ -95,11 +104,45 @@ def company(transactional_db: None) -> Company:
         approve=True, note="Fine", by=HOUSE, at=at,
     )  # fmt: skip
     ask_increase(amount=Decimal(40), reason="The ranking migration runs all week", **for_bob)
+    stopped: dict[str, Any] = {"organization_id": acme.id, "by": actor(made.cast.alice_login), "at": at}
+    over = stop_now(dimension="team", subject=str(made.cast.chat.id), reason="The bill of the night", **stopped)
+    lift_stop(organization_id=acme.id, stop_id=over.id, by=stopped["by"], at=at)
+    stop_now(dimension="person", subject=str(made.cast.bob.id), until=at + timedelta(hours=1), **stopped)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT budgets_trip(%s, 'session', 'nightly-3f2a', 'more than 20 identical calls in a row', 900, '{}')",
+            [acme.id],
+        )
+    whose: dict[str, Any] = {"organization_id": acme.id, "by": HOUSE, "at": at}
+    set_limit(draft=LimitDraft(dimension="person", allowed_models=("claude-*", "gpt-5*")), **whose)
+    set_limit(draft=LimitDraft(dimension="key", requests_per_minute=600, tokens_per_minute=400_000), **whose)
+    set_breaker(draft=BreakerDraft(dimension="session", measure="session_calls", threshold=Decimal(800)), **whose)
     QuarantinedRecord.objects.create(
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,
     )  # fmt: skip
+    _alerts(made, at)
     return made
+
+
+def _alerts(made: Company, at: datetime) -> None:
+    """Incidents of three kinds, one of them told, one looked after and one over; and channels."""
+    acme = made.cast.acme.id
+    mine: dict[str, Any] = {"by": HOUSE, "at": at}
+    alerts.channel(acme, "email", name="Finance", quiet_from=time(22), quiet_until=time(7), at=at)
+    ops = alerts.channel(acme, "slack", name="Platform on call", at=at)
+    alerts.rule(acme, "spend.unattributed", name="Nobody’s spend", digest=True, at=at)
+    for key, reason in (("session:s-12", "50 identical calls in a row"), (f"agent:{made.agent.id}", "$41 in a minute")):
+        alerts.signal(acme, key=key, reason=reason, at=at)
+    alerts.signal(acme, "stop.made", f"team:{made.cast.chat.id}", reason="The cluster moves", at=at)
+    take_signals(at=at)
+    evaluate_thresholds(organization_id=acme, at=at)
+    first, second, third = Incident.objects.filter(organization_id=acme).order_by("id")[:3]
+    acknowledge(organization_id=acme, incident_id=second.id, **mine)
+    resolve(organization_id=acme, incident_id=third.id, note="It has moved", **mine)
+    first.deliveries.filter(channel=ops).update(state="delivered", delivered_at=at, tries=1)
+    error = "Failed to send to Slack: Forbidden, error=403."
+    second.deliveries.filter(channel=ops).update(tries=2, last_error=error, next_try_at=at + timedelta(minutes=1))
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from finops.alerts.models import AlertRule, Channel, Incident
 from finops.budgets.models import Budget
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
@@ -50,6 +51,23 @@ def addresses(company: Company) -> dict[str, str]:
         "requests": f"{acme}caps/requests/",
         "ask": f"{acme}caps/requests/new/",
         "headroom": f"{acme}headroom/",
+        "stops": f"{acme}stops/",
+        "stop-new": f"{acme}stops/new/",
+        "stop-now": f"{acme}stops/new/?dimension=person&id={company.cast.bob.id}",
+        "limit-new": f"{acme}stops/limits/new/",
+        "breaker-new": f"{acme}stops/breakers/new/",
+        "agents": f"{acme}people/kinds/agent/",
+        "incidents": f"{acme}incidents/",
+        "incidents-all": f"{acme}incidents/?state=all",
+        "incidents-none": f"{acme}incidents/?kind=spend.anomaly",
+        "incident": f"{acme}incidents/{Incident.objects.earliest('id').id}/",
+        "incident-over": f"{acme}incidents/{Incident.objects.get(kind='stop.made').id}/",
+        "alert-rules": f"{acme}alerts/rules/",
+        "alert-rule-new": f"{acme}alerts/rules/new/?kind=spend.anomaly",
+        "alert-rule": f"{acme}alerts/rules/{AlertRule.objects.get(name='Nobody’s spend').id}/",
+        "channels": f"{acme}alerts/channels/",
+        "channel": f"{acme}alerts/channels/{Channel.objects.get(kind='slack').id}/",
+        "channel-new": f"{acme}alerts/channels/new/?kind=webhook",
         "sources": f"{acme}sources/",
         "prices": f"{acme}prices/?q=sonnet",
         "model": f"{acme}prices/model/?provider=anthropic&model=claude-sonnet-4-5",

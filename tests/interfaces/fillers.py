@@ -17,11 +17,16 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
+from finops.alerts.models import AlertRule, Channel, Incident
+from finops.alerts.services.signals import take_signals
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
-from finops.budgets.models import Block, Budget, BudgetException, Enforceable, Increase
+from finops.budgets.models import Block, BreakerRule, Budget, BudgetException, Enforceable, Increase, Limit, Stop
+from finops.budgets.rules.limits import BreakerDraft, LimitDraft
 from finops.budgets.services.budgets import set_exception
 from finops.budgets.services.enforceables import add_enforceable
 from finops.budgets.services.increases import ask_increase
+from finops.budgets.services.limits import set_breaker, set_limit
+from finops.budgets.services.stops import stop_now
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import take
@@ -34,7 +39,7 @@ from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
-from tests.factories import attribution
+from tests.factories import alerts, attribution
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
@@ -147,6 +152,20 @@ class World:
         )
 
     @cached_property
+    def limit(self) -> Limit:
+        says = LimitDraft(dimension="person", subject=str(self.person.id), allowed_models=(MARKER,))
+        return set_limit(organization_id=self.globex.id, draft=says, **WHO)
+
+    @cached_property
+    def breaker(self) -> BreakerRule:
+        says = BreakerDraft(dimension="agent", subject=str(self.agent.id), measure="calls_per_minute")
+        return set_breaker(organization_id=self.globex.id, draft=says, **WHO)
+
+    @cached_property
+    def stop(self) -> Stop:
+        return stop_now(organization_id=self.globex.id, dimension="session", subject=MARKER, reason=MARKER, **WHO)
+
+    @cached_property
     def contract(self) -> Contract:
         about = pricing.Agreed(
             provider=MARKER, model=f"{MARKER} model", effective_from=NOON.date(), note=f"{MARKER} contract"
@@ -169,6 +188,23 @@ class World:
     def exception(self) -> BudgetException:
         mine: dict[str, Any] = {"organization_id": self.globex.id, "budget_id": self.budget.id, **WHO}
         return set_exception(subject=str(self.person.id), limit_amount=Decimal(5), note=f"{MARKER} note", **mine)
+
+    @cached_property
+    def alert_rule(self) -> AlertRule:
+        return alerts.rule(self.globex.id, "spend.unpriced", name=f"{MARKER} alert rule", at=NOON)
+
+    @cached_property
+    def channel(self) -> Channel:
+        address = f"https://{MARKER.lower()}.example/{MARKER}"
+        return alerts.channel(self.globex.id, name=f"{MARKER} channel", address=address, at=NOON)
+
+    @cached_property
+    def incident(self) -> Incident:
+        """With a delivery to the channel, which is there before."""
+        _ = self.channel
+        alerts.signal(self.globex.id, key=f"session:{MARKER}", reason=MARKER, at=NOON)
+        take_signals(at=NOON)
+        return Incident.objects.get(organization=self.globex)
 
     @cached_property
     def enforceable(self) -> Enforceable:
@@ -231,7 +267,13 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "tag_id": lambda world: world.tag.id,
     "budget_id": lambda world: world.budget.id,
     "increase_id": lambda world: world.increase.id,
+    "limit_id": lambda world: world.limit.id,
+    "breaker_id": lambda world: world.breaker.id,
+    "stop_id": lambda world: world.stop.id,
     "contract_id": lambda world: world.contract.id,
+    "alert_rule_id": lambda world: world.alert_rule.id,
+    "channel_id": lambda world: world.channel.id,
+    "incident_id": lambda world: world.incident.id,
     "enforceable_id": lambda world: world.enforceable.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
@@ -255,6 +297,8 @@ QUERIES: Final[dict[str, Callable[[World], int]]] = {
     "key": lambda world: world.key.id,
     "source": lambda world: world.source.id,
     "subject_id": lambda world: world.person.id,
+    "channel_id": lambda world: world.channel.id,
+    "incident_id": lambda world: world.incident.id,
 }
 
 

@@ -14,6 +14,7 @@ SHARED = {
     "auth_permission",
     # A gateway process, which serves every organization.
     "budgets_holder",
+    "ingest_copied",
     "django_admin_log",
     "django_content_type",
     "django_migrations",

@@ -17,7 +17,7 @@ from finops.api.views import Input, Resource, now, valid
 from finops.budgets import selectors
 from finops.budgets.api.references import Called, read_scope
 from finops.budgets.models import Budget
-from finops.budgets.rules.drafts import LONGEST_WORD, MOST_THRESHOLDS, MOST_VALUES
+from finops.budgets.rules.drafts import LONGEST_WORD, MOST_STEPS, MOST_THRESHOLDS, MOST_VALUES
 from finops.budgets.rules.sight import subjects_seen
 from finops.budgets.services import budgets as services
 from finops.budgets.services import history, teams
@@ -53,6 +53,13 @@ class AmountField(serializers.DecimalField):
         super().__init__(max_digits=24, decimal_places=12, min_value=0, **given)
 
 
+class CheaperModel(Input):
+    """A model that calls go to instead."""
+
+    provider = serializers.CharField(max_length=LONGEST_WORD)
+    model = serializers.CharField(max_length=LONGEST_WORD)
+
+
 class _Said(Input):
     enforcement = serializers.ChoiceField(choices=[one.value for one in Enforcement], required=False)
     thresholds = serializers.ListField(
@@ -64,6 +71,15 @@ class _Said(Input):
     rollover = AmountField(required=False, help_text="The most that is carried over to the next period.")
     fail_open = serializers.BooleanField(
         required=False, help_text="Whether calls go on when the database cannot be asked."
+    )
+    downgrade_to = serializers.ListField(
+        child=CheaperModel(),
+        max_length=MOST_STEPS,
+        required=False,
+        help_text="Of `downgrade`: the cheaper models its calls go to, each no dearer than the one before.",
+    )
+    downgrade_at = serializers.IntegerField(
+        min_value=1, max_value=100, required=False, help_text="Percent of the limit from which on they do; 80 unsaid."
     )
     ends_at = serializers.DateTimeField(required=False)
 
@@ -117,6 +133,8 @@ class BudgetOutput(serializers.Serializer[Any]):
     thresholds = serializers.ListField(child=serializers.IntegerField())
     rollover = MoneyField()
     fail_open = serializers.BooleanField()
+    downgrade_to = serializers.ListField(child=CheaperModel())
+    downgrade_at = serializers.IntegerField()
     by_lead = serializers.BooleanField()
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField(allow_null=True)
@@ -180,7 +198,8 @@ def detail(asked: Caller, row: Budget) -> dict[str, Any]:
 
 def _terms(row: Budget, called: Called) -> dict[str, Any]:
     same = (
-        "id", "name", "period", "timezone", "enforcement", "thresholds", "fail_open", "by_lead", "starts_at",
+        "id", "name", "period", "timezone", "enforcement", "thresholds", "fail_open", "downgrade_to",
+        "downgrade_at", "by_lead", "starts_at",
         "ends_at", "archived_at",
     )  # fmt: skip
     return {
@@ -200,6 +219,8 @@ def _changes(said: Mapping[str, Any]) -> dict[str, Any]:
         made["enforcement"] = Enforcement(made["enforcement"])
     if "thresholds" in made:
         made["thresholds"] = tuple(made["thresholds"])
+    if "downgrade_to" in made:
+        made["downgrade_to"] = tuple((one["provider"], one["model"]) for one in made["downgrade_to"])
     return made
 
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('budgets', '0003_by_lead'),
+        ('budgets', '0012_downgrade'),
         ('orgs', '0002_same_organization'),
         ('sources', '0002_access'),
     ]

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from finops.budgets.rules.matching import Matcher, subject_of
-from finops.budgets.rules.periods import carried_over, window
+from finops.budgets.rules.periods import window
 
-__all__ = ["Matcher", "carried_over", "subject_of", "window"]
+__all__ = ["Matcher", "subject_of", "window"]

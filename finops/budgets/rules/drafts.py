@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import available_timezones
 
-from finops.budgets.types import DIMENSIONS, EACH, OWNERS, Draft, Period
+from finops.budgets.types import DIMENSIONS, EACH, OWNERS, Draft, Enforcement, Period
 from finops.core.errors import Invalid
 from finops.core.money import MAX_PICO, from_pico, to_ledger
 
 MOST_VALUES: Final = 500
 MOST_THRESHOLDS: Final = 10
+MOST_STEPS: Final = 10
 LONGEST_WORD: Final = 300
 # Of the instants a budget may say: beyond them calendars end.
 _EARLIEST: Final = 2000
@@ -37,6 +38,7 @@ def check_draft(draft: Draft) -> Draft:
         raise BudgetInvalid(f"there is no time zone {draft.timezone[:60]!r}", field="timezone")
     _check_thresholds(draft.thresholds)
     _check_instants(draft)
+    _check_downgrade(draft)
     limit = check_amount(draft.limit_amount, field="limit")
     rollover = check_amount(draft.rollover_amount, field="rollover")
     if rollover and draft.period in (Period.TOTAL, Period.SESSION):
@@ -85,6 +87,20 @@ def _check_instants(draft: Draft) -> None:
             raise BudgetInvalid(f"say an instant of the years {_EARLIEST} to {_LATEST}", field=field)
     if draft.starts_at and draft.ends_at and draft.ends_at <= draft.starts_at:
         raise BudgetInvalid("a budget ends after it starts", field="ends_at")
+
+
+def _check_downgrade(draft: Draft) -> None:
+    """Whether they are priced, and how, is asked elsewhere."""
+    steps = draft.downgrade_to
+    if draft.enforcement is Enforcement.DOWNGRADE and not steps:
+        raise BudgetInvalid("say which cheaper model the calls go to", field="downgrade_to")
+    if len(steps) > MOST_STEPS or len(set(steps)) != len(steps):
+        raise BudgetInvalid(f"at most {MOST_STEPS} models, each once", field="downgrade_to")
+    for place, step in enumerate(steps):
+        if any(not 1 <= len(word) <= LONGEST_WORD or not word.isprintable() for word in step):
+            raise BudgetInvalid("a provider and a model, each by its name", field=f"downgrade_to[{place}]")
+    if not 1 <= draft.downgrade_at <= 100:
+        raise BudgetInvalid("a percentage of the limit from 1 to 100", field="downgrade_at")
 
 
 def check_start(starts_at: datetime, window_start: datetime, *, field: str = "starts_at") -> None:

@@ -35,11 +35,6 @@ def before(terms: Terms, this: Window) -> Window | None:
     return window(terms, this.start - timedelta(microseconds=1))
 
 
-def carried_over(terms: Terms, *, limit_pico: int, spent_pico: int) -> int:
-    """What a period hands to the next: what was not spent of its limit, bounded by the budget's `rollover_pico`."""
-    return max(0, min(terms.rollover_pico, limit_pico - spent_pico))
-
-
 def _calendar(period: Period, zone: str, at: datetime) -> tuple[datetime, datetime]:
     tz = _zone(zone)
     first = _first_day(period, at.astimezone(tz).date())

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError
 from finops.core.money import convert_pico
@@ -69,8 +69,7 @@ class Bounds:
     tool_calls: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Worst:
+class Worst(NamedTuple):
     """The most a call can cost, in picodollars of the price's currency: `fixed`, and `per_output` for each token of
     output, so that it can be told how much output an amount affords.
     """
@@ -87,6 +86,17 @@ class Worst:
     def converted(self, rate: Decimal) -> Worst:
         """In another currency, each part rounded up, so that the whole is never less than it was."""
         return Worst(_up(self.fixed, rate), _up(self.per_output, rate), self.output, "")
+
+    def times(self, tries: int) -> Worst:
+        """Of so many tries, each of which may be billed."""
+        return Worst(self.fixed * tries, self.per_output * tries, self.output, self.currency)
+
+    def or_dearer(self, other: Worst) -> Worst:
+        """At least as much as either, for every amount of output."""
+        return Worst(
+            max(self.fixed, other.fixed), max(self.per_output, other.per_output), max(self.output, other.output),
+            self.currency,
+        )  # fmt: skip
 
     def affordable(self, amount: int) -> int:
         """How many tokens of output an amount affords; less than 0 when not even the rest is affordable."""
@@ -114,7 +124,7 @@ def worst_case(candidates: Sequence[Found], bounds: Bounds) -> Worst:
                 one = _at(card, step, bounds)
                 if worst is not None and worst.currency != one.currency:
                     raise Unpriced("the prices this call may be given are in several currencies", field="model")
-                worst = one if worst is None else _dearer(worst, one)
+                worst = one if worst is None else worst.or_dearer(one)
     if worst is None:
         raise Unpriced("no price may apply to this call", field="model")
     return worst
@@ -124,11 +134,6 @@ def reachable(card: RateCard, bounds: Bounds) -> Sequence[RateStep]:
     """The steps of a card that a prompt of at most this size may fall in."""
     most = bounds.input_text + bounds.input_audio + bounds.input_image
     return [step for step in card.steps if step.above_input_tokens < most or step is card.steps[0]]
-
-
-def _dearer(one: Worst, other: Worst) -> Worst:
-    """At least as much as either, for every amount of output."""
-    return Worst(max(one.fixed, other.fixed), max(one.per_output, other.per_output), one.output, one.currency)
 
 
 def _at(card: RateCard, step: RateStep, bounds: Bounds) -> Worst:

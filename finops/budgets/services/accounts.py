@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import Sum
 
 from finops.budgets import selectors
-from finops.budgets.models import BudgetsVersion, Increase, Transfer
+from finops.budgets.models import BudgetsVersion, Increase
+from finops.budgets.rules import opening
 from finops.budgets.rules.matching import Matcher, limit_of
-from finops.budgets.rules.periods import before, carried_over, window
+from finops.budgets.rules.periods import window
 from finops.budgets.types import Account, Call, Terms
-from finops.core.money import from_pico, to_pico
+from finops.core.money import from_pico
 from finops.ledger.services import Spending
 
 Wanted = tuple[Terms, Account]
@@ -30,15 +31,6 @@ _FIND: Final = """
 SELECT a.budget_id, a.subject, a.starts_at, a.id
 FROM unnest(%s::int[], %s::text[], %s::timestamptz[]) AS w(budget_id, subject, starts_at)
 JOIN budgets_account AS a USING (budget_id, subject, starts_at)
-"""
-_OPEN: Final = """
-INSERT INTO budgets_account (organization_id, budget_id, subject, starts_at, ends_at, limit_amount, ceiling, carried,
-    opened_at)
-SELECT %s, w.budget_id, w.subject, w.starts_at, w.ends_at, w.amount, w.amount, w.carried, %s
-FROM unnest(%s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::numeric[])
-    AS w(budget_id, subject, starts_at, ends_at, amount, carried)
-ORDER BY w.budget_id, w.subject, w.starts_at
-ON CONFLICT DO NOTHING
 """
 
 
@@ -78,12 +70,17 @@ def observe(*, organization_id: int, amounts: Mapping[Wanted, int], at: datetime
     ids = open_accounts(organization_id=organization_id, wanted=list(amounts), at=at)
     told = [(ids[account], from_pico(amount)) for (_, account), amount in amounts.items() if amount]
     if told:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO budgets_observed (organization_id, account_id, amount)"
-                " SELECT %s, * FROM unnest(%s::bigint[], %s::numeric[])",
-                [organization_id, [account_id for account_id, _ in told], [amount for _, amount in told]],
-            )
+        append_observed(organization_id, told)
+
+
+def append_observed(organization_id: int, told: Sequence[tuple[int, Decimal]]) -> None:
+    """Tell accounts, by id, what was spent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO budgets_observed (organization_id, account_id, amount)"
+            " SELECT %s, * FROM unnest(%s::bigint[], %s::numeric[])",
+            [organization_id, [account_id for account_id, _ in told], [amount for _, amount in told]],
+        )
 
 
 def open_accounts(*, organization_id: int, wanted: Iterable[Wanted], at: datetime) -> dict[Account, int]:
@@ -92,7 +89,8 @@ def open_accounts(*, organization_id: int, wanted: Iterable[Wanted], at: datetim
     found = _find(by_account)
     missing = sorted(account for account in by_account if account not in found)
     if missing:
-        _open(organization_id, [(by_account[account], account) for account in missing], at)
+        wanted = [(by_account[account], account) for account in missing]
+        _asked("SELECT budgets_open", (organization_id,), wanted, at)
         found |= _find(missing)
     return found
 
@@ -114,89 +112,20 @@ def standing(*, organization_id: int, wanted: Iterable[Wanted], at: datetime) ->
     rows = {row.id: row for row in selectors.accounts(organization_id, ids.values())}
     found = {account: rows[account_id] for account, account_id in ids.items()}
     missing = [(terms, account) for account, terms in by_account.items() if account not in ids]
-    nothing = Decimal(0)
-    for new in _unopened(organization_id, missing, at) if missing else ():
-        found[new.account] = selectors.AccountRow(
-            0, *new.account, new.ends_at, new.limit, new.carried, nothing, nothing, nothing
-        )
+    if missing:
+        nothing = Decimal(0)
+        for *account, ends_at, limit, carried in _asked("SELECT * FROM budgets_opening", (), missing, at):
+            which = Account(*account)
+            found[which] = selectors.AccountRow(0, *which, ends_at, limit, carried, nothing, nothing, nothing)
     return found
 
 
-class _New(NamedTuple):
-    account: Account
-    ends_at: datetime | None
-    limit: Decimal
-    carried: Decimal
-
-
-def _unopened(organization_id: int, wanted: list[Wanted], at: datetime) -> list[_New]:
-    """What accounts are opened with."""
-    extras = _extras({terms.budget_id for terms, _ in wanted}, at)
-    carried = _carried(organization_id, [one for one in wanted if one[0].rollover_pico])
-    rows = []
-    for terms, account in wanted:
-        period = window(terms, account.start)
-        if period is None:
-            raise ValueError(f"budget {terms.budget_id} has no period at {account.start}")
-        more = carried.get(account, Decimal(0))
-        rows.append(_New(account, period.end, _limit(terms, account, extras, more), more))
-    return rows
-
-
-def _open(organization_id: int, wanted: list[Wanted], at: datetime) -> None:
-    rows = [(*new.account, *new[1:]) for new in _unopened(organization_id, wanted, at)]
-    columns = [list(column) for column in zip(*rows, strict=True)]
+def _asked(function: str, before: Sequence[int], wanted: Iterable[Wanted], at: datetime) -> list[tuple[Any, ...]]:
+    """What a function of `sql/0004_gateways.sql` answers for accounts."""
+    marks = "%s, " * len(before) + opening.ARGUMENTS
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [organization_id, at, *columns])
-
-
-def _carried(organization_id: int, wanted: list[Wanted]) -> dict[Account, Decimal]:
-    """What the periods before hand on. An account that was never opened has its whole limit left."""
-    earlier: dict[Account, tuple[Terms, Account]] = {}
-    for terms, account in wanted:
-        period = window(terms, account.start)
-        ended = before(terms, period) if period else None
-        if ended is not None:
-            earlier[account] = (terms, account._replace(start=ended.start))
-    ids = _find(last for _, last in earlier.values())
-    rows = {row.id: row for row in selectors.accounts(organization_id, ids.values())}
-    found = {}
-    for account, (terms, last) in earlier.items():
-        row = rows.get(ids.get(last, 0))
-        limit = to_pico(row.limit_amount) if row else limit_of(terms, account.subject)
-        spent = to_pico(row.spent + row.leased) if row else 0
-        found[account] = from_pico(carried_over(terms, limit_pico=limit, spent_pico=spent))
-    return found
-
-
-class _Extras(NamedTuple):
-    """What comes on top of limits now: approved increases by (budget, subject), and transfers by account."""
-
-    approved: Mapping[tuple[int, str], Decimal]
-    moved: Mapping[Account, Decimal]
-
-
-def _extras(budget_ids: Iterable[int], at: datetime) -> _Extras:
-    wanted = list(budget_ids)
-    approved = Increase.objects.filter(
-        budget_id__in=wanted, state=Increase.State.APPROVED, decided_at__lte=at, expires_at__gt=at
-    )
-    moved: dict[Account, Decimal] = defaultdict(Decimal)
-    for end, sign in (("target", 1), ("source", -1)):
-        rows = Transfer.objects.filter(**{f"{end}_id__in": wanted}).values_list(
-            f"{end}_id", f"{end}_subject", f"{end}_start", "amount"
-        )
-        for *account, amount in rows:
-            moved[Account(*account)] += sign * amount
-    sums = approved.values_list("budget_id", "subject").annotate(amount=Sum("amount"))
-    return _Extras({(budget_id, subject): amount for budget_id, subject, amount in sums}, moved)
-
-
-def _limit(terms: Terms, account: Account, extras: _Extras, carried: Decimal) -> Decimal:
-    """The limit in force: the subject's own, what was approved and moved, and what was carried over."""
-    own = from_pico(limit_of(terms, account.subject))
-    approved = extras.approved.get((terms.budget_id, account.subject), Decimal(0))
-    return max(own + approved + extras.moved.get(account, Decimal(0)) + carried, Decimal(0))
+        cursor.execute(f"{function}({marks}, %s)", [*before, *opening.columns(wanted), at])
+        return list(cursor.fetchall())
 
 
 def lock(ids: Iterable[int]) -> None:
@@ -235,7 +164,10 @@ def lock_open(organization_id: int, budget_ids: Iterable[int], at: datetime) -> 
 
 def approved_now(budget_id: int, subject: str, at: datetime) -> Decimal:
     """What approved increases add to a subject's limit now."""
-    return _extras([budget_id], at).approved.get((budget_id, subject), Decimal(0))
+    rows = Increase.objects.filter(
+        budget_id=budget_id, subject=subject, state=Increase.State.APPROVED, decided_at__lte=at, expires_at__gt=at
+    )
+    return Decimal(rows.aggregate(amount=Sum("amount", default=Decimal(0)))["amount"])
 
 
 def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
@@ -244,15 +176,15 @@ def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
     """
     terms = selectors.terms_of(selectors.budget(organization_id, budget_id))
     rows = selectors.open_accounts_of(organization_id, budget_id, at)
-    extras = _extras([budget_id], at)
-    limits = [_limit(terms, Account(budget_id, row.subject, row.starts_at), extras, row.carried) for row in rows]
+    own = [from_pico(limit_of(terms, row.subject)) for row in rows]
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE budgets_account AS a SET limit_amount = w.amount,"
-            " ceiling = greatest(w.amount, a.authorised + a.leased)"
-            " FROM (SELECT a.id, w.amount FROM unnest(%s::bigint[], %s::numeric[]) AS w(id, amount)"
+            " ceiling = greatest(w.amount, a.authorised + a.leased) FROM ("
+            "SELECT a.id, budgets_limit(a.budget_id, a.subject, a.starts_at, w.own, a.carried, %s) AS amount"
+            " FROM unnest(%s::bigint[], %s::numeric[]) AS w(id, own)"
             " JOIN budgets_account AS a USING (id) ORDER BY a.id FOR UPDATE OF a) AS w WHERE a.id = w.id",
-            [[row.id for row in rows], limits],
+            [at, [row.id for row in rows], own],
         )
 
 

@@ -16,6 +16,7 @@ from finops.budgets.models import Budget, BudgetException
 from finops.budgets.rules.drafts import BudgetInvalid, check_amount, check_draft, check_start
 from finops.budgets.rules.periods import window
 from finops.budgets.services import accounts, history
+from finops.budgets.services.downgrades import check_downgrade
 from finops.budgets.types import OWNERS, Account, Draft, Enforcement, Period, Terms, Window
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError
@@ -45,7 +46,7 @@ def create_budget(*, organization_id: int, draft: Draft, by_lead: bool = False, 
 
     Raises BudgetInvalid and TooManyBudgets.
     """
-    draft = check_draft(draft)
+    draft = check_downgrade(organization_id=organization_id, draft=check_draft(draft), at=at)
     _check_owners(organization_id, draft)
     accounts.change_alone(organization_id)
     if selectors.budgets(organization_id).count() >= MOST_BUDGETS:
@@ -59,7 +60,7 @@ def create_budget(*, organization_id: int, draft: Draft, by_lead: bool = False, 
 
 def draft_terms(*, organization_id: int, draft: Draft, at: datetime) -> Terms:
     """The terms of a budget that is not made, for trying it: as if it had been there always. Raises BudgetInvalid."""
-    draft = check_draft(draft)
+    draft = check_downgrade(organization_id=organization_id, draft=check_draft(draft), at=at)
     _check_owners(organization_id, draft)
     row = Budget(organization_id=organization_id, **_fields(organization_id, draft, at))
     return replace(selectors.terms_of(row), starts_at=_LONG_AGO)
@@ -76,6 +77,8 @@ def change_budget(
     thresholds: tuple[int, ...] | None = None,
     rollover_amount: Decimal | None = None,
     fail_open: bool | None = None,
+    downgrade_to: tuple[tuple[str, str], ...] | None = None,
+    downgrade_at: int | None = None,
     ends_at: datetime | None = None,
     by: Actor,
     at: datetime,
@@ -93,13 +96,16 @@ def change_budget(
         "thresholds": thresholds,
         "rollover_amount": rollover_amount,
         "fail_open": fail_open,
+        "downgrade_to": downgrade_to,
+        "downgrade_at": downgrade_at,
         "ends_at": ends_at,
     }
     said = {field: value for field, value in changes.items() if value is not None}
     checked = check_draft(_draft_of(found, said))
+    if _kept("downgrade_to", checked.downgrade_to) != found.downgrade_to:
+        checked = check_downgrade(organization_id=organization_id, draft=checked, at=at)
     for field in said:
-        value = getattr(checked, field)
-        setattr(found, field, list(value) if field == "thresholds" else value)
+        setattr(found, field, _kept(field, getattr(checked, field)))
     found.save(update_fields=sorted(said))
     if "ends_at" in said:
         accounts.set_ends(organization_id=organization_id, budget_id=budget_id, was=ended, at=at)
@@ -210,9 +216,18 @@ def _fields(organization_id: int, draft: Draft, at: datetime) -> dict[str, Any]:
         "thresholds": sorted(draft.thresholds),
         "rollover_amount": draft.rollover_amount,
         "fail_open": draft.fail_open,
+        "downgrade_to": _kept("downgrade_to", draft.downgrade_to),
+        "downgrade_at": draft.downgrade_at,
         "starts_at": starts_at,
         "ends_at": draft.ends_at,
     }
+
+
+def _kept(field: str, value: Any) -> Any:
+    """What a draft says, as a row keeps it."""
+    if field == "downgrade_to":
+        return [{"provider": provider, "model": model} for provider, model in value]
+    return list(value) if field == "thresholds" else value
 
 
 def _start(draft: Draft, zone: str, at: datetime) -> datetime:
@@ -249,6 +264,8 @@ def _draft_of(row: Budget, changes: dict[str, Any]) -> Draft:
         "thresholds": tuple(row.thresholds),
         "rollover_amount": row.rollover_amount,
         "fail_open": row.fail_open,
+        "downgrade_to": tuple((one["provider"], one["model"]) for one in row.downgrade_to),
+        "downgrade_at": row.downgrade_at,
         "starts_at": row.starts_at,
         "ends_at": row.ends_at,
     }
@@ -288,6 +305,8 @@ def _shown(row: Budget) -> dict[str, Any]:
         "thresholds": list(row.thresholds),
         "rollover": str(row.rollover_amount),
         "fail_open": row.fail_open,
+        "downgrade_to": [f"{one['provider']}/{one['model']}" for one in row.downgrade_to],
+        "downgrade_at": row.downgrade_at,
         "timezone": row.timezone,
         "starts_at": row.starts_at.isoformat(),
         "ends_at": row.ends_at.isoformat() if row.ends_at else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from django.db import connection, transaction
 
 from finops.budgets import bank
 from finops.budgets.bank import Accounted, Standing, Want
+from finops.budgets.services import accounts
+from finops.core.money import from_pico
 
 
 def register_holder(*, holder_id: UUID, name: str, at: datetime) -> None:
@@ -32,6 +35,25 @@ def account_for(*, holder_id: UUID, lines: Sequence[Accounted]) -> None:
     """As `bank.account_for`. Call it in the transaction that posts the charges `spent` is for."""
     with connection.cursor() as cursor:
         bank.account_for(cursor, holder_id, lines)
+
+
+def account_for_all(lines: Mapping[tuple[UUID, int], Accounted]) -> None:
+    """As `account_for`, of several holders' leases, by holder and account."""
+    accounts.lock(sorted({account for _, account in lines}))
+    by_holder: dict[UUID, list[Accounted]] = defaultdict(list)
+    for (holder, _), line in lines.items():
+        by_holder[holder].append(line)
+    for holder_id, its in by_holder.items():
+        account_for(holder_id=holder_id, lines=its)
+
+
+def offset_observed(*, organization_id: int, amounts: Mapping[int, int]) -> None:
+    """Take out of what accounts observe, or add to it: picodollars by account. Call it in the transaction that posts
+    what they observe, of which part was authorised.
+    """
+    told = [(account, from_pico(amount)) for account, amount in amounts.items() if amount]
+    if told:
+        accounts.append_observed(organization_id, told)
 
 
 def fold_observed() -> int:

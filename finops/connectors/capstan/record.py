@@ -14,7 +14,7 @@ from msgspec import Meta
 from finops.connectors.capstan.usage import CONVENTION, INCLUSIVE_NAMES, counts_of
 from finops.connectors.types import Dimensions, GivenCost, Problem, UsageEvent
 from finops.connectors.wording import problem
-from finops.core.money import to_ledger, to_pico
+from finops.core.money import from_pico, to_ledger, to_pico
 from finops.core.tokens import MAX_COUNT, METERS
 
 LONGEST: Final = 300
@@ -127,6 +127,39 @@ def event_of(record: Record) -> UsageEvent | Problem:
         identities=_identities(record.identities),
         tags=tuple(sorted(tags.items())) if tags else (),
         cost=_cost(record.cost),
+    )
+
+
+def record_of(event: UsageEvent) -> bytes:
+    """An event as a record of ours that says it, for what is kept whole: the way back from `event_of`."""
+    counts: dict[str, int | str] = {name: n for name, n in zip(METERS, event.counts, strict=True) if n}
+    cost = None if event.cost is None else Cost(format(from_pico(event.cost.pico), "f"), event.cost.currency)
+    return msgspec.json.encode(
+        Record(
+            id=event.external_id,
+            occurred_at=event.occurred_at,
+            provider=event.provider,
+            model=event.model,
+            usage=counts,
+            service_tier=event.service_tier,
+            region=event.region,
+            host=event.host,
+            provider_account=event.provider_account,
+            provider_request_id=event.provider_request_id,
+            session=event.session,
+            task_type=event.task_type,
+            category=event.category,  # type: ignore[arg-type]
+            evidence=event.evidence,  # type: ignore[arg-type]
+            team=event.dimensions.team,
+            person=event.dimensions.person,
+            project=event.dimensions.project,
+            agent=event.dimensions.agent,
+            customer=event.dimensions.customer,
+            key=event.key_prefix,
+            identities=Identities(**dict(event.identities)) if event.identities else None,
+            tags=dict(event.tags),
+            cost=cost,
+        )
     )
 
 

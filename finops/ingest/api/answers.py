@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from finops.api.errors import MEDIA_TYPE, problem
+from finops.api.problems import MEDIA_TYPE, problem
 from finops.api.requests import request_id
 from finops.ingest.types import Outcome, Received, Status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finops.ingest.services.allocate import ALLOCATE, open_allocation, run_allocation
 from finops.ingest.services.erase import erase_person
+from finops.ingest.services.inbox import book_inbox
 from finops.ingest.services.preview import preview_rule
 from finops.ingest.services.preview_shared import preview_shared_cost
 from finops.ingest.services.quarantine import discard, replay, replay_held
@@ -14,6 +15,7 @@ __all__ = [
     "ALLOCATE",
     "REATTRIBUTE",
     "RERATE",
+    "book_inbox",
     "discard",
     "erase_person",
     "open_allocation",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -22,6 +23,9 @@ from finops.sources.models import Source
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
 BATCH_MOST: Final = 5_000
 TRIES: Final = 3
+# What else is to happen in the transaction that books records: their places among those received, what became of each.
+Within = Callable[[Sequence[int], Sequence[Outcome]], None]
+Also = Callable[[Sequence[Outcome]], None]
 _STATUS: Final = {became: Status(became.value) for became in Posted}
 _SEEN_EVERY: Final = timedelta(seconds=10)
 _CONFLICT: Final = Problem(
@@ -37,19 +41,25 @@ def take(
     received: Sequence[Received],
     sent_with: str = "",
     at: datetime,
+    within: Within | None = None,
+    revises: bool | None = None,
 ) -> list[Outcome]:
     """Book records of one source; says what became of each, in order. Sending them again adds nothing.
 
     `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine; `sent_with` is the
-    prefix of the virtual key they came in with, whose defaults apply to records that name no key.
+    prefix of the virtual key they came in with, whose defaults apply to records that name no key. `within` is called
+    inside each transaction, with the places of its records in `received` and what becomes of them. `revises` says
+    whether other content for a known id is a revision or a conflict, where that is not as the source says.
     """
     source = Source.objects.get(organization_id=organization_id, id=source_id)
+    revises = source.revises if revises is None else revises
     outcomes: list[Outcome] = []
     for start in range(0, len(received), BATCH_MOST):
         part = received[start : start + BATCH_MOST]
-        for turn in _turns(part) if source.revises else [list(range(len(part)))]:
-            taken = _take_batch(source, parser, [part[n] for n in turn], sent_with, at)
-            outcomes.extend(taken)
+        for turn in _turns(part) if revises else [list(range(len(part)))]:
+            places = [start + n for n in turn]
+            also = None if within is None else partial(within, places)
+            outcomes.extend(_take_batch(source, parser, [part[n] for n in turn], sent_with, at, also, revises))
     stale = Q(last_received_at__isnull=True) | Q(last_received_at__lt=at - _SEEN_EVERY)
     Source.objects.filter(stale, id=source_id).update(last_received_at=at)
     return outcomes
@@ -70,7 +80,13 @@ def _turns(received: Sequence[Received]) -> list[list[int]]:
 
 
 def _take_batch(
-    source: Source, parser: str, received: Sequence[Received], sent_with: str, at: datetime
+    source: Source,
+    parser: str,
+    received: Sequence[Received],
+    sent_with: str,
+    at: datetime,
+    also: Also | None,
+    revises: bool,
 ) -> list[Outcome]:
     corridor = corridor_for(source.organization_id)
     outcomes: list[Outcome | None] = [None] * len(received)
@@ -92,25 +108,31 @@ def _take_batch(
         held.append((record, problem))
         outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
     batch = Batch(organization_id=source.organization_id, postings=postings)
-    posted = _book(batch, source, parser, held, sent_with, at)
-    for n, posting, became in zip(places, postings, posted, strict=True):
-        problem = _CONFLICT if became is Posted.CONFLICT else None
-        outcomes[n] = Outcome(posting.external_id, _STATUS[became], problem)
-    return [outcome for outcome in outcomes if outcome is not None]
+
+    def became(posted: Sequence[Posted]) -> list[Outcome]:
+        for n, posting, one in zip(places, postings, posted, strict=True):
+            problem = _CONFLICT if one is Posted.CONFLICT else None
+            outcomes[n] = Outcome(posting.external_id, _STATUS[one], problem)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def keep() -> list[Outcome]:
+        answer = became(post(batch=batch, revises=revises, at=at))
+        hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
+        if also is not None:
+            also(answer)
+        return answer
+
+    return _in_one_transaction(keep)
 
 
-def _book(
-    batch: Batch, source: Source, parser: str, held: list[tuple[Received, Problem]], sent_with: str, at: datetime
-) -> list[Posted]:
-    """One transaction for what is charged and what is held; once more, twice at most, when another was in the way."""
+def _in_one_transaction(keep: Callable[[], list[Outcome]]) -> list[Outcome]:
+    """Once more, twice at most, when another writer was in the way."""
     tries_left = TRIES
     while True:
         tries_left -= 1
         try:
             with transaction.atomic():
-                posted = post(batch=batch, revises=source.revises, at=at)
-                hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
-            return posted
+                return keep()
         except (ClaimMoved, OperationalError, psycopg.errors.TransactionRollback) as error:
             # Inside somebody's transaction there is nothing left to try again in.
             if not tries_left or connection.in_atomic_block or not _passing(error):

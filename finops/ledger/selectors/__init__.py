@@ -11,6 +11,7 @@ from finops.ledger.selectors.charges import (
     origin_of,
     sightings,
 )
+from finops.ledger.selectors.history import daily_spend, hours_of_day
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
@@ -26,9 +27,11 @@ __all__ = [
     "charge_steps",
     "charges",
     "corrections",
+    "daily_spend",
     "dimensions",
     "find_charges",
     "freshness",
+    "hours_of_day",
     "ids_of",
     "labels",
     "named",

@@ -36,9 +36,11 @@ class Catalogue:
         self.aliases = tuple(aliases)
         self._versions: dict[tuple[str, str, str], list[PriceVersion]] = {}
         self._models: set[tuple[str, str]] = set()
+        self._tiers: dict[tuple[str, str], set[str]] = {}
         for price in prices:
             self._versions.setdefault((price.provider, price.model, price.tier), []).append(price)
             self._models.add((price.provider, price.model))
+            self._tiers.setdefault((price.provider, price.model), set()).add(price.tier)
 
     def on(self, provider: str, model: str, tier: str, day: date) -> tuple[PriceVersion, ...]:
         """The versions in force on a day, off-peak windows first."""
@@ -49,6 +51,10 @@ class Catalogue:
         """Some provider has a model of exactly this canonical name."""
         wanted = model.strip().lower()
         return any(name.lower() == wanted for _, name in self._models)
+
+    def tiers(self, provider: str, model: str) -> frozenset[str]:
+        """The tiers a model was ever sold in; '' is the standard one."""
+        return frozenset(self._tiers.get((provider, model), ()))
 
     def knows(self, provider: str, model: str) -> bool:
         return (provider, model) in self._models

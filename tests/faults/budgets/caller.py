@@ -31,7 +31,6 @@ def main(address: str, holder: str, account: int, callers: int, log: int) -> Non
             waiting.clear()
             if amount:
                 bank.account_for([Accounted(account, amount, 0)])
-                desk.posted(account, amount)
 
     def call(number: int) -> None:
         dice = random.Random(f"{holder}{number}")

@@ -36,7 +36,10 @@ class Up:
         }
         environment |= {"CAPSTAN_DATA": str(data), "CAPSTAN_STATIC": str(data.parent / "static")}
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--port", str(port), "--workers", "1", *arguments],
+            [
+                *(sys.executable, "manage.py", "up", "--port", str(port), "--gateway-port", str(free_port())),
+                *("--workers", "1", *arguments),
+            ],
             cwd=CHECKOUT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -120,12 +123,16 @@ def eventually(fact: Callable[[], bool]) -> bool:
     return True
 
 
-@pytest.fixture
-def port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         found: int = probe.getsockname()[1]
     return found
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture

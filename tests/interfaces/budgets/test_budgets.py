@@ -143,3 +143,15 @@ def test_a_trial_tells_nobody_more_than_they_may_see(
     assert refused(script.post("budgets/try", mine | {"each": "person"}))[:2] == (403, "orgs.out_of_reach")
     blind = by_key("budgets.team", "budgets.manage")
     assert refused(blind.post("budgets/try", mine))[:2] == (403, "orgs.permission_missing")
+
+
+def test_a_downgrade_says_which_cheaper_models_its_calls_go_to(alice: Api, book: Book) -> None:
+    steps = [{"provider": "openai", "model": "gpt-mini"}]
+    body = {"name": "Down", "limit": "5", "period": "day", "enforcement": "downgrade"}
+    assert refused(alice.post("budgets", body)) == (422, "budgets.invalid", "downgrade_to")
+    shown = made(alice, body | {"downgrade_to": steps})
+    assert (shown["downgrade_to"], shown["downgrade_at"]) == (steps, 80)
+    dearer = [*steps, {"provider": "openai", "model": "gpt"}]
+    said = refused(alice.patch(f"budgets/{shown['id']}", {"downgrade_to": dearer}))
+    assert said == (422, "budgets.invalid", "downgrade_to[1]")
+    assert told(alice.patch(f"budgets/{shown['id']}", {"downgrade_at": 50}))["downgrade_at"] == 50

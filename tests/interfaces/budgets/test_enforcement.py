@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -151,7 +152,7 @@ def test_what_was_blocked_and_what_it_came_to(alice: Api, blocked: str) -> None:
     assert found["residual"] == {"settled": 1, "over": 0, "worst": "0.000000000000", "unused_share": 0.005}
     [one] = found["blocks"]
     assert (one["subject"], one["external_id"], one["state"]) == ("bob", "apikey_01Bob", "blocked")
-    assert [float(one[name]) for name in ("spent", "most", "unused")] == [180, 201, 1]
+    assert [Decimal(one[name]) for name in ("spent", "most", "unused")] == [Decimal(180), Decimal(201), Decimal(1)]
 
 
 def test_others_see_the_blocks_of_their_own_accounts_and_no_key(

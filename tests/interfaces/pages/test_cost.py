@@ -20,7 +20,7 @@ from tests.interfaces.pages.conftest import at
 @pytest.mark.parametrize(
     ("name", "query", "most"),
     [
-        ("overview", {"period": "last-30d"}, 50),
+        ("overview", {"period": "last-30d"}, 52),
         ("spend", {"period": "last-30d", "group": "team,model"}, 33),
         ("charges", {"period": "last-30d"}, 17),
         ("people", {}, 14),

@@ -48,10 +48,11 @@ def cents(amount: int) -> int:
     return amount * (PICO // 100)
 
 
-def test_a_lease_is_what_is_wanted_while_it_is_there_and_then_what_is_left(cap: Budget, gateway: UUID) -> None:
+def test_a_lease_is_what_is_needed_and_of_the_rest_a_share(cap: Budget, gateway: UUID) -> None:
     account_id = opened(cap)
-    assert ask(gateway, account_id, 10, 60).granted == cents(60)
-    assert ask(gateway, account_id, 10, 60).granted == cents(40)
+    assert ask(gateway, account_id, 60, 60).granted == cents(60)
+    assert ask(gateway, account_id, 1, 40).granted == cents(5)
+    assert ask(gateway, account_id, 35, 60).granted == cents(35)
     refused = ask(gateway, account_id, 1, 60)
     assert (refused.granted, refused.free, refused.leased) == (0, 0, cents(100))
 
@@ -71,7 +72,7 @@ def test_what_was_observed_leaves_less_to_lease(cap: Budget, gateway: UUID, book
         organization_id=cap.organization_id, amounts={(terms_of(cap), Account(cap.id, "", cap.starts_at)): cents(70)},
         at=AT,
     )  # fmt: skip
-    found = ask(gateway, account_id, 10, 60)
+    found = ask(gateway, account_id, 30, 60)
     assert (found.granted, found.observed) == (cents(30), cents(70))
 
 
@@ -81,12 +82,12 @@ def test_credits_do_not_lift_a_cap(cap: Budget, gateway: UUID) -> None:
         organization_id=cap.organization_id, amounts={(terms_of(cap), Account(cap.id, "", cap.starts_at)): -cents(70)},
         at=AT,
     )  # fmt: skip
-    assert ask(gateway, account_id, 10, 500).granted == cents(100)
+    assert ask(gateway, account_id, 100, 500).granted == cents(100)
 
 
 def test_spent_becomes_authorised_and_the_rest_comes_back(cap: Budget, gateway: UUID) -> None:
     account_id = opened(cap)
-    ask(gateway, account_id, 10, 60)
+    ask(gateway, account_id, 60, 60)
     account_for(holder_id=gateway, lines=[Accounted(account_id, cents(25), cents(15))])
     found = standing(cap, AT)
     assert (found.authorised, found.leased, found.left) == (Decimal("0.25"), Decimal("0.20"), Decimal("0.55"))
@@ -95,7 +96,7 @@ def test_spent_becomes_authorised_and_the_rest_comes_back(cap: Budget, gateway: 
 @pytest.mark.parametrize(("spent", "returned"), [(61, 0), (0, 61), (30, 31)])
 def test_nobody_accounts_for_more_than_they_have(cap: Budget, gateway: UUID, spent: int, returned: int) -> None:
     account_id = opened(cap)
-    ask(gateway, account_id, 10, 60)
+    ask(gateway, account_id, 60, 60)
     line = Accounted(account_id, cents(spent), cents(returned))
     with pytest.raises(DatabaseError), transaction.atomic():
         account_for(holder_id=gateway, lines=[line])
@@ -106,11 +107,11 @@ def test_nobody_accounts_for_more_than_they_have(cap: Budget, gateway: UUID, spe
 
 def test_a_lower_limit_leaves_what_was_given_out_and_gives_no_more(cap: Budget, gateway: UUID) -> None:
     account_id = opened(cap)
-    ask(gateway, account_id, 10, 60)
+    ask(gateway, account_id, 60, 60)
     change_budget(organization_id=cap.organization_id, budget_id=cap.id, limit_amount=Decimal("0.20"), by=HOUSE, at=AT)
     assert ask(gateway, account_id, 1, 1).granted == 0
     account_for(holder_id=gateway, lines=[Accounted(account_id, cents(5), cents(50))])
-    assert ask(gateway, account_id, 1, 60).granted == cents(10)
+    assert ask(gateway, account_id, 10, 60).granted == cents(10)
 
 
 def test_the_database_itself_refuses_to_pass_a_cap(cap: Budget) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.budgets.rules.periods import before, carried_over, window
+from finops.budgets.rules.periods import before, window
 from finops.budgets.types import Enforcement, Period, Terms
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -90,8 +90,3 @@ def test_a_budget_may_start_and_end_in_the_middle_of_a_period() -> None:
 
 def test_a_total_is_one_period() -> None:
     assert window(terms(Period.TOTAL), at("2031-07-01")) == (LONG_AGO, None)
-
-
-@pytest.mark.parametrize(("spent", "carried"), [(100, 0), (120, 0), (95, 5), (0, 30), (-10, 30)])
-def test_what_is_carried_over_is_bounded(spent: int, carried: int) -> None:
-    assert carried_over(terms(rollover_pico=30), limit_pico=100, spent_pico=spent) == carried

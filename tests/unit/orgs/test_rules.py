@@ -43,7 +43,7 @@ TABLE = {
     "budgets.team": "owner admin team_lead",
     "budgets.manage": "owner admin",
     "calls.authorize": "owner admin",
-    "calls.stop": "owner admin",
+    "calls.stop": "owner admin team_lead",
     "alerts.read": "owner admin finance team_lead engineer",
     "alerts.handle": "owner admin finance team_lead",
     "alerts.manage": "owner admin finance",

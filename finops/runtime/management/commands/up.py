@@ -32,8 +32,10 @@ from finops.runtime.valkey import Place as ValkeyPlace
 from finops.runtime.valkey import Valkey
 
 # Folding must not wait behind a re-rating of last year: what is short and regular has a worker of its own.
-QUEUES = "ingest,alerts,routing"
+QUEUES = "ingest,routing"
 SHORT_QUEUE = "control"
+# News must wait neither behind that nor behind a server that does not answer: it mostly waits, so it has threads.
+ALERTS_QUEUE, ALERTS_THREADS = "alerts", "4"
 WEB_PATIENCE_S = 90.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -50,6 +52,9 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
         parser.add_argument("--port", type=int, default=int(os.environ.get("CAPSTAN_PORT") or 8000))
         parser.add_argument(
+            "--gateway-port", type=int, default=0, help="the gateway's port (default: the one after --port)"
+        )
+        parser.add_argument(
             "--workers", type=int, default=max(1, min(4, cores)), help="processes each for web and for the worker"
         )
 
@@ -62,11 +67,12 @@ class Command(BaseCommand):
                 with only_one(places.run_dir(), address):
                     # First, for it may hold our own port.
                     clear_leftovers(places.run_dir(), screen)
-                    ports.require_free(
-                        options["host"],
-                        options["port"],
-                        way_out="stop it, or choose another with --port (make demo PORT=…)",
-                    )
+                    options["gateway_port"] = options["gateway_port"] or options["port"] + 1
+                    for port, way_out in (
+                        (options["port"], "stop it, or choose another with --port (make demo PORT=…)"),
+                        (options["gateway_port"], "stop it, or choose another with --gateway-port"),
+                    ):
+                        ports.require_free(options["host"], port, way_out=way_out)
                     with Supervisor(run_dir=places.run_dir(), screen=screen, interrupts=interrupts) as supervisor:
                         _start(supervisor, screen, options)
                         screen.box("Capstan is running", _welcome(address, options, time.monotonic() - began))
@@ -94,11 +100,11 @@ def _start(supervisor: Supervisor, screen: Screen, options: dict[str, Any]) -> N
         _seed_prices(supervisor, screen)
     for program in _programs(options):
         supervisor.launch(program)
-    with screen.step("Starting web, worker and beat"):
-        ready = supervisor.wait_until(lambda: _answers(options["host"], options["port"]), patience_s=WEB_PATIENCE_S)
+    with screen.step("Starting web, gateway, worker and beat"):
+        ready = supervisor.wait_until(lambda: _all_answer(options), patience_s=WEB_PATIENCE_S)
     if not ready:
         supervisor.show_kept_lines()
-        raise CannotRun(f"the web server did not answer within {WEB_PATIENCE_S:.0f} s; its lines are above")
+        raise CannotRun(f"web and gateway did not answer within {WEB_PATIENCE_S:.0f} s; their lines are above")
 
 
 def _migrate(screen: Screen) -> None:
@@ -191,17 +197,25 @@ def _programs(options: dict[str, Any]) -> list[Program]:
     count = str(options["workers"])
     web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", options["host"]]
     web += ["--port", str(options["port"]), "--workers", count, "--respawn-failed-workers", "--log-level", level]
+    gateway = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", options["host"]]
+    gateway += ["--port", str(options["gateway_port"]), "--workers", "1", "--respawn-failed-workers"]
+    gateway += ["--log-level", level]
     celery = [sys.executable, "-m", "celery", "--quiet", "--app", "finops.config.celery"]
     worker = [*celery, "worker", "--queues", QUEUES, "--concurrency", count, "--loglevel", level]
     worker += ["--without-gossip", "--without-mingle", "--hostname", "capstan@%h"]
     control = [*celery, "worker", "--queues", SHORT_QUEUE, "--pool", "solo", "--loglevel", level]
     control += ["--without-gossip", "--without-mingle", "--hostname", "control@%h"]
+    alerts = [*celery, "worker", "--queues", ALERTS_QUEUE, "--pool", "threads", "--concurrency", ALERTS_THREADS]
+    alerts += ["--loglevel", level, "--without-gossip", "--without-mingle", "--hostname", "alerts@%h"]
     beat = [*celery, "beat", "--loglevel", level, "--pidfile="]
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"} if os.geteuid() == 0 else {}
     return [
         Program("web", [*web, "finops.config.wsgi:application"]),
+        Program("publish", _manage("publish")),
+        Program("gateway", [*gateway, "routing.gateway.asgi:app"]),
         Program("worker", worker, patience_s=20.0, environment=quiet),
         Program("control", control, patience_s=20.0, environment=quiet),
+        Program("alerts", alerts, patience_s=20.0, environment=quiet),
         Program("beat", beat, patience_s=5.0),
     ]
 
@@ -210,10 +224,15 @@ def _manage(*arguments: str) -> list[str]:
     return [sys.executable, os.fspath(places.CHECKOUT / "manage.py"), *arguments]
 
 
-def _answers(host: str, port: int) -> bool:
+def _all_answer(options: dict[str, Any]) -> bool:
+    web = _answers(options["host"], options["port"], "/healthz")
+    return web and _answers(options["host"], options["gateway_port"], "/readyz")
+
+
+def _answers(host: str, port: int, path: str) -> bool:
     web = http.client.HTTPConnection(_reachable(host), port, timeout=10)
     try:
-        web.request("GET", "/healthz", headers={"Host": "localhost"})
+        web.request("GET", path, headers={"Host": "localhost"})
         return web.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
@@ -231,7 +250,7 @@ def _shown(host: str) -> str:
 
 
 def _welcome(address: str, options: dict[str, Any], seconds: float) -> list[str]:
-    lines = [f"Open     {address}"]
+    lines = [f"Open     {address}", f"Gateway  http://{_shown(options['host'])}:{options['gateway_port']}/"]
     if options["demo"]:
         lines += ["", "Log in  (everything inside is invented)"]
         lines += [f"  {email:<24}{password:<24}{who}" for email, password, who in DEMO_LOGINS]

@@ -1,0 +1,345 @@
+"""`bench budget`: calls decided by leases, with the journal on, against conditional UPDATEs in the same PostgreSQL.
+
+Both sides decide the same: a call concerns four budgets (of its organization, team, project and person) of 10,001
+accounts; the most it can cost is held in all four or in none, and settled to what it did cost. Ours is one process with
+everything a gateway has but HTTP: attribution, prices, the provable worst case, leases, the journal with its syncs, its
+copying to the database; accounts are cold when it starts, and every pair is a ledger charge afterwards. Theirs is
+pgbench with 16 connections and prepared statements: a transaction of four conditional UPDATEs to hold, and one of four
+to settle, durable commits, which is the most favourable way to do it in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import psycopg
+
+from bench import support
+from bench.http import Client
+
+TEAMS, PROJECTS, PEOPLE = 100, 900, 9_000
+CALLERS: Final = 64
+CONNECTIONS: Final = 16
+# Far from every limit: near it, asking the database for each call is what is right.
+LIMIT: Final = "1000000"
+MODELS: Final = (("openai", "gpt-5"), ("openai", "gpt-5-mini"), ("anthropic", "claude-sonnet-4-5"))
+
+
+def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]:
+    """Keys: pairs_per_s, updates_pairs_per_s, ratio, p99_us, statements_per_1000_calls, http_pairs_per_s."""
+    pairs = int(parameters.get("pairs", "600000"))
+    seconds = int(parameters.get("seconds", "20"))
+    with tempfile.TemporaryDirectory() as folder, support.scratch_database():
+        organization_id, secret = _company()
+        say(f"deciding {pairs} calls by leases")
+        ours = _spawned(_decide, folder, pairs)
+        say(f"{ours}; booking them")
+        booked_in = _book(organization_id, pairs)
+        say(f"the same decisions by UPDATE, {CONNECTIONS} connections, {seconds} s")
+        theirs = _updates(Path(folder), seconds)
+        say("over HTTP")
+        over_http = _http(Path(folder), secret, int(parameters.get("http_seconds", "15")))
+    return {
+        "bench": "budget",
+        "pairs_per_s": round(ours["pairs_per_s"]),
+        "updates_pairs_per_s": round(theirs),
+        "ratio": round(ours["pairs_per_s"] / theirs, 1),
+        "p99_us": round(ours["p99_us"]),
+        "p50_us": round(ours["p50_us"]),
+        "statements_per_1000_calls": round(ours["statements_per_1000_calls"], 2),
+        "statements_opening": ours["statements_opening"],
+        "booked_per_s": round(pairs / booked_in),
+        "http_pairs_per_s": round(over_http),
+        "pairs": pairs,
+        "accounts": 1 + TEAMS + PROJECTS + PEOPLE,
+        "machine": support.machine(),
+    }
+
+
+# --- The company ------------------------------------------------------------------------------------------------------
+def _company() -> tuple[int, str]:
+    from decimal import Decimal
+
+    from django.utils import timezone
+
+    from finops.budgets.services.budgets import create_budget
+    from finops.budgets.types import Draft, Enforcement, Period
+    from finops.core.actors import system
+    from finops.orgs.models import Organization, Person, Project, Team
+    from finops.orgs.services import issue_key
+    from finops.pricing.services import seed_price_book
+    from routing.configuration.services import publish_changes
+
+    by, at = system("bench"), timezone.now()
+    seed_price_book(by=by, at=at)
+    org = Organization.objects.create(slug="bench", name="Bench")
+    teams = Team.objects.bulk_create([Team(organization=org, slug=f"t{n}", name=f"Team {n}") for n in range(TEAMS)])
+    Project.objects.bulk_create(
+        [Project(organization=org, slug=f"j{n}", name=f"Project {n}", team=teams[n % TEAMS]) for n in range(PROJECTS)]
+    )
+    Person.objects.bulk_create(
+        [Person(organization=org, slug=f"p{n}", name=f"Person {n}", team=teams[n % TEAMS]) for n in range(PEOPLE)]
+    )
+    for each in ("", "team", "project", "person"):
+        draft = Draft(
+            name=f"each {each}" if each else "all",
+            limit_amount=Decimal(LIMIT),
+            period=Period.YEAR,
+            enforcement=Enforcement.HARD,
+            each=each,
+        )
+        create_budget(organization_id=org.id, draft=draft, by=by, at=at)
+    secret = issue_key(organization_id=org.id, name="proxy", permissions=["calls.authorize"], by=by, at=at).secret
+    publish_changes(timezone.now())
+    return org.id, secret
+
+
+def _call(dice: random.Random, n: int) -> dict[str, Any]:
+    person = dice.randrange(PEOPLE)
+    provider, model = MODELS[person % len(MODELS)]
+    return {
+        "id": f"c{n}",
+        "provider": provider,
+        "model": model,
+        "input": {"bytes": dice.randrange(200, 20_000), "messages": 4},
+        "max_output_tokens": 1_000,
+        "dimensions": {"person": f"p{person}", "project": f"j{person % PROJECTS}"},
+    }
+
+
+# --- Ours -------------------------------------------------------------------------------------------------------------
+def _spawned(target: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    """The answer of a function run in a process of its own, which has no Django."""
+    context = multiprocessing.get_context("spawn")
+    answers: Queue[dict[str, Any]] = context.Queue()
+    process = context.Process(target=target, args=(answers, support.address(), *arguments))
+    process.start()
+    return support.gather([process], answers)[0]
+
+
+def _decide(answers: Queue[dict[str, Any]], address: str, folder: str, pairs: int) -> None:
+    answers.put(asyncio.run(_Decider(address, Path(folder)).run(pairs)))
+
+
+class _Decider:
+    """A gateway process without its server."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        from routing.gateway.process import Process
+        from routing.gateway.settings import Settings
+
+        self.statements = _counted()
+        settings = Settings(address, b"", folder / "journals", f"unix:{folder}", "bench")
+        self.process = Process(settings)
+
+    async def run(self, pairs: int) -> dict[str, Any]:
+        import msgspec
+
+        from finops.runtime.collecting import calm_collector
+        from routing.gateway.asked import Asked
+        from routing.gateway.requests import Authorize, Settle
+
+        await self.process.start()
+        await asyncio.to_thread(self.process.configured.ready.wait)
+        (house,) = self.process.configured.houses.values()
+        (key,) = house.keys.values()
+        dice = random.Random(7)
+        requests = [msgspec.convert(_call(dice, n), Authorize) for n in range(50_000)]
+        settle = Settle(usage={"input_uncached": 900, "output_text": 200})
+        calm_collector()
+        taken: list[float] = []
+        numbers = iter(range(pairs))
+        calls, commits = self.process.calls, self.process.commits
+        replace = msgspec.structs.replace
+        loop = asyncio.get_running_loop()
+
+        async def caller() -> None:
+            for n in numbers:
+                request = replace(requests[n % len(requests)], id=f"c{n}")
+                began = time.perf_counter()
+                asked = calls.ask(house, key, request)
+                assert isinstance(asked, Asked)
+                said = calls.authorize(asked)
+                if said is None:
+                    said = await loop.run_in_executor(None, calls.authorize_slowly, asked)
+                taken.append(time.perf_counter() - began)
+                _, ticket = calls.settle(house, said.allowance.held.id, settle)
+                await commits.wait(ticket)
+
+        began = time.perf_counter()
+        opening = self.statements[0]
+        await asyncio.gather(*[caller() for _ in range(CALLERS)])
+        seconds = time.perf_counter() - began
+        opened = len(calls.accounts)
+        statements = self.statements[0] - opening
+        await self.process.stop()
+        taken.sort()
+        return {
+            "pairs_per_s": pairs / seconds,
+            "p50_us": taken[len(taken) // 2] * 1e6,
+            "p99_us": taken[len(taken) * 99 // 100] * 1e6,
+            "statements_opening": opened,
+            "statements_per_1000_calls": (statements - opened) * 1000 / pairs,
+        }
+
+
+def _counted() -> list[int]:
+    """How many statements this process has sent, as they are sent."""
+    count = [0]
+    execute, copy = psycopg.Cursor.execute, psycopg.Cursor.copy
+
+    def executes(*arguments: Any, **named: Any) -> Any:
+        count[0] += 1
+        return execute(*arguments, **named)
+
+    def copies(*arguments: Any, **named: Any) -> Any:
+        count[0] += 1
+        return copy(*arguments, **named)
+
+    psycopg.Cursor.execute = executes  # type: ignore[method-assign]
+    psycopg.Cursor.copy = copies  # type: ignore[method-assign]
+    return count
+
+
+def _book(organization_id: int, pairs: int) -> float:
+    """Every pair becomes a charge, and the accounts say what the ledger says. Gives the seconds that took."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from finops.budgets.services import fold_observed
+    from finops.ingest.services import book_inbox
+
+    began = time.perf_counter()
+    booked = book_inbox(timezone.now())
+    seconds = time.perf_counter() - began
+    fold_observed()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), sum(reporting_cost) FROM ledger_charge WHERE organization_id = %s", [organization_id]
+        )
+        charges, cost = cursor.fetchone()
+        cursor.execute(
+            "SELECT sum(authorised + observed), sum(leased) FROM budgets_account WHERE organization_id = %s",
+            [organization_id],
+        )
+        spent, leased = cursor.fetchone()
+    if (booked, charges) != (pairs, pairs) or spent != 4 * cost or leased:
+        raise AssertionError(f"{pairs} pairs, {booked} booked, {charges} charges of {cost}; accounts {spent}, {leased}")
+    return seconds
+
+
+# --- Theirs -----------------------------------------------------------------------------------------------------------
+_TABLE: Final = """
+DROP TABLE IF EXISTS bench_account;
+CREATE TABLE bench_account (id int PRIMARY KEY, cap numeric(24, 12) NOT NULL, held numeric(24, 12) NOT NULL,
+    spent numeric(24, 12) NOT NULL) WITH (fillfactor = 50);
+INSERT INTO bench_account SELECT n, 1000000, 0, 0 FROM generate_series(1, %s) AS n;
+VACUUM ANALYZE bench_account;
+"""
+
+
+def _updates(folder: Path, seconds: int) -> float:
+    """Pairs a second by conditional UPDATEs: pgbench, in the server's own language, so that no client is in the way."""
+    with support.connect() as connection:
+        connection.autocommit = True
+        accounts = 1 + TEAMS + PROJECTS + PEOPLE
+        for statement in (_TABLE % accounts).split(";"):
+            if statement.strip():
+                connection.execute(statement)
+    hold = "UPDATE bench_account SET held = held + 0.02 WHERE id = {} AND cap - held - spent >= 0.02;"
+    settle = "UPDATE bench_account SET held = held - 0.02, spent = spent + 0.005 WHERE id = {};"
+    # In the order of their ids, so that no two wait for each other; the one that everybody shares last, held shortest.
+    ids = (":person", ":project", ":team", "1")
+    script = folder / "pairs.sql"
+    script.write_text(
+        f"\\set p random(0, {PEOPLE - 1})\n"
+        f"\\set team 2 + :p % {TEAMS}\n\\set project {2 + TEAMS} + :p % {PROJECTS}\n"
+        f"\\set person {2 + TEAMS + PROJECTS} + :p\n"
+        + "".join(f"BEGIN;\n{''.join(step.format(one) + chr(10) for one in ids)}COMMIT;\n" for step in (hold, settle))
+    )
+    said = subprocess.run(
+        [
+            *(support.program("pgbench"), "--no-vacuum", "--protocol", "prepared", "--client", str(CONNECTIONS)),
+            *("--jobs", "2", "--time", str(seconds), "--file", str(script), support.address()),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return float(next(line for line in said.splitlines() if line.startswith("tps")).split()[2])
+
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+def _http(folder: Path, secret: str, seconds: int) -> float:
+    """Pairs a second over HTTP, each answer durable: one gateway behind its server, the load beside it."""
+    from django.conf import settings
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    entry = settings.DATABASES["default"]
+    host = quote(str(entry["HOST"]), safe="")
+    url = f"postgresql://{entry['USER']}@/{entry['NAME']}?host={host}" + (f"&port={p}" if (p := entry["PORT"]) else "")
+    environment = os.environ | {
+        "DATABASE_URL": url, "CAPSTAN_SECRET_KEY": settings.SECRET_KEY, "CAPSTAN_JOURNAL": str(folder / "served"),
+    }  # fmt: skip
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)),
+            *("--workers", "1", "--log-level", "warning", "routing.gateway.asgi:app"),
+        ],
+        env=environment,
+    )
+    try:
+        return asyncio.run(_load(port, secret, seconds))
+    finally:
+        server.terminate()
+        server.wait()
+
+
+async def _load(port: int, secret: str, seconds: int) -> float:
+    for _ in range(300):
+        try:
+            client = await Client.open(port, secret)
+            if (await client.send("GET", "/readyz", b""))[0] == 200:
+                break
+        except OSError:
+            pass
+        await asyncio.sleep(0.1)
+    dice = random.Random(11)
+    end = time.perf_counter() + seconds
+    settle = json.dumps({"usage": {"input_uncached": 900, "output_text": 200}}).encode()
+    done = 0
+    numbers = itertools.count()
+
+    async def caller() -> None:
+        nonlocal done
+        client = await Client.open(port, secret)
+        while time.perf_counter() < end:
+            call = _call(dice, next(numbers)) | {"id": f"h{next(numbers)}"}
+            status, body = await client.send("POST", "/api/v1/authorizations", json.dumps(call).encode())
+            assert status == 200, body
+            path = f"/api/v1/authorizations/{json.loads(body)['id']}/settle"
+            status, body = await client.send("POST", path, settle)
+            assert status == 200, body
+            done += 1
+        client.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*[caller() for _ in range(CALLERS)])
+    return done / (time.perf_counter() - began)

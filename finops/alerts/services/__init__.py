@@ -1,0 +1,1 @@
+"""Writes of alerts; see each module."""

@@ -1,0 +1,117 @@
+"""The gateway's side of the inbox: plain psycopg, no Django. The worker's is `services/inbox.py`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from finops.budgets.bank import Accounted, account_for
+from finops.core.errors import FinopsError
+from finops.core.money import from_pico, pico_text, to_pico
+from finops.ingest.records import Held, read_spent
+
+_COPY = "COPY ingest_inbox (organization_id, source_id, holder_id, accounts, spent, body) FROM STDIN"
+
+
+def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: int, spent: Iterable[bytes]) -> bool:
+    """Put what a closed segment of a journal says was spent into the inbox, once: False when it was there already.
+    `spent` are the records of that kind as they stand there.
+
+    Segments of one holder are copied in their order.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ingest_copied AS c (holder_id, segment) VALUES (%s, %s) ON CONFLICT (holder_id)"
+            " DO UPDATE SET segment = EXCLUDED.segment WHERE c.segment < EXCLUDED.segment",
+            [holder_id, segment],
+        )
+        if not cursor.rowcount:
+            return False
+        rows = "".join([_row(holder_id.hex, body) for body in spent])
+        if rows:
+            with cursor.copy(_COPY) as copy:
+                copy.write(rows)
+        return True
+
+
+def _row(holder: str, body: bytes) -> str:
+    """A line of COPY's text format; none of these can hold what it escapes."""
+    head = read_spent(body)
+    accounts = ",".join(map(str, head.accounts))
+    spent = pico_text(head.spent)
+    return f"{head.organization_id}\t{head.source_id}\t{holder}\t{{{accounts}}}\t{spent}\t\\\\x{body.hex()}\n"
+
+
+class MoreInHand(FinopsError):
+    """A process has more in hand than the database has leased to it: a bug, stopped before it costs anybody money."""
+
+    code = "ingest.more_in_hand"
+    status = 500
+
+
+def reckon(connection: psycopg.Connection[Any], holder: UUID, in_hand: Mapping[int, int]) -> int:
+    """Return what is leased to a holder beyond what it has `in_hand` of each account and what the inbox says was spent:
+    it was granted, and the answer was lost. Its whole journal must be in the inbox. Gives how many accounts there were.
+
+    Raises MoreInHand.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        leased, spent = _locked(cursor, holder)
+        over = {account: amount - spent.get(account, 0) - in_hand.get(account, 0) for account, amount in leased.items()}
+        if min(over.values(), default=0) < 0 or set(in_hand) - set(leased):
+            raise MoreInHand("more is in hand than the database has leased")
+        lines = [Accounted(account, 0, amount) for account, amount in sorted(over.items()) if amount]
+        account_for(cursor, holder, lines)
+        return len(lines)
+
+
+def adopt(connection: psycopg.Connection[Any], dead: UUID, adopter: UUID, held: Iterable[Held]) -> bool:
+    """Take over what a dead holder held; its journal must be in the inbox already. What it had free goes back, what was
+    spent stays with it until it is booked. False when somebody else was first.
+    """
+    amounts: Mapping[int, int] = _per_account(held)
+    with connection.transaction(), connection.cursor() as cursor:
+        _, spent = _locked(cursor, dead)
+        accounts = sorted({*amounts, *spent})
+        cursor.execute(
+            "SELECT budgets_adopt(%s, %s, %s::bigint[], %s::numeric[], %s::numeric[])",
+            [
+                dead,
+                adopter,
+                accounts,
+                [from_pico(amounts.get(one, 0)) for one in accounts],
+                [from_pico(spent.get(one, 0)) for one in accounts],
+            ],
+        )
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+
+def _locked(cursor: psycopg.Cursor[Any], holder: UUID) -> tuple[dict[int, int], dict[int, int]]:
+    """What is leased to a holder, and what the inbox says it spent of that, by account. Whoever books locks the same
+    accounts, so that what is in the inbox is what is not yet booked.
+    """
+    cursor.execute(
+        "SELECT FROM budgets_account WHERE id IN (SELECT account_id FROM budgets_lease"
+        " WHERE holder_id = %s AND amount > 0) ORDER BY id FOR UPDATE",
+        [holder],
+    )
+    cursor.execute("SELECT account_id, amount FROM budgets_lease WHERE holder_id = %s AND amount > 0", [holder])
+    leased = {account: to_pico(amount) for account, amount in cursor.fetchall()}
+    cursor.execute(
+        "SELECT account, sum(spent) FROM ingest_inbox, unnest(accounts) AS account WHERE holder_id = %s GROUP BY 1",
+        [holder],
+    )
+    return leased, {account: to_pico(amount) for account, amount in cursor.fetchall()}
+
+
+def _per_account(held: Iterable[Held]) -> dict[int, int]:
+    amounts: dict[int, int] = defaultdict(int)
+    for one in held:
+        for account in one.accounts:
+            amounts[account] += one.amount - one.charged
+    return amounts

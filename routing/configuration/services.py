@@ -1,0 +1,97 @@
+"""Publishes what gateways decide by, whenever anything it follows from has changed."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Final
+
+from django.db import connection, transaction
+
+from finops.attribution import selectors as attribution
+from finops.budgets import selectors as budgets
+from finops.budgets.guard_rules import load_guard_rules
+from finops.core.actors import Actor
+from finops.orgs import selectors as orgs
+from finops.pricing import selectors as pricing
+from finops.sources.services import ensure_gateway_source
+from routing.configuration import wire
+from routing.configuration.models import CATALOGUE, Published
+
+log = logging.getLogger(__name__)
+CHANNEL: Final = "configuration_published"
+PUBLISHER: Final = Actor("system:publisher", "publisher")
+# One small row for each organization; the parts are the tokens that rooms change with whatever they own.
+_STAMPS: Final = """
+SELECT o.id, concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token) AS stamp, d.stamp
+FROM orgs_organization AS o
+LEFT JOIN pricing_pricingversion AS p ON p.organization_id = o.id
+LEFT JOIN pricing_pricingversion AS c ON c.organization_id IS NULL
+LEFT JOIN attribution_attributionstamp AS a ON a.organization_id = o.id
+LEFT JOIN budgets_budgetsversion AS b ON b.organization_id = o.id
+LEFT JOIN configuration_published AS d ON d.organization_id = o.id
+UNION ALL
+SELECT %s, coalesce((SELECT token::text FROM pricing_pricingversion WHERE organization_id IS NULL), ''),
+    (SELECT stamp FROM configuration_published WHERE organization_id = %s)
+ORDER BY 1
+"""
+
+
+def publish_changes(at: datetime) -> list[int]:
+    """Publish what is not as it was published last; gives the organizations. What fails keeps its last state."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAMPS, [CATALOGUE, CATALOGUE])
+        changed = [(organization_id, stamp) for organization_id, stamp, last in cursor.fetchall() if stamp != last]
+    done = []
+    for organization_id, stamp in changed:
+        try:
+            publish(organization_id=organization_id, stamp=stamp, at=at)
+        except Exception:
+            log.exception("the configuration of organization %d could not be published", organization_id)
+        else:
+            done.append(organization_id)
+    return done
+
+
+@transaction.atomic
+def publish(*, organization_id: int, stamp: str, at: datetime) -> None:
+    """The stamp is of before the rows were read: newer rows under an older stamp are only published once more."""
+    body = _catalogue() if organization_id == CATALOGUE else wire.encode(organization(organization_id, at))
+    Published.objects.update_or_create(
+        organization_id=organization_id, defaults={"stamp": stamp, "body": body, "published_at": at}
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(organization_id)])
+
+
+def _catalogue() -> bytes:
+    data = pricing.catalogue_data()
+    return wire.encode(wire.Catalogue(data.providers, data.prices, data.aliases, data.windows))
+
+
+def organization(organization_id: int, at: datetime) -> wire.Organization:
+    """Everything a gateway needs to know about one organization."""
+    found = orgs.organization(organization_id)
+    contracts, aliases = pricing.overrides_data(organization_id)
+    snapshot = budgets.load_snapshot(organization_id)
+    names = dict(budgets.budgets(organization_id).values_list("id", "name"))
+    source = ensure_gateway_source(organization_id=organization_id, by=PUBLISHER, at=at)
+    return wire.Organization(
+        organization_id=organization_id,
+        slug=found.slug,
+        currency=found.reporting_currency,
+        source_id=source.id,
+        keys=tuple(
+            wire.Key(key.id, key.prefix, key.digest, frozenset(key.permissions), key.expires_at)
+            for key in orgs.keys(organization_id)
+            if orgs.key_live(key, at)
+        ),
+        owners=wire.owners_of(attribution.load_snapshot(organization_id)),
+        contracts=contracts,
+        aliases=aliases,
+        rates=tuple(pricing.exchange_facts(organization_id, found.reporting_currency)),
+        token=snapshot.token,
+        budgets=tuple(wire.budget_of(terms, names[terms.budget_id]) for terms in snapshot.terms),
+        above=snapshot.above,
+        guard=load_guard_rules(organization_id, at=at),
+    )

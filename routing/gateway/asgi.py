@@ -1,0 +1,96 @@
+"""The gateway as an ASGI application: `granian --interface asgi routing.gateway.asgi:app`. No framework, no Django."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from finops.core.errors import FinopsError
+from finops.runtime.collecting import calm_collector
+from routing.gateway.answers import Answer, Asked, refused
+from routing.gateway.process import BODY_MOST, Process
+from routing.gateway.settings import from_environment
+
+log = logging.getLogger(__name__)
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class TooLarge(FinopsError):
+    code = "api.too_large"
+    status = 413
+
+
+class Gateway:
+    """One for each process; started and stopped by the server's lifespan."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._process = Process(from_environment())
+                await self._process.start()
+                calm_collector()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if self._process is not None:
+                    await self._process.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        assert self._process is not None  # noqa: S101 - the server waits for the start
+        body = await _body(receive)
+        if body is None:
+            answer = refused(TooLarge(f"a body has at most {BODY_MOST} bytes"))
+        else:
+            answer = await self._process.door.answer(_asked(scope, body))
+        await _send(send, answer)
+
+
+def _asked(scope: Mapping[str, Any], body: bytes) -> Asked:
+    authorization = key = ""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"x-api-key":
+            key = value.decode("latin-1")
+    query = scope["query_string"]
+    given = dict(parse_qsl(query.decode("latin-1"))) if query else {}
+    return Asked(scope["method"], scope["path"], given, authorization or key, body)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """All of it; None when it is too large."""
+    parts = []
+    size = 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_MOST:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+app = Gateway()

@@ -1,0 +1,72 @@
+"""The most a call can use, by what is said of it. Pure.
+
+What nothing bounds is refused: input that stands elsewhere is bounded by the context window where that is known, tools
+that the provider runs by their stated maximum. Each turn of such a tool reads the whole context again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from finops.budgets.rules.worst import Bounds, Unbounded, text_tokens
+from routing.gateway.requests import Authorize, HostedTool
+
+# Of a model whose largest answer nobody said, where its window is not known or larger.
+USUAL_OUTPUT: Final = 16_384
+_SEARCHES: Final = ("web_search", "web_search_preview", "web_search_20250305", "google_search")
+
+
+def output_wanted(request: Authorize, window: int | None) -> int:
+    """The most tokens each choice may write: as asked, or what is injected where nothing was."""
+    if request.max_output_tokens is not None:
+        return request.max_output_tokens
+    return min(USUAL_OUTPUT, window) if window else USUAL_OUTPUT
+
+
+def bounds_of(request: Authorize, window: int | None) -> Bounds:
+    """Raises Unbounded, naming the field. `window` is the model's context window in tokens, None where not known."""
+    given = request.input
+    text = _texts(request) if given.tokens is None else given.tokens
+    turns = 1 + sum(_uses(tool, place) for place, tool in enumerate(request.hosted_tools))
+    if request.server_input or turns > 1:
+        if window is None:
+            field = "server_input" if request.server_input else "hosted_tools"
+            raise Unbounded(
+                "the call reads what is not in it, and the model's context window is not known, so nothing bounds it",
+                field=field,
+            )
+        text = max(text, window)
+    return Bounds(
+        # Every choice is billed for its output, and some providers read the prompt for each.
+        input_text=text * turns * request.choices,
+        output_text=output_wanted(request, window) * turns * request.choices,
+        input_audio=given.audio_tokens * turns * request.choices,
+        input_image=given.image_tokens * turns * request.choices,
+        requests=turns,
+        web_searches=_count(request.hosted_tools, searches=True),
+        tool_calls=_count(request.hosted_tools, searches=False),
+    )
+
+
+def reads_at_most(request: Authorize) -> int:
+    """The most tokens that stand in the call, for limits by the minute."""
+    given = request.input
+    text = _texts(request) if given.tokens is None else given.tokens
+    return text + given.audio_tokens + given.image_tokens
+
+
+def _texts(request: Authorize) -> int:
+    return request.input.bytes + text_tokens((), messages=request.input.messages, tools=request.input.tools)
+
+
+def _uses(tool: HostedTool, place: int) -> int:
+    if tool.max_uses is None:
+        raise Unbounded(
+            f"the tool {tool.type} runs at the provider without a maximum; say max_uses", field=f"hosted_tools[{place}]"
+        )
+    return tool.max_uses
+
+
+def _count(tools: Sequence[HostedTool], *, searches: bool) -> int:
+    return sum(tool.max_uses or 0 for tool in tools if tool.type.startswith(_SEARCHES) is searches)

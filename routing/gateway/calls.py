@@ -1,0 +1,432 @@
+"""Authorizations of one gateway process: allowed against leases, kept in the journal, settled to what was used.
+
+The order is what makes it safe. A hold is in the journal before its answer leaves, so that whoever adopts the journal
+knows what was promised; what a call came to is in the journal, durably, before the answer to `settle` leaves. Should
+the journal fail, nothing more is allowed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, Final, NamedTuple, TypeVar
+
+from msgspec.structs import replace
+from psycopg import OperationalError
+
+from finops.budgets.bank import Standing
+from finops.budgets.desk import Allowed, Desk, Refused
+from finops.budgets.guard import Guard, Lacking
+from finops.budgets.hot import NotOpen, Settled
+from finops.budgets.journal import Journal, JournalFailed
+from finops.budgets.pulse import Pulse
+from finops.budgets.rules.downgrades import step_for
+from finops.budgets.types import Account
+from finops.connectors.types import GivenCost, UsageEvent
+from finops.core.errors import FinopsError
+from finops.core.money import pico_text
+from finops.core.tokens import TOKEN_METERS
+from finops.ingest.records import Held, Spent, Voided, encode
+from routing.configuration.wire import Key
+from routing.gateway.asked import ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
+from routing.gateway.bounds import reads_at_most
+from routing.gateway.house import Concern, House
+from routing.gateway.refusals import Exceeded, guarded
+from routing.gateway.requests import Authorize, Settle
+from routing.gateway.wording import Allowance, budget_details, budget_shown, exceeded
+
+T = TypeVar("T")
+# Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
+MOST_OPEN: Final = 200_000
+# Calls that are over, whose answers are remembered for whoever asks again.
+REMEMBERED: Final = 50_000
+# How often a cap that refuses is told of.
+TOLD_EVERY_S: Final = 60.0
+
+
+# Tells an organization of a kind of thing that happened, about what, with details.
+Announce = Callable[[int, str, str, dict[str, Any]], None]
+
+
+class Unavailable(FinopsError):
+    """This process cannot decide now; nothing was held."""
+
+    code = "budgets.unavailable"
+    status = 503
+    retry_after_s = 1
+
+
+class Stale(Unavailable):
+    """The budgets changed a moment ago; asked again, the call is decided by those in force."""
+
+    code = "gateway.not_ready"
+
+
+class Over(NamedTuple):
+    """A call that is over: what was allowed, and the answer to its end; None where it was voided."""
+
+    allowance: Allowance
+    settled: dict[str, Any] | None
+
+
+class Decision(NamedTuple):
+    """A call may be made; who asked must not be told before the journal's ticket is durable (0: it is already)."""
+
+    allowance: Allowance
+    ticket: int
+
+
+class Calls:
+    """Open calls of this process. `authorize` and `settle` are quick and never wait for the database; where they must,
+    `authorize_slowly` does, in a thread.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        guard: Guard,
+        pulse: Pulse,
+        journal: Journal,
+        holder: str,
+        now: Callable[[], datetime],
+        announce: Announce,
+    ) -> None:
+        self._announce = announce
+        self._told: dict[Account, float] = {}
+        self._desk = desk
+        self._guard = guard
+        self._pulse = pulse
+        self._journal = journal
+        self._holder = holder
+        self._now = now
+        self._numbers = itertools.count(1)
+        self._ids: dict[tuple[str, str], str] = {}
+        self._open: dict[str, Allowance] = {}
+        self._over: dict[str, Over] = {}
+        # Charged as the most they could cost; their figures may still come.
+        self._expired: dict[str, Allowance] = {}
+        self._ends: list[tuple[datetime, str]] = []
+        # Ids of accounts that are open.
+        self.accounts: dict[Account, int] = {}
+        self._changing = threading.Lock()
+
+    # --- Allow --------------------------------------------------------------------------------------------------------
+    def ask(self, house: House, key: Key, request: Authorize) -> Asked | Decision:
+        """A call made ready to be decided, or the first answer to one that was. Raises Unbounded and Unpriced."""
+        if len(self._open) >= MOST_OPEN:
+            raise Unavailable("too many calls are open here")
+        call_id = self._ids.setdefault((key.prefix, request.id), f"{self._holder}-{next(self._numbers):x}")
+        known = self._known_call(call_id)
+        if known is not None:
+            return Decision(known, 0)
+        try:
+            return self._cheaper(self._asked(call_id, house, key, request))
+        except FinopsError:
+            self._ids.pop((key.prefix, request.id), None)
+            raise
+
+    def _known_call(self, call_id: str) -> Allowance | None:
+        over = self._over.get(call_id)
+        return over.allowance if over else self._open.get(call_id) or self._expired.get(call_id)
+
+    def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
+        now = self._now()
+        event = event_of(request, key, now)
+        call = house.call_of(event)
+        concerns = house.concerns(call, now)
+        turns = (1 + sum(tool.max_uses or 0 for tool in request.hosted_tools)) * request.choices
+        worst = house.worst(request, now.date()) if concerns else nothing(request, turns)
+        reads = reads_at_most(request)
+        if house.limits_tokens and request.max_output_tokens is None:
+            ceiling = self._guard.token_ceiling(house.id, call)
+            if ceiling is not None:
+                most = max(ceiling - reads, 1)
+                worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
+        return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
+
+    def _cheaper(self, asked: Asked) -> Asked:
+        """The call with the model that a budget sends it to by now, where that costs less and is allowed; else as it
+        is.
+        """
+        if not asked.house.downgrades or asked.downgraded_from:
+            return asked
+        for concern in asked.concerns:
+            account = self.accounts.get(concern.account)
+            standing = self._desk.standing(account) if account else None
+            step = None if standing is None else step_for(concern.terms, standing)
+            if step is None:
+                continue
+            request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
+            cheaper = self._asked(asked.id, asked.house, asked.key, request)
+            allowed = self._guard.allows_model(asked.house.id, cheaper.call)
+            if allowed and cheaper.worst.amount < asked.worst.amount:
+                return cheaper._replace(downgraded_from=asked.request.model)
+        return asked
+
+    def authorize(self, asked: Asked) -> Decision | None:
+        """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""
+        found = self._guard.check(asked.house.id, asked.id, asked.call, now=monotonic(), **guarding(asked))
+        if isinstance(found, Lacking):
+            return None
+        if found is not None:
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise guarded(found)
+        accounts = self._known(asked.concerns)
+        if accounts is None:
+            return None
+        said = self._desk.at_once(asked.id, accounts, asked.worst)
+        return None if said is None else self._allow(asked, accounts, said)
+
+    def authorize_slowly(self, asked: Asked) -> Decision:
+        """Decide a call for good, asking the database. Raises Refused, Stale and Unavailable."""
+        try:
+            found = self._pulse.check(asked.house.id, asked.id, asked.call, **guarding(asked))
+            if found is not None:
+                raise guarded(found)
+            return self._decide(asked)
+        except OperationalError:
+            return self._without_database(asked)
+        except FinopsError:
+            self._guard.void(asked.id, monotonic())
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise
+
+    def _decide(self, asked: Asked) -> Decision:
+        accounts = self._known(asked.concerns)
+        if accounts is None:
+            house = asked.house
+            wanted = [(one.terms, one.account) for one in asked.concerns if one.account not in self.accounts]
+            self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+            asked = self._cheaper(asked)
+            accounts = self._known(asked.concerns)
+        if accounts is None:
+            raise Stale("the budgets have just changed")
+        least = min(asked.request.least_output_tokens * asked.turns, asked.worst.output)
+        said = self._desk.authorize(asked.id, accounts, asked.worst, least_output=least)
+        if isinstance(said, Refused):
+            raise self._refusal(asked, accounts, said)
+        return self._allow(asked, accounts, said)
+
+    def _without_database(self, asked: Asked) -> Decision:
+        """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
+        asked about refuses, but where all budgets of the call go on so. Raises Unavailable.
+        """
+        closed = [one for one in asked.concerns if not one.terms.fail_open]
+        minutes = self._guard.has(asked.id) or (asked.concerns and not closed)
+        accounts = self._known(closed) if minutes else None
+        said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
+        if said is None or accounts is None:
+            self._guard.void(asked.id, monotonic())
+            self._ids.pop((asked.key.prefix, asked.request.id), None)
+            raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
+        return self._allow(asked._replace(concerns=closed), accounts, said)
+
+    def _known(self, concerns: Sequence[Concern]) -> tuple[int, ...] | None:
+        known = self.accounts
+        accounts = tuple([known.get(one.account, 0) for one in concerns])
+        return None if 0 in accounts else accounts
+
+    def _allow(self, asked: Asked, accounts: tuple[int, ...], said: Allowed) -> Decision:
+        request = asked.request
+        ends = asked.event.occurred_at + timedelta(seconds=request.expires_in_s)
+        held = Held(
+            asked.id, asked.key.prefix, request.id, asked.house.id, asked.house.source_id, accounts, said.amount,
+            said.output, ends, asked.event,
+        )  # fmt: skip
+        try:
+            ticket = self._journal.append(encode(held))
+        except JournalFailed as error:
+            self._desk.void(asked.id)
+            raise Unavailable(error.message) from None
+        self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
+        house, standing = asked.house, self._desk.standing
+        budgets = tuple([(house, *pair) for pair in zip(asked.concerns, map(standing, accounts), strict=True)])
+        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
+        self._keep(allowance)
+        return Decision(allowance, ticket)
+
+    def _keep(self, allowance: Allowance) -> None:
+        held = allowance.held
+        self._open[held.id] = allowance
+        with self._changing:
+            heapq.heappush(self._ends, (held.expires_at, held.id))
+
+    def _refusal(self, asked: Asked, accounts: Sequence[int], said: Refused) -> Exceeded:
+        standing = {one.account_id: one for one in said.short}
+        short = [
+            (concern, standing.get(account))
+            for concern, account in zip(asked.concerns, accounts, strict=True)
+            if account in standing or not standing
+        ]
+        budgets = [budget_shown(asked.house, *pair) for pair in short]
+        ends = [asked.house.ends_at(concern) for concern, _ in short]
+        known = [end for end in ends if end is not None]
+        # When the last of them begins anew; never, where one does not.
+        retry = max(known) - self._now() if known and len(known) == len(ends) else None
+        for concern, how in short:
+            self._tell_tripped(asked, concern, how)
+        words = exceeded(budgets, asked.house.currency, pico_text(asked.worst.amount))
+        return Exceeded(words, budgets, None if retry is None else max(1, int(retry.total_seconds()) + 1))
+
+    def _tell_tripped(self, asked: Asked, concern: Concern, standing: Standing | None) -> None:
+        """Calls are refused by a cap: told of once in a while, not each."""
+        now = monotonic()
+        if now - self._told.get(concern.account, -TOLD_EVERY_S) < TOLD_EVERY_S:
+            return
+        if len(self._told) > REMEMBERED:
+            self._told.clear()
+        self._told[concern.account] = now
+        details = budget_details(concern, standing)
+        key = f"budget:{concern.terms.budget_id}:{concern.account.subject}:{concern.account.start:%Y-%m-%dT%H:%M}"
+        self._announce(asked.house.id, "cap.tripped", key, details)
+
+    # --- Settle -------------------------------------------------------------------------------------------------------
+    def settle(self, house: House, call_id: str, told: Settle) -> tuple[dict[str, Any], int]:
+        """A call came to this; gives the answer, and the journal's ticket it must wait for (0: it is durable already).
+
+        Raises NotOpen, and FieldInvalid for usage that cannot be.
+        """
+        over = self._over.get(call_id)
+        if over is not None and over.settled is not None:
+            return over.settled, 0
+        held = self._call(house, call_id).held
+        event = came_to(held.event, told)
+        rated = house.cost(event)
+        cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
+        # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.
+        actual = held.amount if cost is None else cost
+        keep = self._keeps(held, event, final=not told.estimated)
+        if call_id in self._expired:
+            said = Settled((), 0, 0)
+            keep(said)
+        elif told.estimated:
+            said = self._desk.settle_part(call_id, actual, keep)
+        else:
+            said = self._desk.settle(call_id, actual, keep)
+        self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
+        answer = {
+            "id": call_id,
+            "cost": None if cost is None else pico_text(cost),
+            "currency": house.currency,
+            "held": pico_text(held.amount if held.accounts else 0),
+            "beyond": pico_text(said.beyond if held.accounts else 0),
+        }
+        if not told.estimated:
+            self._forget(held, answer)
+        return answer, self._journal.last
+
+    def void(self, house: House, call_id: str) -> tuple[dict[str, Any], int]:
+        """A call never happened. Raises NotOpen."""
+        over = self._over.get(call_id)
+        if over is not None and over.settled is None:
+            return {"id": call_id}, 0
+        held = self._call(house, call_id).held
+        if call_id in self._expired:
+            raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
+        return {"id": call_id}, self.release(held)
+
+    def release(self, held: Held) -> int:
+        """A call that is open never happened, or did under another id; gives the journal's ticket."""
+        self._desk.void(held.id, lambda _: self._journal.append(encode(Voided(held.id))))
+        self._guard.void(held.id, monotonic())
+        self._forget(held, None)
+        return self._journal.last
+
+    def due(self) -> list[Held]:
+        """Open calls whose time is over."""
+        found, now = [], self._now()
+        while self._ends and self._ends[0][0] <= now:
+            with self._changing:
+                _, call_id = heapq.heappop(self._ends)
+            call = self._open.get(call_id)
+            if call is not None:
+                found.append(call.held)
+        return found
+
+    def expire(self, held: Held, house: House) -> int:
+        """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
+        if held.id not in self._open:
+            return 0
+        cost = GivenCost(held.amount if held.accounts else 0, house.currency)
+        event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
+        self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
+        self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
+        self._expired[held.id] = self._open.pop(held.id)
+        for gone in _trim(self._expired):
+            self._forget_id(gone)
+        return self._journal.last
+
+    def knows(self, asked_by: str, asked_as: str, call_id: str) -> bool:
+        """Whether a call was decided here under another id than this, and that one is over, or is to be charged."""
+        other = self._ids.get((asked_by, asked_as), call_id)
+        return other != call_id and (other < call_id or other not in self._open)
+
+    def adopt(self, held: Held) -> None:
+        """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
+        self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
+        self._ids.setdefault((held.asked_by, held.asked_as), held.id)
+        self._keep(Allowance(held, "", 1, held.output))
+
+    def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
+        """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the
+        ticket. None, unless they are `old`, when any is open: it will be over soon.
+        """
+        calls = [call.held for call_id in ids if (call := self._open.get(call_id))]
+        if calls and not old:
+            return None
+        ticket = 0
+        for held in calls:
+            found = self._desk.held(held.id)
+            ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
+        return ticket
+
+    def asked_by(self, call_ids: Iterable[str]) -> list[tuple[str, str]]:
+        """Open calls, each with the prefix of the key that asked for it."""
+        return [(call.held.asked_by, one) for one in call_ids if (call := self._open.get(one))]
+
+    def has(self, call_id: str) -> bool:
+        """Whether this process knows a call, open or over."""
+        return call_id in self._open or call_id in self._over or call_id in self._expired
+
+    def _call(self, house: House, call_id: str) -> Allowance:
+        call = self._open.get(call_id) or self._expired.get(call_id)
+        if call is None or call.held.organization_id != house.id:
+            raise NotOpen(f"no open authorization {call_id}")
+        return call
+
+    @staticmethod
+    def _cost(house: House, event: UsageEvent, pico: int | None, currency: str) -> int | None:
+        if event.cost is not None:
+            pico, currency = event.cost.pico, event.cost.currency
+        return None if pico is None else house.reporting(pico, currency, event.occurred_at.date())
+
+    def _keeps(self, held: Held, event: UsageEvent, *, final: bool, expired: bool = False) -> Callable[[Settled], int]:
+        """Writes to the journal what a call came to."""
+
+        def keep(said: Settled) -> int:
+            beyond = said.beyond if said.accounts else 0
+            whose = (held.id, held.organization_id, held.source_id, said.accounts)
+            return self._journal.append(encode(Spent(*whose, said.spent, beyond, final, expired, event)))
+
+        return keep
+
+    def _forget(self, held: Held, settled: dict[str, Any] | None) -> None:
+        allowance = self._open.pop(held.id, None) or self._expired.pop(held.id)
+        self._over[held.id] = Over(allowance, settled)
+        for gone in _trim(self._over):
+            self._forget_id(gone.allowance)
+
+    def _forget_id(self, allowance: Allowance) -> None:
+        self._ids.pop((allowance.held.asked_by, allowance.held.asked_as), None)
+
+
+def _trim(memory: dict[str, T]) -> list[T]:
+    """Forget the oldest beyond what is remembered; gives them."""
+    gone = []
+    while len(memory) > REMEMBERED:
+        gone.append(memory.pop(next(iter(memory))))
+    return gone

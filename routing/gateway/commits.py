@@ -1,0 +1,62 @@
+"""Makes the journal durable for all who wait at once, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from finops.budgets.journal import Journal, JournalFailed
+
+
+class Commits:
+    """One thread that syncs the journal whenever somebody waits; whoever comes meanwhile is in the next round."""
+
+    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
+        self._journal = journal
+        self._loop = loop
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._changing = threading.Lock()
+        self._news = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._sync, name="commits", daemon=True)
+        self._thread.start()
+
+    async def wait(self, ticket: int) -> None:
+        """Return once the record is durable. Raises JournalFailed."""
+        if ticket <= self._journal.durable:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        with self._changing:
+            self._waiting.append((ticket, future))
+        self._news.set()
+        await future
+
+    def close(self) -> None:
+        self._stopping = True
+        self._news.set()
+        self._thread.join()
+
+    def _sync(self) -> None:
+        while not self._stopping:
+            self._news.wait()
+            self._news.clear()
+            with self._changing:
+                waiting, self._waiting = self._waiting, []
+            if not waiting:
+                continue
+            failed: JournalFailed | None = None
+            try:
+                self._journal.wait(max(ticket for ticket, _ in waiting))
+            except JournalFailed as error:
+                failed = error
+            self._loop.call_soon_threadsafe(_tell, [future for _, future in waiting], failed)
+
+
+def _tell(futures: list[asyncio.Future[None]], failed: JournalFailed | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if failed is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failed)

@@ -1,0 +1,114 @@
+"""What this process decides by: the published configuration, swapped whole as it changes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from finops.budgets.guard import Guard
+from routing.configuration import wire
+from routing.gateway import cut
+from routing.gateway.house import House, Public, public_of
+
+log = logging.getLogger(__name__)
+CHANNEL: Final = "configuration_published"
+CATALOGUE: Final = 0
+# Besides being told, it looks.
+EVERY_S: Final = 5.0
+_TURN_S: Final = 0.2
+
+
+class Configured:
+    """Every organization as it was last published. One that cannot be read leaves the one before in force."""
+
+    def __init__(self, address: str, guard: Guard, changed: Callable[[], None], was_cut: Callable[[str], None]) -> None:
+        """`guard` is given the rules; in a thread, `changed` is called after something was swapped, and `was_cut` with
+        what was told on that channel.
+        """
+        self._address = address
+        self._was_cut = was_cut
+        self._guard = guard
+        self._changed = changed
+        self._stamps: dict[int, str] = {}
+        self._bodies: dict[int, wire.Organization] = {}
+        self._public: Public | None = None
+        self.houses: dict[int, House] = {}
+        self.by_prefix: dict[str, House] = {}
+        self.ready = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="configured", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(self._address, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    connection.execute(f"LISTEN {cut.CHANNEL}")
+                    self._until_lost(connection)
+            except psycopg.OperationalError as error:
+                log.warning("the configuration cannot be followed: %s", error)
+                self._stopping.wait(1.0)
+
+    def _until_lost(self, connection: psycopg.Connection[Any]) -> None:
+        waited = EVERY_S
+        while not self._stopping.is_set():
+            told = list(connection.notifies(timeout=_TURN_S, stop_after=1))
+            waited += _TURN_S
+            for one in told:
+                if one.channel == cut.CHANNEL:
+                    self._was_cut(one.payload)
+            if any(one.channel == CHANNEL for one in told) or waited >= EVERY_S or not self.ready.is_set():
+                waited = 0.0
+                self.refresh(connection)
+
+    def refresh(self, connection: psycopg.Connection[Any]) -> None:
+        """Take over what was published since."""
+        rows = connection.execute("SELECT organization_id, stamp FROM configuration_published ORDER BY 1").fetchall()
+        changed = [organization_id for organization_id, stamp in rows if self._stamps.get(organization_id) != stamp]
+        if not changed:
+            return
+        bodies = connection.execute(
+            "SELECT organization_id, stamp, body FROM configuration_published WHERE organization_id = ANY(%s)"
+            " ORDER BY organization_id",
+            [changed],
+        ).fetchall()
+        for organization_id, stamp, body in bodies:
+            try:
+                self._take(organization_id, bytes(body))
+            except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
+                log.exception(
+                    "the configuration of organization %d cannot be used; the one before stays", organization_id
+                )
+            self._stamps[organization_id] = stamp
+        if self._public is not None:
+            self.ready.set()
+        self._changed()
+
+    def _take(self, organization_id: int, body: bytes) -> None:
+        if organization_id == CATALOGUE:
+            self._public = public_of(wire.decode_catalogue(body))
+            made = {one: House(published, self._public) for one, published in self._bodies.items()}
+        else:
+            published = wire.decode_organization(body)
+            self._bodies[organization_id] = published
+            if self._public is None:
+                return
+            made = {organization_id: House(published, self._public)}
+        for one in made:
+            self._guard.rules_are(self._bodies[one].guard)
+        houses = self.houses | made
+        # One assignment each: whoever decides meanwhile has one or the other, whole.
+        self.houses = houses
+        self.by_prefix = {prefix: house for house in houses.values() for prefix in house.keys}

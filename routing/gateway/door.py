@@ -1,0 +1,232 @@
+"""The doors of a gateway process: authorizations, by HTTP. See docs/guides/authorizations.md."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import psycopg
+
+from finops.budgets.journal import JournalFailed
+from finops.core.errors import FinopsError, NotFound
+from finops.orgs import hot
+from routing.configuration.wire import Key
+from routing.gateway import calls
+from routing.gateway.answers import Answer, Asked, answered, refused
+from routing.gateway.asked import Asked as CallAsked
+from routing.gateway.commits import Commits
+from routing.gateway.configured import Configured
+from routing.gateway.cut import Cuts
+from routing.gateway.house import House
+from routing.gateway.peers import KNOWN, OwnerAway, Peers
+from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, read
+
+log = logging.getLogger(__name__)
+PERMISSION: Final = "calls.authorize"
+AUTHORIZATIONS: Final = "/api/v1/authorizations"
+# A new configuration comes in well under a second.
+_NEWER_WITHIN_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 25
+
+
+class KeyRefused(FinopsError):
+    """One answer for a key that is unknown, wrong, revoked or expired."""
+
+    code = "orgs.key_refused"
+    status = 401
+
+
+class PermissionMissing(FinopsError):
+    code = "orgs.permission_missing"
+    status = 403
+
+
+class NotReady(FinopsError):
+    """This process has no configuration yet."""
+
+    code = "gateway.not_ready"
+    status = 503
+    retry_after_s = 1
+
+
+class MethodNotAllowed(FinopsError):
+    code = "api.method_not_allowed"
+    status = 405
+
+
+class Unexpected(FinopsError):
+    code = "api.unexpected"
+    status = 500
+
+
+class Door:
+    """Answers requests; one for each process, used by its event loop alone."""
+
+    def __init__(
+        self,
+        configured: Configured,
+        own: calls.Calls,
+        commits: Commits,
+        peers: Peers,
+        cuts: Cuts,
+        hash_key: bytes,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._configured = configured
+        self._calls = own
+        self._commits = commits
+        self._peers = peers
+        self._cuts = cuts
+        self._hash_key = hash_key
+        self._now = now
+        self._slow = ThreadPoolExecutor(max_workers=32, thread_name_prefix="slow")
+        self._newer = asyncio.Condition()
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Never raises for what somebody sent."""
+        try:
+            return await self._route(asked)
+        except FinopsError as error:
+            return refused(error)
+        except JournalFailed as error:
+            return refused(calls.Unavailable(error.message))
+        except psycopg.OperationalError:
+            return refused(calls.Unavailable("the database cannot be asked just now"))
+        except Exception:
+            # Its text may quote what somebody sent, so it stays in the log.
+            log.exception("a request could not be answered")
+            return refused(Unexpected("something went wrong here; nothing is known of what became of the request"))
+
+    async def configuration_changed(self) -> None:
+        async with self._newer:
+            self._newer.notify_all()
+
+    def close(self) -> None:
+        self._slow.shutdown(wait=True)
+
+    async def _route(self, asked: Asked) -> Answer:
+        if asked.path == "/healthz":
+            return answered({"status": "ok"})
+        if asked.path == "/readyz":
+            if not self._configured.ready.is_set():
+                raise NotReady("there is no configuration yet")
+            return answered({"status": "ready"})
+        if asked.path == KNOWN and asked.forwarded:
+            return answered(self._calls.knows(asked.query["by"], asked.query["as"], asked.query["id"]))
+        if not asked.path.startswith(AUTHORIZATIONS):
+            raise NotFound("There is nothing here.")
+        rest = asked.path.removeprefix(AUTHORIZATIONS).strip("/").split("/")
+        act: Callable[[House, Key, Asked], Awaitable[Answer]]
+        if rest == [""]:
+            act = self._authorize
+        elif rest == ["stopped"]:
+            return await self._stopped(asked)
+        elif rest == ["batch"]:
+            act = self._batch
+        elif len(rest) == 2 and rest[1] in ("settle", "void"):
+            return await self._end(asked, *rest)
+        else:
+            raise NotFound("There is nothing here.")
+        return await act(*self._authenticated(asked, "POST"), asked)
+
+    def _authenticated(self, asked: Asked, method: str) -> tuple[House, Key]:
+        """Raises MethodNotAllowed, NotReady, KeyRefused and PermissionMissing."""
+        if asked.method != method:
+            raise MethodNotAllowed(f"use {method}")
+        if not self._configured.ready.is_set():
+            raise NotReady("there is no configuration yet")
+        secret = asked.authorization.removeprefix("Bearer ").strip()
+        prefix = hot.prefix_of(secret) or ""
+        house = self._configured.by_prefix.get(prefix)
+        key = house.keys[prefix] if house else None
+        # Hashed even when there is no such key, so that the time does not tell which prefixes exist.
+        matches = hot.same(hot.digest(secret, self._hash_key), key.digest if key else "0" * 64)
+        if house is None or key is None or not matches or (key.expires_at and self._now() >= key.expires_at):
+            raise KeyRefused("This key is not good: unknown, revoked or expired.")
+        if PERMISSION not in key.permissions:
+            raise PermissionMissing(f"This needs the permission {PERMISSION}.")
+        return house, key
+
+    async def _authorize(self, house: House, key: Key, asked: Asked) -> Answer:
+        request = read(Authorize, asked.body)
+        owner = self._peers.decides(key.prefix, request.id)
+        if not asked.forwarded and not self._peers.is_own(owner):
+            try:
+                return await self._peers.forward(owner, asked)
+            except OwnerAway:
+                # It died a moment ago, and whoever asked waits: decided here, it is held once more at most.
+                log.warning("a peer cannot be reached; its call is decided here")
+        return answered(await self._decided(house, key, request))
+
+    async def _decided(self, house: House, key: Key, request: Authorize) -> dict[str, object]:
+        """Raises what refuses the call."""
+        asked = self._calls.ask(house, key, request)
+        if isinstance(asked, calls.Decision):
+            return asked.allowance.shown()
+        said = self._calls.authorize(asked)
+        if said is None:
+            said = await self._slowly(asked)
+        await self._commits.wait(said.ticket)
+        return said.allowance.shown()
+
+    async def _slowly(self, asked: CallAsked) -> calls.Decision:
+        loop = asyncio.get_running_loop()
+        for last in (False, True):
+            try:
+                return await loop.run_in_executor(self._slow, self._calls.authorize_slowly, asked)
+            except calls.Stale:
+                house = None if last else await self._newer_than(asked.house)
+                if house is None or asked.key.prefix not in house.keys:
+                    raise
+                again = self._calls.ask(house, house.keys[asked.key.prefix], asked.request)
+                if isinstance(again, calls.Decision):
+                    return again
+                asked = again
+        raise AssertionError("the last try returns or raises")
+
+    async def _newer_than(self, house: House) -> House | None:
+        """The organization's next configuration; None when none comes."""
+
+        def newer() -> bool:
+            return self._configured.houses.get(house.id) is not house
+
+        try:
+            async with asyncio.timeout(_NEWER_WITHIN_S), self._newer:
+                await self._newer.wait_for(newer)
+        except TimeoutError:
+            return None
+        return self._configured.houses.get(house.id)
+
+    async def _batch(self, house: House, key: Key, asked: Asked) -> Answer:
+        requests = read(Batch, asked.body).authorizations
+
+        async def one(raw: msgspec.Raw) -> Answer:
+            return await self.answer(asked._replace(path=AUTHORIZATIONS, body=bytes(raw)))
+
+        answers = await asyncio.gather(*[one(raw) for raw in requests])
+        return answered({"results": [{"status": each.status, "body": msgspec.Raw(each.body)} for each in answers]})
+
+    async def _stopped(self, asked: Asked) -> Answer:
+        """Waits until calls of this key must be cut, a while at most."""
+        _, key = self._authenticated(asked, "GET")
+        said = asked.query.get("wait", "0")
+        if not said.isdigit() or int(said) > _LONGEST_WAIT_S:
+            raise FieldInvalid(f"wait is 0 to {_LONGEST_WAIT_S} seconds", field="wait")
+        return answered(await self._cuts.since(key.prefix, asked.query.get("since", ""), float(said)))
+
+    async def _end(self, asked: Asked, call_id: str, act: str) -> Answer:
+        house, _ = self._authenticated(asked, "POST")
+        owner = self._peers.owns(call_id)
+        if not asked.forwarded and not self._peers.is_own(owner) and not self._calls.has(call_id):
+            return await self._peers.forward(owner, asked)
+        if act == "void":
+            answer, ticket = self._calls.void(house, call_id)
+        else:
+            answer, ticket = self._calls.settle(house, call_id, read(Settle, asked.body))
+        await self._commits.wait(ticket)
+        return answered(answer)

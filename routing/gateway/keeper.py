@@ -1,0 +1,193 @@
+"""What a process does beside deciding: says that it lives, brings its journal to the inbox, adopts what dead ones left.
+
+All of it in one thread with a connection of its own, so that no call waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from finops.budgets.bank import Other, live, others
+from finops.budgets.journal import Journal, JournalFailed, abandoned
+from finops.ingest.inbox import adopt, copy_segment, reckon
+from finops.ingest.records import HELD, SPENT, Held, Record, decode, encode, read_head, still_open
+
+log = logging.getLogger(__name__)
+EVERY_S: Final = 0.2
+LIVE_EVERY_S: Final = 1.0
+ADOPT_EVERY_S: Final = 2.0
+# A segment that old is let go of: what is still open of it is written anew.
+CARRY_AFTER_S: Final = 60.0
+
+
+class Owner(Protocol):
+    """Whose journal it is. Each is run where calls are decided, so that nothing changes beside it."""
+
+    def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
+        """Write anew what is open of these calls; gives the ticket to wait for. None: they stay where they are."""
+
+    def adopted(self, calls: Sequence[Held]) -> None:
+        """These calls of a dead process are ours now."""
+
+    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
+        """Whether the bank may have leased more than is known; then `with_bank` is given what is in hand."""
+
+    def lives(self, now: datetime, others: Sequence[Other]) -> None:
+        """The database's time, and who else there is."""
+
+
+class Keeper:
+    def __init__(
+        self,
+        address: str,
+        holder_id: UUID,
+        journal: Journal,
+        root: Path,
+        owner: Owner,
+        on_loop: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        """`on_loop` runs a function where calls are decided, and gives its result."""
+        self._address = address
+        self._holder_id = holder_id
+        self._journal = journal
+        self._root = root
+        self._owner = owner
+        self._on_loop = on_loop
+        # Segments in the inbox whose calls are not all over: since when, and which calls.
+        self._copied: dict[int, tuple[float, frozenset[str]]] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Take over what is left behind first, so that no call is refused for money that lies idle; then go on."""
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            self._tell(connection)
+            self._take_over(connection)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        told = looked = 0.0
+        while True:
+            stopping = self._stopping.wait(EVERY_S)
+            try:
+                with psycopg.connect(self._address, autocommit=True) as connection:
+                    while True:
+                        now = time.monotonic()
+                        if now - told >= LIVE_EVERY_S:
+                            told = now
+                            self._tell(connection)
+                        if now - looked >= ADOPT_EVERY_S:
+                            looked = now
+                            self._take_over(connection)
+                        self.bring(connection)
+                        self._on_loop(partial(self._owner.reckon, partial(self._reckon, connection)))
+                        if stopping:
+                            return
+                        stopping = self._stopping.wait(EVERY_S)
+            except psycopg.OperationalError as error:
+                log.warning("the journal waits for the database: %s", error)
+            except JournalFailed as error:
+                log.critical("%s", error.message)
+            except Exception:
+                # Whatever it is, calls that are decided need somebody to bring them home.
+                log.exception("the journal could not be brought home; trying again")
+            if stopping:
+                return
+
+    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+        with connection.transaction(), connection.cursor() as cursor:
+            now = live(cursor, self._holder_id)
+            found = others(cursor)
+        self._on_loop(lambda: self._owner.lives(now, found))
+
+    def bring(self, connection: psycopg.Connection[Any]) -> None:
+        """Copy what was spent since to the inbox, and let go of segments that nothing open is in: the oldest first, for
+        how a call ended may stand in a later one than that it was allowed.
+        """
+        self._copy(connection)
+        for segment, (since, ids) in list(self._copied.items()):
+            carry = partial(self._owner.carry_on, ids, old=time.monotonic() - since > CARRY_AFTER_S)
+            ticket = self._on_loop(carry)
+            if ticket is None:
+                break
+            self._journal.wait(ticket)
+            self._journal.forget(segment)
+            del self._copied[segment]
+
+    def _copy(self, connection: psycopg.Connection[Any]) -> None:
+        self._journal.turn()
+        for segment in self._journal.closed():
+            if segment not in self._copied:
+                held, spent = _sorted(self._journal.read(segment))
+                copy_segment(connection, self._holder_id, segment, spent)
+                self._copied[segment] = time.monotonic(), held
+
+    def _reckon(self, connection: psycopg.Connection[Any], in_hand: dict[int, int]) -> None:
+        """Return what was granted and never heard of."""
+        self._copy(connection)
+        found = reckon(connection, self._holder_id, in_hand)
+        if found:
+            log.warning("returned what was leased of %d accounts while the database was away", found)
+
+    def _take_over(self, connection: psycopg.Connection[Any]) -> None:
+        for left in abandoned(self._root):
+            if left.folder == self._journal.folder:
+                continue
+            try:
+                self._adopt(connection, left)
+            except (psycopg.Error, msgspec.ValidationError, ValueError):
+                log.exception("the journal in %s could not be adopted yet", left.folder.name)
+                left.close()
+
+    def _adopt(self, connection: psycopg.Connection[Any], left: Journal) -> None:
+        """What it spent goes to the inbox, what it held is held here, and what it had free goes back."""
+        dead = UUID(left.folder.name)
+        records: list[Record] = []
+        for segment in left.closed():
+            bodies = list(left.read(segment))
+            records += map(decode, bodies)
+            copy_segment(connection, dead, segment, _sorted(bodies)[1])
+        calls = self._really_held(connection, dead, still_open(records).values())
+        # In our journal first: should we die too, whoever comes next finds them, and asks the database whose they are.
+        ticket = 0
+        for call in calls:
+            ticket = self._journal.append(encode(msgspec.structs.replace(call, moved_from=dead.hex)))
+        self._journal.wait(ticket)
+        if adopt(connection, dead, self._holder_id, calls):
+            self._on_loop(lambda: self._owner.adopted(calls))
+            log.warning("took over %d open calls of %s", len(calls), dead)
+        left.remove()
+
+    @staticmethod
+    def _really_held(connection: psycopg.Connection[Any], holder: UUID, calls: Iterable[Held]) -> list[Held]:
+        """Without what it was about to adopt when it died: that is still with whom it had it from."""
+        rows = connection.execute("SELECT id FROM budgets_holder WHERE adopted_by = %s", [holder]).fetchall()
+        its = {found.hex for (found,) in rows} | {""}
+        return [call for call in calls if call.moved_from in its]
+
+
+def _sorted(bodies: Iterable[bytes]) -> tuple[frozenset[str], list[bytes]]:
+    """Which calls were allowed, and the records of what was spent; the rest of each is not looked at."""
+    held, spent = [], []
+    for body in bodies:
+        head = read_head(body)
+        if head.tag == HELD:
+            held.append(head.id)
+        elif head.tag == SPENT:
+            spent.append(body)
+    return frozenset(held), spent

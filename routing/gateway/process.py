@@ -1,0 +1,213 @@
+"""One gateway process: its leases, its journal, its configuration, and the threads beside its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import psycopg
+from aiohttp import web
+
+from finops.budgets.bank import Bank, Other
+from finops.budgets.desk import Desk
+from finops.budgets.guard import Guard
+from finops.budgets.guard.answers import Stop
+from finops.budgets.journal import Journal
+from finops.budgets.pulse import Pulse
+from finops.ingest.records import Held
+from finops.runtime import places
+from routing.gateway import cut
+from routing.gateway.answers import Asked
+from routing.gateway.calls import Calls
+from routing.gateway.commits import Commits
+from routing.gateway.configured import Configured
+from routing.gateway.cut import Cuts
+from routing.gateway.door import Door
+from routing.gateway.keeper import Keeper
+from routing.gateway.peers import FORWARDED, Peers
+from routing.gateway.settings import Settings
+
+log = logging.getLogger(__name__)
+_EXPIRE_EVERY_S: Final = 1.0
+# What nobody used for so long is there for others again, without being called home.
+_IDLE_S: Final = 30.0
+BODY_MOST: Final = 2**20
+
+
+class Clock:
+    """The database's time, carried on by the monotonic clock: setting this machine's clock moves no period."""
+
+    def __init__(self) -> None:
+        self._base = datetime.fromtimestamp(0, UTC)
+        self._at = time.monotonic()
+
+    def set(self, now: datetime) -> None:
+        """Never back, so that what follows each other here does so in the ledger."""
+        if now > self.now() or self.now() - now > timedelta(seconds=5):
+            self._base, self._at = now.astimezone(UTC), time.monotonic()
+
+    def now(self) -> datetime:
+        return self._base + timedelta(seconds=time.monotonic() - self._at)
+
+
+class Process:
+    """Everything one gateway process is made of. `start` and `stop` run on its event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._id = uuid4()
+        self._clock = Clock()
+        self._stopping = asyncio.Event()
+        # Kept until they are done, as asyncio wants.
+        self._told: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        settings = self._settings
+        settings.journals.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._journal = Journal(settings.journals / self._id.hex)
+        self._bank = await asyncio.to_thread(
+            Bank, settings.address, self._id, settings.name, reached_at=settings.reached_at
+        )
+        self.desk = await asyncio.to_thread(Desk, self._bank, durable=self._journal.sync)
+        self.commits = Commits(self._journal, loop)
+        self._guard = Guard(self._id.hex)
+        self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
+        self._cuts = Cuts(self._id.hex)
+        self.calls = Calls(
+            self.desk, self._guard, self._pulse, self._journal, self._id.hex, self._clock.now, self._bank.announce
+        )
+        self.peers = Peers(self._id)
+        self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
+        self.door = Door(
+            self.configured, self.calls, self.commits, self.peers, self._cuts, settings.hash_key, self._clock.now
+        )
+        self.keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
+        await self._listen_to_peers()
+        await asyncio.to_thread(self.keeper.start)
+        await asyncio.to_thread(self._pulse.start)
+        self.configured.start()
+        self._expiring = loop.create_task(self._expire())
+
+    async def stop(self) -> None:
+        """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
+        self._stopping.set()
+        await self._expiring
+        await asyncio.to_thread(self.configured.close)
+        await asyncio.to_thread(self._pulse.close)
+        await asyncio.to_thread(self.door.close)
+        await asyncio.to_thread(self.desk.close)
+        await asyncio.to_thread(self.keeper.close)
+        await asyncio.to_thread(self.commits.close)
+        await self.peers.close()
+        await self._peer_runner.cleanup()
+        self._journal.close()
+
+    # --- Whom the keeper tells ------------------------------------------------------------------------------------
+    def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
+        return self.calls.carry_on(ids, old=old)
+
+    def adopted(self, calls: Sequence[Held]) -> None:
+        for call in calls:
+            self.calls.adopt(call)
+
+    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
+        if not self.desk.in_doubt:
+            return False
+        self.desk.reckon(with_bank)
+        return True
+
+    def lives(self, now: datetime, others: Sequence[Other]) -> None:
+        self._clock.set(now)
+        self.peers.heard(others)
+
+    # --- What runs beside -----------------------------------------------------------------------------------------
+    def _on_loop(self, act: Callable[[], Any]) -> Any:
+        """Run a function on the event loop, from another thread, and give its result."""
+        done: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                done.set_result(act())
+            except BaseException as error:  # noqa: BLE001 - it is the other thread's
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result(timeout=30)
+
+    def _configuration_changed(self) -> None:
+        self._soon(self.door.configuration_changed)
+
+    def _cut(self, call_ids: list[str], stop: Stop) -> None:
+        """Calls of this process are stopped: every process is told, for their makers may ask any."""
+        held = self._on_loop(lambda: self.calls.asked_by(call_ids))
+        with psycopg.connect(self._settings.address, autocommit=True) as connection:
+            cut.tell(connection, held, stop.reason)
+
+    def _was_cut(self, payload: str) -> None:
+        for calls, reason in cut.heard(payload):
+            self._soon(partial(self._cuts.add, calls, reason))
+
+    def _soon(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run something on the event loop, from another thread, and wait for nothing."""
+
+        def begin() -> None:
+            task = self._loop.create_task(act())
+            self._told.add(task)
+            task.add_done_callback(self._told.discard)
+
+        with suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(begin)
+
+    async def _expire(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
+            await self._end_expired()
+            with suppress(psycopg.OperationalError):
+                await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
+
+    async def _end_expired(self) -> None:
+        """What nobody told the end of is charged as the most it could cost; unless it was asked for once more when this
+        or another process could not answer, and is known there.
+        """
+        ticket = 0
+        for held in self.calls.due():
+            house = self.configured.houses.get(held.organization_id)
+            here = self.calls.knows(held.asked_by, held.asked_as, held.id)
+            elsewhere = here or await self.peers.know_other(held)
+            if house is not None:
+                ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
+        await self.commits.wait(ticket)
+
+    async def _listen_to_peers(self) -> None:
+        async def passed_on(request: web.Request) -> web.Response:
+            asked = Asked(
+                request.method, request.path, dict(request.query), request.headers.get("authorization", ""),
+                await request.read(), forwarded=FORWARDED in request.headers,
+            )  # fmt: skip
+            answer = await self.door.answer(asked)
+            return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+
+        app = web.Application(client_max_size=BODY_MOST)
+        app.router.add_route("*", "/{path:.*}", passed_on)
+        self._peer_runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._peer_runner.setup()
+        if self._settings.reached_at.startswith("unix:"):
+            folder = Path(self._settings.reached_at.removeprefix("unix:"))
+            places.make_folder(folder)
+            path = folder / f"{self._id.hex[:12]}.sock"
+            await web.UnixSite(self._peer_runner, str(path)).start()
+            path.chmod(0o600)
+        else:
+            _, _, port = self._settings.reached_at.rpartition(":")
+            await web.TCPSite(self._peer_runner, port=int(port)).start()

@@ -1,0 +1,46 @@
+"""The gateway process's own settings, from the environment. Everything else is published (`routing.configuration`)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import NamedTuple
+
+from psycopg.conninfo import make_conninfo
+
+from finops.config import env
+from finops.orgs.hot import hash_key
+from finops.runtime import places
+
+
+class Settings(NamedTuple):
+    """`address` is the database's. `journals` holds one folder for each process; `reached_at` is where other gateway
+    processes find this one: `unix:` and a folder for the sockets of one host, or `http://host:port`.
+    """
+
+    address: str
+    hash_key: bytes
+    journals: Path
+    reached_at: str
+    name: str
+
+
+def from_environment() -> Settings:
+    """Raises finops.config.env.SettingInvalid."""
+    folder = Path(env.text("CAPSTAN_JOURNAL") or places.data_dir() / "gateway")
+    secret = env.secret("CAPSTAN_SECRET_KEY") or places.kept_secret("secret_key")
+    return Settings(
+        address=_address(os.environ.get("DATABASE_URL", "")),
+        hash_key=hash_key(secret),
+        journals=folder / "journals",
+        reached_at=env.text("CAPSTAN_GATEWAY_PEERS") or f"unix:{places.socket_dir(folder, 'x' * 24)}",
+        name=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def _address(url: str) -> str:
+    given = places.database_settings(url)
+    known = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+    options = {name: given[key] for name, key in known.items() if given.get(key)}
+    return make_conninfo("", **options, **given.get("OPTIONS", {}))

@@ -1,0 +1,131 @@
+"""A gateway process without a server before it: its event loop in a thread, asked as HTTP would ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
+
+from django.conf import settings as django
+from django.utils import timezone
+
+from finops.ingest.services import book_inbox
+from finops.orgs import services
+from finops.orgs.hot import hash_key
+from routing.configuration.services import publish_changes
+from routing.gateway.answers import Asked
+from routing.gateway.process import Process
+from routing.gateway.settings import Settings
+from tests.factories.budgets import database_address
+from tests.factories.orgs import HOUSE
+
+T = TypeVar("T")
+PATIENCE_S = 20
+
+
+class Said(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+class Gateway:
+    """One process, its journals in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.process = Process(
+            Settings(
+                address=database_address(),
+                hash_key=hash_key(django.SECRET_KEY),
+                journals=folder / "journals",
+                reached_at=f"unix:{folder}",
+                name="test",
+            )
+        )
+        self.run(self.process.start())
+        assert self.process.configured.ready.wait(PATIENCE_S)
+
+    def run(self, act: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(act, self.loop).result(PATIENCE_S)
+
+    def begin(self, secret: str, path: str, body: Any = None, method: str = "POST", **query: str) -> Future[Any]:
+        raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        asked = Asked(method, f"/api/v1/authorizations{path}", query, f"Bearer {secret}", raw)
+        return asyncio.run_coroutine_threadsafe(self.process.door.answer(asked), self.loop)
+
+    def ask(self, secret: str, path: str = "", body: Any = None, method: str = "POST", **query: str) -> Said:
+        answer = self.begin(secret, path, body, method, **query).result(PATIENCE_S)
+        return Said(answer.status, json.loads(answer.body), dict(answer.headers))
+
+    def hears(self, processes: int) -> None:
+        """Until it has heard of so many."""
+        pause = threading.Event()
+        for _ in range(PATIENCE_S * 20):
+            if len(self.process.peers._living) == processes:
+                return
+            pause.wait(0.05)
+        raise AssertionError(self.process.peers._living)
+
+    def bring(self) -> None:
+        """Its journal to the inbox, now."""
+        import psycopg
+
+        with psycopg.connect(database_address(), autocommit=True) as connection:
+            self.process.keeper.close()
+            self.process.keeper.bring(connection)
+
+    def stop(self) -> None:
+        self.run(self.process.stop())
+        self.halt()
+
+    def halt(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(PATIENCE_S)
+        self.loop.close()
+
+
+def call(name: str = "", **given: Any) -> dict[str, Any]:
+    """A call of gpt: a thousand tokens in and at most a hundred out, so 0.012 dollars in the small book."""
+    usual: dict[str, Any] = {
+        "id": name or f"call-{uuid4()}",
+        "provider": "openai",
+        "model": "gpt",
+        "input": {"tokens": 1_000},
+        "max_output_tokens": 100,
+    }
+    return usual | given
+
+
+def used(input_uncached: int = 1_000, output_text: int = 100, **given: Any) -> dict[str, Any]:
+    return {"usage": {"input_uncached": input_uncached, "output_text": output_text}} | given
+
+
+def key(organization_id: int, *permissions: str, at: datetime, **bound: Any) -> str:
+    """A virtual key's secret."""
+    issued = services.issue_key(
+        organization_id=organization_id,
+        name="proxy",
+        permissions=list(permissions or ("calls.authorize",)),
+        by=HOUSE,
+        at=at,
+        **bound,
+    )
+    return issued.secret
+
+
+def published() -> None:
+    publish_changes(timezone.now())
+
+
+def booked() -> int:
+    return book_inbox(timezone.now())

@@ -1,0 +1,112 @@
+"""A proxy asks before each call, and tells what it came to; the cap holds and the ledger says the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from finops.audit.models import Signal
+from finops.budgets.models import Budget
+from tests.factories.budgets import budget, standing
+from tests.factories.gateway import booked, call, used
+from tests.factories.ledger import rows
+from tests.factories.orgs import Cast
+from tests.rooms.gateway.conftest import Opens
+
+
+def test_a_call_is_held_settled_charged_and_accounted_for(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+
+    said = gateway.ask(secret, body=call("call-1"))
+    assert said.status == 200, said
+    assert Decimal(said.body["held"]) == Decimal("0.012")
+    assert (said.body["max_output_tokens"], said.body["clamped"]) == (100, False)
+    assert [one["budget_id"] for one in said.body["headroom"]] == [cap.id]
+    assert gateway.ask(secret, body=call("call-1")).body == said.body
+
+    settled = gateway.ask(secret, f"/{said.body['id']}/settle", used(500, 10))
+    assert settled.status == 200, settled
+    assert Decimal(settled.body["cost"]) == Decimal("0.0052")
+    assert gateway.ask(secret, f"/{said.body['id']}/settle", used(9, 9)).body == settled.body
+
+    gateway.bring()
+    assert booked() == 1
+    assert rows("SELECT effective_cost FROM ledger_charge") == [(Decimal("0.0052"),)]
+    gateway.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.authorised, found.leased, found.observed) == (Decimal("0.0052"), Decimal(0), Decimal(0))
+    assert booked() == 0
+
+
+def test_what_is_not_there_is_refused_with_everything_one_needs_to_know(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "0.02", at=now, name="Acme a month")
+    gateway = gateways()
+    assert gateway.ask(secret, body=call()).status == 200
+
+    said = gateway.ask(secret, body=call(least_output_tokens=100))
+    assert said.status == 429
+    assert said.headers["content-type"] == "application/problem+json"
+    assert said.body["code"] == "budgets.exceeded"
+    (short,) = said.body["budgets"]
+    assert short["budget_id"] == cap.id
+    assert (Decimal(short["limit"]), Decimal(short["spent"]), Decimal(short["held"])) == (
+        Decimal("0.02"),
+        Decimal(0),
+        Decimal("0.012"),
+    )
+    assert "Acme a month" in said.body["detail"]
+    assert int(said.headers["retry-after"]) > 0
+    assert said.body["ask"] == "/api/v1/increases"
+    assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
+    (signal,) = Signal.objects.all()
+    assert (signal.kind, signal.details["budget_id"]) == ("cap.tripped", cap.id)
+
+
+def test_less_output_is_offered_where_the_whole_is_not_affordable(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    budget(cast.acme.id, "0.0110", at=now)
+    said = gateways().ask(secret, body=call())
+    assert (said.body["max_output_tokens"], said.body["clamped"]) == (50, True)
+
+
+def test_a_call_that_never_happened_costs_nothing(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    cap = budget(cast.acme.id, "0.012", at=now)
+    gateway = gateways()
+    said = gateway.ask(secret, body=call())
+    assert gateway.ask(secret, f"/{said.body['id']}/void").status == 200
+    assert gateway.ask(secret, f"/{said.body['id']}/void").status == 200
+    assert gateway.ask(secret, f"/{said.body['id']}/settle", used()).status == 404
+    assert gateway.ask(secret, body=call()).status == 200
+    assert standing(cap, now).observed == 0
+
+
+def test_what_a_key_cannot_do(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    gateway = gateways()
+    assert gateway.ask("cap_nonsense", body=call()).body["code"] == "orgs.key_refused"
+    said = gateway.ask(secret, body=call() | {"input": {"bytes": -1}})
+    assert (said.status, said.body["field"]) == (422, "input.bytes")
+    assert gateway.ask(secret, body=b"{").body["code"] == "api.malformed"
+    assert gateway.ask(secret, "/nonsense-1/settle", used()).status in (404, 503)
+
+
+def test_a_new_budget_holds_in_under_a_second(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    gateway = gateways()
+    assert gateway.ask(secret, body=call()).body["held"] == "0.000000000000"
+    cap: Budget = budget(cast.acme.id, "0.001", at=now)
+    from tests.factories.gateway import published
+
+    published()
+    house = gateway.process.configured.houses[cast.acme.id]
+    import time
+
+    deadline = time.monotonic() + 1
+    while gateway.process.configured.houses[cast.acme.id] is house and time.monotonic() < deadline:
+        time.sleep(0.01)
+    said = gateway.ask(secret, body=call())
+    assert (said.status, said.body["budgets"][0]["budget_id"]) == (429, cap.id)

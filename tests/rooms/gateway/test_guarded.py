@@ -1,0 +1,122 @@
+"""Before the money: who is stopped, which models, how many a minute; and calls under way are cut."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime
+from typing import Any
+
+import pytest
+from psycopg import OperationalError
+
+from finops.budgets.rules.limits import LimitDraft
+from finops.budgets.services.limits import set_limit
+from finops.budgets.services.stops import lift_stop, stop_now
+from finops.budgets.types import Enforcement
+from finops.orgs import services
+from tests.factories.budgets import budget
+from tests.factories.gateway import Gateway, call, used
+from tests.factories.orgs import HOUSE, Cast
+from tests.rooms.gateway.conftest import Opens
+
+
+def eventually(gateway: Gateway, secret: str, status: int, **given: Any) -> dict[str, Any]:
+    """Asks until the answer is of that status: a change takes a moment to be heard."""
+    pause = threading.Event()
+    said = None
+    for _ in range(100):
+        said = gateway.ask(secret, body=call(**given))
+        if said.status == status:
+            return said.body
+        gateway.ask(secret, f"/{said.body.get('id', 'none-1')}/void")
+        pause.wait(0.01)
+    raise AssertionError(said)
+
+
+def test_stop_now_refuses_and_cuts_within_a_second(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    agent = services.add_agent(organization_id=cast.acme.id, name="Looper", by=HOUSE, at=now)
+    first, second = gateways(), gateways()
+    held = first.ask(secret, body=call(dimensions={"agent": "looper"}))
+    assert held.status == 200, held
+    other = first.ask(secret, body=call())
+    cursor = second.ask(secret, "/stopped", method="GET").body["cursor"]
+    waiting = second.begin(secret, "/stopped", method="GET", wait="20", since=cursor)
+
+    stop = stop_now(
+        organization_id=cast.acme.id, dimension="agent", subject=str(agent.id), reason="It loops", by=HOUSE, at=now
+    )
+
+    told = json.loads(waiting.result(timeout=5).body)
+    assert told["stopped"] == [{"id": held.body["id"], "reason": "It loops"}]
+    refused = eventually(first, secret, 429, dimensions={"agent": "looper"})
+    assert refused["code"] == "budgets.stopped"
+    assert "It loops" in str(refused["detail"])
+    assert first.ask(secret, body=call()).status == 200
+    assert first.ask(secret, f"/{other.body['id']}/settle", used()).status == 200
+    # What was under way can still be settled.
+    assert second.ask(secret, f"/{held.body['id']}/settle", used()).status == 200
+
+    lift_stop(organization_id=cast.acme.id, stop_id=stop.id, by=HOUSE, at=now)
+    eventually(first, secret, 200, dimensions={"agent": "looper"})
+
+
+def test_models_that_are_not_allowed_and_limits_by_the_minute(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    for draft in (
+        LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt-mini",)),
+        LimitDraft(dimension="person", subject=str(cast.bob.id), requests_per_minute=2),
+    ):
+        set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    said = gateway.ask(secret, body=call(dimensions={"team": "search"}))
+    assert (said.status, said.body["code"]) == (403, "budgets.model_not_allowed")
+
+    def bobs() -> dict[str, object]:
+        return call(dimensions={"person": "bob"}, model="gpt-mini")
+
+    assert [gateway.ask(secret, body=bobs()).status for _ in range(3)] == [200, 200, 429]
+    said = gateway.ask(secret, body=bobs())
+    assert said.body["code"] == "budgets.rate_limited"
+    assert 0 < int(said.headers["retry-after"]) <= 66
+
+
+def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    steps = (("openai", "gpt-mini"),)
+    budget(cast.acme.id, "0.03", at=now, enforcement=Enforcement.DOWNGRADE, downgrade_to=steps, downgrade_at=1)
+    draft = LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt",))
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    said = [gateway.ask(secret, body=call(dimensions={"team": "search"})).body for _ in range(2)]
+    assert [one["model"] for one in said] == ["gpt"] * 2
+    assert gateway.ask(secret, body=call()).body["model"] == "gpt-mini"
+
+
+@pytest.mark.parametrize(("fail_open", "status"), [(None, 503), (False, 503), (True, 200)])
+def test_a_minute_that_cannot_be_asked_about_refuses_but_where_the_budgets_go_on(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, fail_open: bool | None, status: int
+) -> None:
+    if fail_open is not None:
+        budget(cast.acme.id, "1", at=now, fail_open=fail_open)
+    draft = LimitDraft(dimension="person", requests_per_minute=5)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+
+    def away(_: object) -> None:
+        raise OperationalError("the server is away")
+
+    gateway.process._pulse.fetch = away  # type: ignore[method-assign,assignment]
+    assert gateway.ask(secret, body=call()).status == status
+
+
+def test_a_loop_of_identical_calls_trips_its_sessions_breaker(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    gateway = gateways()
+    said = [gateway.ask(secret, body=call(session="s-1", fingerprint="the same")) for _ in range(22)]
+    assert [one.status for one in said] == [200] * 20 + [429] * 2
+    assert "identical calls" in said[-1].body["detail"]
+    assert gateway.ask(secret, body=call(session="s-2", fingerprint="the same")).status == 200

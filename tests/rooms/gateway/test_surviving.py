@@ -1,0 +1,135 @@
+"""What a gateway process leaves behind when it dies, and what becomes of calls whose end nobody tells."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from finops.audit.models import Signal
+from tests.factories.budgets import budget, standing
+from tests.factories.gateway import Gateway, booked, call, used
+from tests.factories.ledger import rows
+from tests.factories.orgs import Cast
+from tests.rooms.gateway.conftest import Opens
+
+
+def die(gateway: Gateway) -> None:
+    """As SIGKILL: nothing is given back, nothing is copied, and the kernel lets go of its journal."""
+    process = gateway.process
+    gateway.loop.call_soon_threadsafe(process._expiring.cancel)
+    process.keeper._stopping.set()
+    process.keeper._thread.join()
+    process.configured.close()
+    process._pulse.close()
+    process.desk._bank.close()
+    gateway.run(process._peer_runner.cleanup())
+    os.close(process._journal._lock)
+    gateway.halt()
+
+
+def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    first = gateways()
+    done, under_way = first.ask(secret, body=call()), first.ask(secret, body=call("open-1"))
+    assert first.ask(secret, f"/{done.body['id']}/settle", used()).status == 200
+    die(first)
+    assert standing(cap, now).leased > Decimal("0.024")
+
+    second = gateways()
+
+    assert standing(cap, now).leased == Decimal("0.024")
+    assert second.ask(secret, body=call("open-1")).body["id"] == under_way.body["id"]
+    settled = second.ask(secret, f"/{under_way.body['id']}/settle", used(500, 10))
+    assert Decimal(settled.body["cost"]) == Decimal("0.0052")
+    second.bring()
+    assert booked() == 2
+    second.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.authorised, found.leased, found.observed) == (Decimal("0.0172"), Decimal(0), Decimal(0))
+
+
+def test_a_call_whose_end_nobody_tells_is_charged_as_its_worst_and_mended_when_somebody_does(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    said = gateway.ask(secret, body=call(expires_in_s=30))
+    clock = gateway.process._clock
+    clock.set(clock.now() + timedelta(seconds=31))
+
+    gateway.run(gateway.process._end_expired())
+    late = gateway.ask(secret, f"/{said.body['id']}/settle", used(500, 10))
+    assert late.status == 200, late
+    gateway.bring()
+    booked()
+
+    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.0052"),)]
+    assert [one.kind for one in Signal.objects.all()] == ["authorization.expired"]
+    gateway.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.spent, found.leased) == (Decimal("0.0052"), Decimal(0))
+
+
+def test_a_stream_that_broke_off_stays_held_until_its_figure_comes(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "0.012", at=now)
+    gateway = gateways()
+    said = gateway.ask(secret, body=call())
+    path = f"/{said.body['id']}/settle"
+    for _ in range(2):
+        assert gateway.ask(secret, path, used(500, 10, estimated=True)).status == 200
+    assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
+    assert gateway.ask(secret, path, used(500, 20)).status == 200
+    gateway.bring()
+    booked()
+    gateway.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.authorised, found.spent, found.leased) == (Decimal("0.0054"), Decimal("0.0054"), Decimal(0))
+    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.0054"),)]
+
+
+def test_what_cannot_be_bounded_or_priced_is_refused_where_a_cap_is_asked(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    budget(cast.acme.id, "1000", at=now)
+    gateway = gateways()
+    unbounded = gateway.ask(secret, body=call(server_input=["previous_response_id"]))
+    assert (unbounded.status, unbounded.body["code"]) == (422, "budgets.unbounded_request")
+    tool = gateway.ask(secret, body=call(hosted_tools=[{"type": "web_search"}]))
+    assert (tool.status, tool.body["field"]) == (422, "hosted_tools[0]")
+    unpriced = gateway.ask(secret, body=call(model="nobody-knows"))
+    assert (unpriced.status, unpriced.body["code"]) == (422, "budgets.unpriced")
+    dearer = gateway.ask(
+        secret, body=call(model="gpt-mini", fallbacks=[{"model": "gpt", "provider": "openai"}], tries=3)
+    )
+    assert Decimal(dearer.body["held"]) == 3 * Decimal("0.012")
+    twice = gateway.ask(secret, body=call(choices=2))
+    assert Decimal(twice.body["held"]) == 2 * Decimal("0.012")
+    assert twice.body["max_output_tokens"] == 100
+
+
+def test_a_call_is_decided_and_settled_by_one_process_whichever_is_asked(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    both = [gateways(), gateways()]
+    for gateway in both:
+        gateway.hears(2)
+    said = [gateway.ask(secret, body=call(f"call-{n}")) for n in range(8) for gateway in both]
+    assert [one.status for one in said] == [200] * 16
+    ids = {one.body["id"] for one in said}
+    assert len(ids) == 8
+    assert len({one.partition("-")[0] for one in ids}) == 2
+    for n, call_id in enumerate(sorted(ids)):
+        answers = [gateway.ask(secret, f"/{call_id}/settle", used(500, n)) for gateway in both]
+        assert answers[0].status == 200
+        assert answers[0].body == answers[1].body
+    for gateway in both:
+        gateway.bring()
+    assert booked() == 8
+    assert rows("SELECT count(*) FROM ledger_charge") == [(8,)]
+    for gateway in both:
+        gateway.process.desk.give_back()
+    assert standing(cap, now).leased == 0
