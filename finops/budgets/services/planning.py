@@ -73,23 +73,23 @@ def _plan(organization_id: int, every: timedelta, at: datetime) -> Planned:
     looked_at, wanted, unwanted = 0, 0, 0
     for budget_id in sorted(targets.terms):
         about = concerned(targets.terms[budget_id])
-        rows = {row.id: row for row in enforcement.near(about, targets, budget_id, at)}
-        rows |= {row.id: row for row in held.values() if row.budget_id == budget_id and not _over(targets, row, at)}
-        rows = {row.id: row for row in rows.values() if not _settled(targets, row, blocks.get(row.id, ()))}
+        mine = {row.id: row for row in held.values() if row.budget_id == budget_id and not _over(targets, row, at)}
+        rows = {row.id: row for row in enforcement.near(about, targets, budget_id, at, without=mine)}
+        rows |= {row.id: row for row in mine.values() if not _settled(targets, row, blocks.get(row.id, ()))}
         decided = _decide(about, targets, list(rows.values()), blocks, every, at)
         looked_at += len(decided)
         for account_id, (decision, feeds) in decided.items():
-            row, mine = rows[account_id], _held(blocks.get(account_id, ()))
+            row, kept = rows[account_id], _held(blocks.get(account_id, ()))
             if decision.verdict is Verdict.UNBLOCK:
-                unwanted += _unwant(mine, "there is room again for what is likely spent", at)
-            elif decision.verdict is Verdict.BLOCK or mine:
+                unwanted += _unwant(kept, "there is room again for what is likely spent", at)
+            elif decision.verdict is Verdict.BLOCK or kept:
                 # Also a key that came to a blocked account since.
                 wanted += _want(organization_id, targets, row, decision, feeds, at)
-    for account_id, mine in blocks.items():
+    for account_id, kept in blocks.items():
         reason = _over(targets, held.get(account_id), at)
         if reason:
-            unwanted += _unwant(mine, reason, at)
-        _unwant([one for one in mine if one.enforceable.archived_at], "the key is not Capstan's to block any more", at)
+            unwanted += _unwant(kept, reason, at)
+        _unwant([one for one in kept if one.enforceable.archived_at], "the key is not Capstan's to block any more", at)
     _settle(organization_id, at)
     return Planned(looked_at, wanted, unwanted)
 
