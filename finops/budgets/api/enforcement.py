@@ -112,7 +112,7 @@ class BudgetEnforcementOutput(serializers.Serializer[Any]):
 
     strengths = StrengthOutput(many=True)
     confidence = serializers.FloatField(
-        help_text="How often the bound that keys are blocked by holds, where a cap lasts a day and reports are an hour late."
+        help_text="How often the bound that keys are blocked by holds: a cap of a day, reports an hour late."
     )
     residual = ResidualOutput()
     blocks = BlockOutput(many=True)
