@@ -251,7 +251,8 @@ def play(burn: Burn, *, delay: int = 60, look: int = 5, effect: int = 1) -> Play
             continue
         spent = reports.until[max(0, minute - delay)]
         recent = spent - reports.until[max(0, minute - 3 * delay)]
-        if spent < burn.limit / 2 and spent + 15 * recent < burn.limit:
+        before = spent - reports.until[max(0, minute - (DELAYS_BACK + 1) * delay)]
+        if spent + 15 * recent + 2 * before < burn.limit * 0.99:
             continue
         until = _EPOCH + _MINUTE * (max(0, minute - delay) // PIECE * PIECE)
         reported = Reported(reports.told(minute, delay), PIECE * _MINUTE, until)

@@ -126,14 +126,14 @@ def _company(accounts: int) -> tuple[int, int]:
 
 
 def _spend(source: Source, budget_id: int, people: list[int]) -> None:
-    """Accounts as they would have been opened: most with a third spent, those near with eighty of a hundred, and their
+    """Accounts as they would have been opened: most with a third spent, those near with 85 of a hundred, and their
     charges of the last day.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO budgets_account (organization_id, budget_id, subject, starts_at, ends_at, limit_amount,"
             " ceiling, observed, opened_at) SELECT %s, %s, p.id::text, '2026-11-01+00', '2026-12-01+00', 100, 100,"
-            " CASE WHEN p.id = ANY(%s) THEN 80 ELSE 33 END, now() FROM unnest(%s::int[]) AS p(id)",
+            " CASE WHEN p.id = ANY(%s) THEN 85 ELSE 33 END, now() FROM unnest(%s::int[]) AS p(id)",
             [source.organization_id, budget_id, people[:NEAR], people],
         )
         ensure_months([_AT.date().replace(day=1)])

@@ -19,7 +19,7 @@ from finops.attribution.rules import attribute
 from finops.budgets import selectors
 from finops.budgets.models import Block, Budget, Enforceable
 from finops.budgets.rules.matching import subject_of
-from finops.budgets.rules.preventive import DELAYS_BACK, PIECES, Reported
+from finops.budgets.rules.preventive import DELAYS_BACK, PIECES, RESERVE, Reported
 from finops.budgets.selectors import AccountRow
 from finops.budgets.services.history import Concerned
 from finops.budgets.types import DIMENSIONS, Call, Enforcement, Terms
@@ -30,10 +30,10 @@ from finops.core.money import to_pico
 from finops.orgs.models import VirtualKey
 from finops.sources.models import SourceAccess
 
-# An account is looked at closely from this share of its limit on, or when so many times what was reported of the last
-# two delays would fill it. The bound of what is unseen does not come to more.
-NEAR_SHARE: Final = Decimal("0.5")
-NEAR_TIMES: Final = 15
+# An account is looked at closely when its limit, but for what is kept back, would be filled by so many times what was
+# reported of the last two delays and of all that is looked back on. The bound of what is unseen does not come to more.
+NEAR_RECENT: Final = 15
+NEAR_BEFORE: Final = 2
 MOST_NEAR: Final = 5_000
 HELD_TO: Final = frozenset({Enforcement.HARD, Enforcement.DOWNGRADE})
 # Sources are noted as received from only every ten seconds.
@@ -43,8 +43,10 @@ _KEPT: Final = 50
 
 _NEAR: Final = """
 WITH recent AS (
-    SELECT {subject} AS subject, sum(c.reporting_cost) AS amount FROM ledger_charge AS c {joins}
-    WHERE c.organization_id = %(organization)s AND c.source_id = ANY(%(sources)s) AND c.occurred_at >= %(since)s
+    SELECT {subject} AS subject, %(before)s * sum(c.reporting_cost)
+        + %(recent)s * coalesce(sum(c.reporting_cost) FILTER (WHERE c.occurred_at >= %(since)s), 0) AS amount
+    FROM ledger_charge AS c {joins}
+    WHERE c.organization_id = %(organization)s AND c.source_id = ANY(%(sources)s) AND c.occurred_at >= %(origin)s
         AND {scope} GROUP BY 1
 ), told AS (SELECT account_id, sum(amount) AS amount FROM budgets_observed
     WHERE organization_id = %(organization)s GROUP BY 1)
@@ -53,8 +55,8 @@ SELECT a.id, a.budget_id, a.subject, a.starts_at, a.ends_at, a.limit_amount, a.c
 FROM budgets_account AS a LEFT JOIN told ON told.account_id = a.id LEFT JOIN recent ON recent.subject = a.subject
 WHERE a.organization_id = %(organization)s AND a.budget_id = %(budget)s
     AND a.starts_at <= %(at)s AND (a.ends_at IS NULL OR a.ends_at > %(at)s)
-    AND a.authorised + a.leased + a.observed + coalesce(told.amount, 0)
-        >= least(a.limit_amount * %(share)s, a.limit_amount - %(times)s * coalesce(recent.amount, 0))
+    AND a.authorised + a.leased + a.observed + coalesce(told.amount, 0) + coalesce(recent.amount, 0)
+        >= a.limit_amount * %(share)s AND a.id <> ALL(%(without)s::bigint[])
 ORDER BY (a.authorised + a.leased + a.observed) / nullif(a.limit_amount, 0) DESC NULLS FIRST, a.id LIMIT %(most)s
 """
 _PIECES: Final = """
@@ -174,8 +176,10 @@ def _calls(organization_id: int, reach: Mapping[int, Reach], at: datetime) -> It
 
 
 # --- Accounts near their limits, and how they spent -------------------------------------------------------------------
-def near(about: Concerned, targets: Targets, budget_id: int, at: datetime) -> list[AccountRow]:
-    """A budget's open accounts that may need a key blocked soon, the fullest first."""
+def near(
+    about: Concerned, targets: Targets, budget_id: int, at: datetime, *, without: Collection[int] = ()
+) -> list[AccountRow]:
+    """A budget's open accounts that may need a key blocked soon, the fullest first; `without` some, by their ids."""
     sources = targets.sources_of(budget_id)
     longest = max(targets.reach[source].delay for source in sources)
     with connection.cursor() as cursor:
@@ -185,10 +189,13 @@ def near(about: Concerned, targets: Targets, budget_id: int, at: datetime) -> li
                 **about.parameters,
                 "budget": budget_id,
                 "sources": sorted(sources),
+                "origin": at - (DELAYS_BACK + 1) * longest,
                 "since": at - 3 * longest,
                 "at": at,
-                "share": NEAR_SHARE,
-                "times": NEAR_TIMES,
+                "share": Decimal(str(1 - RESERVE)),
+                "recent": NEAR_RECENT,
+                "before": NEAR_BEFORE,
+                "without": sorted(without),
                 "most": MOST_NEAR,
             },
         )

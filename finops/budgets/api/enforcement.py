@@ -111,7 +111,9 @@ class BudgetEnforcementOutput(serializers.Serializer[Any]):
     """How strongly a budget holds. `blocks` are the newest 50 of the accounts that the caller may see."""
 
     strengths = StrengthOutput(many=True)
-    confidence = serializers.FloatField(help_text="How sure the bound is meant to be that keys are blocked by.")
+    confidence = serializers.FloatField(
+        help_text="How often the bound that keys are blocked by holds: a cap of a day, reports an hour late."
+    )
     residual = ResidualOutput()
     blocks = BlockOutput(many=True)
 

@@ -15,7 +15,8 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-# How often the bound holds, over burns with steps that nobody could foresee (`bench preventive`; docs/benchmarks.md).
+# How often the bound holds for caps that last a day with an hour of delay, over burns with steps that nobody could
+# foresee (`bench preventive`; docs/benchmarks.md). Less often the shorter a cap lasts beside the delay.
 CONFIDENCE: Final = 0.9
 # Of noise alone it would hold 99 times of a hundred.
 _Z: Final = 2.33

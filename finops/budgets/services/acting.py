@@ -6,6 +6,7 @@ person blocked stays blocked: a key that is found so before anybody here asked f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _TRIES: Final = 8
 _WAIT_FOR_A_PERSON: Final = timedelta(minutes=15)
 _BY: Final = system("enforcement")
 _DUE: Final = (Block.State.WANTED, Block.State.UNBLOCK_WANTED)
+logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 
@@ -158,6 +160,10 @@ def _asking(errand: _Errand, ask: Callable[[Enforcer], _Outcome]) -> _Outcome:
         return _Outcome(error=error)
     except FinopsError as error:
         return _Outcome(error=EnforcementError(error.message, permanent=True))
+    except Exception as error:
+        # A mistake of ours about one provider's answer is no reason to leave others' keys.
+        logger.exception("key %s could not be asked for", errand.key.id)
+        return _Outcome(error=EnforcementError(f"{type(error).__name__}; the worker's log says where"))
 
 
 # --- Writing down what became of it -----------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ Every open account near its limit is looked at, and every one that has a key blo
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from finops.budgets import enforcement, selectors
 from finops.budgets.enforcement import Targets
@@ -22,9 +23,11 @@ from finops.budgets.selectors import AccountRow
 from finops.budgets.services.history import Concerned, concerned
 from finops.core.money import from_pico, to_pico
 from finops.sources.models import Source
+from finops.sources.services import LONGEST_DELAY
 
 # Enough to see an account's earlier blocks by, however often it was given back.
-_PAUSES: int = 200
+_PAUSES: Final = 200
+logger = logging.getLogger(__name__)
 
 
 class Planned(NamedTuple):
@@ -35,14 +38,24 @@ class Planned(NamedTuple):
     unwanted: int
 
 
+_NOTHING: Final = Planned(0, 0, 0)
+
+
 def plan(*, every: timedelta, at: datetime) -> Planned:
     """`every` is how long it is from one look to the next, and until what was decided is done."""
     sums = [0, 0, 0]
     for organization_id in enforcement.organizations_with_keys():
-        with transaction.atomic():
-            if _alone(organization_id):
-                found = _plan(organization_id, every, at)
-                sums = [before + more for before, more in zip(sums, found, strict=True)]
+        try:
+            with transaction.atomic():
+                found = _plan(organization_id, every, at) if _alone(organization_id) else _NOTHING
+        except OperationalError:
+            # The database went away: for everybody.
+            raise
+        except Exception:
+            # What is wrong with one organization is no reason to let another's keys go on.
+            logger.exception("no keys could be planned for organization %s", organization_id)
+            continue
+        sums = [before + more for before, more in zip(sums, found, strict=True)]
     return Planned(*sums)
 
 
@@ -60,23 +73,23 @@ def _plan(organization_id: int, every: timedelta, at: datetime) -> Planned:
     looked_at, wanted, unwanted = 0, 0, 0
     for budget_id in sorted(targets.terms):
         about = concerned(targets.terms[budget_id])
-        rows = {row.id: row for row in enforcement.near(about, targets, budget_id, at)}
-        rows |= {row.id: row for row in held.values() if row.budget_id == budget_id and not _over(targets, row, at)}
-        rows = {row.id: row for row in rows.values() if not _settled(targets, row, blocks.get(row.id, ()))}
+        mine = {row.id: row for row in held.values() if row.budget_id == budget_id and not _over(targets, row, at)}
+        rows = {row.id: row for row in enforcement.near(about, targets, budget_id, at, without=mine)}
+        rows |= {row.id: row for row in mine.values() if not _settled(targets, row, blocks.get(row.id, ()))}
         decided = _decide(about, targets, list(rows.values()), blocks, every, at)
         looked_at += len(decided)
         for account_id, (decision, feeds) in decided.items():
-            row, mine = rows[account_id], _held(blocks.get(account_id, ()))
+            row, kept = rows[account_id], _held(blocks.get(account_id, ()))
             if decision.verdict is Verdict.UNBLOCK:
-                unwanted += _unwant(mine, "there is room again for what is likely spent", at)
-            elif decision.verdict is Verdict.BLOCK or mine:
+                unwanted += _unwant(kept, "there is room again for what is likely spent", at)
+            elif decision.verdict is Verdict.BLOCK or kept:
                 # Also a key that came to a blocked account since.
                 wanted += _want(organization_id, targets, row, decision, feeds, at)
-    for account_id, mine in blocks.items():
+    for account_id, kept in blocks.items():
         reason = _over(targets, held.get(account_id), at)
         if reason:
-            unwanted += _unwant(mine, reason, at)
-        _unwant([one for one in mine if one.enforceable.archived_at], "the key is not Capstan's to block any more", at)
+            unwanted += _unwant(kept, reason, at)
+        _unwant([one for one in kept if one.enforceable.archived_at], "the key is not Capstan's to block any more", at)
     _settle(organization_id, at)
     return Planned(looked_at, wanted, unwanted)
 
@@ -239,7 +252,7 @@ def _settle(organization_id: int, at: datetime) -> None:
     waiting = Block.objects.filter(
         organization_id=organization_id, settled_at__isnull=True, blocked_at__isnull=False
     ).select_related("enforceable__source__access")
-    rows = list(waiting.filter(blocked_at__gt=at - 3 * _LONGEST)[:1_000])
+    rows = list(waiting.filter(blocked_at__gt=at - 3 * LONGEST_DELAY)[:1_000])
     standing = {row.id: row for row in selectors.accounts(organization_id, {one.account_id for one in rows})}
     for one in rows:
         access = getattr(one.enforceable.source, "access", None)
@@ -253,6 +266,3 @@ def _settle(organization_id: int, at: datetime) -> None:
             left = one.limit_amount - row.spent
             one.settled_at, one.overshoot, one.unused = at, max(-left, Decimal(0)), max(left, Decimal(0))
             one.save(update_fields=["settled_at", "overshoot", "unused"])
-
-
-_LONGEST = timedelta(days=3)

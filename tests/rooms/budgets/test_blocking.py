@@ -25,7 +25,7 @@ from finops.sources.services import remove_access
 from tests.factories.budgets import budget
 from tests.factories.enforcement import HOUR, Proxy, Spender, key_of, reach
 from tests.factories.ledger import Book
-from tests.factories.orgs import HOUSE
+from tests.factories.orgs import HOUSE, Cast
 from tests.fakes.litellm_keys import LiteLLMKeys
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -297,7 +297,26 @@ def test_planning_twice_plans_once(proxy: Proxy, crawler: Spender, cap: Budget) 
     assert len(states()) == 1
 
 
-def test_a_key_of_a_person_counts_for_the_persons_team_too(proxy: Proxy, book: Book, cast: Any) -> None:
+def test_a_mistake_about_one_organization_keeps_no_other_from_its_keys(
+    proxy: Proxy, crawler: Spender, cap: Budget, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.go_on(3)
+    changed(cap, proxy, limit_amount=Decimal(1))
+    there = enforcement.organizations_with_keys()
+    monkeypatch.setattr(enforcement, "organizations_with_keys", lambda: [cast.globex.id, *there])
+    real = enforcement.load_targets
+
+    def load(organization_id: int, at: datetime) -> enforcement.Targets:
+        if organization_id == cast.globex.id:
+            raise ZeroDivisionError
+        return real(organization_id, at)
+
+    monkeypatch.setattr(enforcement, "load_targets", load)
+    proxy.look()
+    assert proxy.blocked(crawler)
+
+
+def test_a_key_of_a_person_counts_for_the_persons_team_too(proxy: Proxy, book: Book, cast: Cast) -> None:
     cap = budget(book.organization.id, "50", scope={"team": (str(cast.search.id),)}, at=START)
     key_of(proxy.source, 77, "person", cast.bob.id)
     key_of(proxy.source, 78, "person", cast.dana.id)
