@@ -28,6 +28,7 @@ _RULES: Final = (
     RuleDraft(name="Spend without an owner", kind=Kind.UNATTRIBUTED, params={"percent": 2}, digest=True),
     RuleDraft(name="New models without a price", kind=Kind.UNPRICED),
     RuleDraft(name="Sources gone quiet", kind=Kind.QUIET),
+    RuleDraft(name="Unusual spend", kind=Kind.ANOMALY),
 )
 
 

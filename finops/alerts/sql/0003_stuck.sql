@@ -1,4 +1,4 @@
--- What is to come, what is unusual, and calls that cannot be booked are told of from the first day too.
+-- Budgets that end early, and calls that cannot be booked are told of from the first day too.
 CREATE OR REPLACE FUNCTION alerts_first_rules(whose int, since timestamptz) RETURNS void LANGUAGE sql AS $$
     INSERT INTO alerts_alertrule (organization_id, name, kind, params, channel_ids, every_channel, digest, enabled,
         created_at)
@@ -6,7 +6,6 @@ CREATE OR REPLACE FUNCTION alerts_first_rules(whose int, since timestamptz) RETU
     FROM (VALUES
         ('Budget thresholds', 'budget.threshold'),
         ('Budgets that end early', 'budget.forecast'),
-        ('Unusual spend', 'spend.anomaly'),
         ('Caps that refuse', 'cap.tripped'),
         ('Breakers that tripped', 'breaker.tripped'),
         ('Stops', 'stop.made'),
@@ -23,6 +22,5 @@ INSERT INTO alerts_alertrule (organization_id, name, kind, params, channel_ids, 
 SELECT o.id, f.name, f.kind, '{}', '{}', true, false, true, now()
 FROM orgs_organization AS o, (VALUES
     ('Budgets that end early', 'budget.forecast'),
-    ('Unusual spend', 'spend.anomaly'),
     ('Calls that cannot be booked', 'inbox.stuck')
 ) AS f (name, kind) ORDER BY o.id, f.kind;
