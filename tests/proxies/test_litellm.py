@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,9 @@ def test_stop_cuts_a_stream_within_a_second(client: Client, capstan: Fake) -> No
     number = client.start("chat", model="slow", stream=True, messages=[{"role": "user", "content": "hello"}])
     until(lambda: len(capstan.told()["open"]) == 1)
     capstan.tell(stop="stopped by Dana")
+    began = time.monotonic()
     said = client.wait(number)
+    assert time.monotonic() - began < 1
     assert "stopped by Dana" in str(said["error"])
     told = settled(capstan)
     assert told["estimated"] is True

@@ -58,6 +58,8 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         except RuntimeError:
             return  # started by the first call
         self.desk.start()
+        # LiteLLM counts what came of a stream before it ends it, and the first count takes it more than a second.
+        self._warming = asyncio.create_task(asyncio.to_thread(litellm.token_counter, model="gpt-4o", text="warm"))
 
     @property
     def desk(self) -> Desk:
