@@ -30,6 +30,7 @@ from urllib.parse import quote
 import psycopg
 
 from bench import support
+from bench.http import Client
 
 TEAMS, PROJECTS, PEOPLE = 100, 900, 9_000
 CALLERS: Final = 64
@@ -150,7 +151,7 @@ class _Decider:
         import msgspec
 
         from finops.runtime.collecting import calm_collector
-        from routing.gateway.calls import Asked
+        from routing.gateway.asked import Asked
         from routing.gateway.requests import Authorize, Settle
 
         await self.process.start()
@@ -314,7 +315,7 @@ def _http(folder: Path, secret: str, seconds: int) -> float:
 async def _load(port: int, secret: str, seconds: int) -> float:
     for _ in range(300):
         try:
-            client = await _Client.open(port, secret)
+            client = await Client.open(port, secret)
             if (await client.send("GET", "/readyz", b""))[0] == 200:
                 break
         except OSError:
@@ -328,7 +329,7 @@ async def _load(port: int, secret: str, seconds: int) -> float:
 
     async def caller() -> None:
         nonlocal done
-        client = await _Client.open(port, secret)
+        client = await Client.open(port, secret)
         while time.perf_counter() < end:
             call = _call(dice, next(numbers)) | {"id": f"h{next(numbers)}"}
             status, body = await client.send("POST", "/api/v1/authorizations", json.dumps(call).encode())
@@ -342,24 +343,3 @@ async def _load(port: int, secret: str, seconds: int) -> float:
     began = time.perf_counter()
     await asyncio.gather(*[caller() for _ in range(CALLERS)])
     return done / (time.perf_counter() - began)
-
-
-class _Client:
-    """One connection, as lean as can be, so that it is the gateway that is measured."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secret: str) -> None:
-        self._reader, self._writer = reader, writer
-        self._head = f"HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret}\r\ncontent-length: "
-
-    @classmethod
-    async def open(cls, port: int, secret: str) -> _Client:
-        return cls(*await asyncio.open_connection("127.0.0.1", port), secret)
-
-    async def send(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        self._writer.write(f"{method} {path} {self._head}{len(body)}\r\n\r\n".encode() + body)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        return int(head[9:12]), await self._reader.readexactly(length)
-
-    def close(self) -> None:
-        self._writer.close()

@@ -21,7 +21,7 @@ KINDS: Final = {
     "service": "a product used around the clock, a little less at weekends",
     "batch": "a job of one night a week beside a small daily one",
     "person": "somebody who uses it on some days, much on few",
-    "growing": "3 to 15 % more every week, by weekdays",
+    "growing": "2 to 9 % more every week, by weekdays",
     "shrinking": "3 to 10 % less every week",
     "shifting": "another level, a third to three times as much, once or twice",
     "new": "nothing until some day, then a service that settles within a week",

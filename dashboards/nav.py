@@ -63,6 +63,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (
             Entry("headroom", "My headroom", "headroom", Permission.BUDGETS_READ, "m", somebody),
             Entry("caps", "Caps", "caps", Permission.BUDGETS_READ, "b"),
+            Entry("stops", "Stops and breakers", "stops", Permission.BUDGETS_READ, "x"),
             Entry("increases", "Requests for more", "inbox", Permission.BUDGETS_ASK, "r"),
             Entry("incidents", "Incidents", "bell", Permission.ALERTS_READ, "i", waiting=alerts.open_count),
         ),
@@ -83,7 +84,6 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("people", "People and teams", "people", Permission.PEOPLE_READ, "t"),
             Entry("keys", "Keys", "keys", Permission.KEYS_MANAGE, "k"),
             Entry("alert_rules", "Alert rules", "warning", Permission.ALERTS_READ, "l"),
-            Entry("channels", "Channels", "channels", Permission.ALERTS_MANAGE),
             Entry("settings", "Settings", "settings", Permission.ORG_READ),
         ),
     ),

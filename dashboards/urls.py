@@ -24,6 +24,7 @@ from dashboards.views import (
     settings,
     sources,
     spend,
+    stops,
 )
 from dashboards.views import shared as shared_views
 from dashboards.views import unpriced as unpriced_views
@@ -53,6 +54,13 @@ organization = [
     path("caps/<id:budget_id>/exceptions/", cap_changes.except_one, name="cap_exception"),
     path("caps/<id:budget_id>/transfer/", cap_changes.transfer, name="cap_transfer"),
     path("caps/<id:budget_id>/archive/", cap_changes.archive, name="cap_archive"),
+    path("stops/", stops.stops, name="stops"),
+    path("stops/new/", stops.stop, name="stop_new"),
+    path("stops/<id:stop_id>/lift/", stops.lift, name="stop_lift"),
+    path("stops/breakers/new/", stops.breaker, name="breaker_new"),
+    path("stops/breakers/<id:breaker_id>/remove/", stops.end_breaker, name="breaker_end"),
+    path("stops/limits/new/", stops.limit, name="limit_new"),
+    path("stops/limits/<id:limit_id>/remove/", stops.end_limit, name="limit_end"),
     path("incidents/", incidents.incidents, name="incidents"),
     path("incidents/<id:incident_id>/", incidents.incident, name="incident"),
     path("incidents/<id:incident_id>/acknowledge/", incidents.acknowledge, name="incident_acknowledge"),

@@ -62,6 +62,17 @@ class TermsForm(ActionForm):
         self.fields["limit"] = AmountField(label=f"Limit, {currency}")
         self.fields["enforcement"] = StrengthField()
         self.fields["thresholds"] = ThresholdsField()
+        self.fields["downgrade_to"] = forms.CharField(
+            required=False,
+            max_length=10_000,
+            label="Cheaper models",
+            widget=forms.Textarea(attrs={"rows": 2, "class": "mono"}),
+            help_text="Of a downgrade: where its calls go, as anthropic/claude-haiku-4-5; several by lines, each no "
+            "dearer than the one before.",
+        )
+        self.fields["downgrade_at"] = forms.IntegerField(
+            required=False, min_value=1, max_value=100, initial=80, label="Downgrade from, percent of the limit"
+        )
         self.fields["rollover"] = AmountField(
             label=f"Carry over at most, {currency}",
             required=False,
@@ -75,6 +86,8 @@ class TermsForm(ActionForm):
             "limit_amount": said["limit"],
             "enforcement": Enforcement(said["enforcement"]),
             "thresholds": said["thresholds"],
+            "downgrade_to": _models(said["downgrade_to"]),
+            "downgrade_at": said["downgrade_at"] or 80,
             "rollover_amount": said["rollover"] or Decimal(0),
         }
 
@@ -194,6 +207,12 @@ def subjects(organization_id: int, kind: str, words: Iterable[str], *, field: st
     nobody = ["0"] if NOBODY in asked else []
     found = ids(organization_id, kind, [word for word in asked if word != NOBODY], field=field)
     return (*nobody, *(str(one) for one in found))
+
+
+def _models(text: str) -> tuple[tuple[str, str], ...]:
+    """`provider/model` by lines or commas; a model's own name may have a slash too."""
+    found = [part.partition("/") for part in _parts(text)]
+    return tuple((provider.strip(), model.strip()) for provider, _, model in found)
 
 
 def _parts(text: str) -> list[str]:

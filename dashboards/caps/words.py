@@ -29,8 +29,8 @@ PER: Final = {
 }
 STRENGTHS: Final = {
     Enforcement.ALERT: "Tells somebody when a threshold is passed. Nothing is stopped.",
-    Enforcement.DOWNGRADE: "At the limit, calls are to go to a cheaper model. Until the gateway asks Capstan, only "
-    "calls that are authorised by Capstan first are held to it.",
+    Enforcement.DOWNGRADE: "Near the limit, calls go to a cheaper model; at the limit, they are refused. It holds for "
+    "calls that are authorised by Capstan first.",
     Enforcement.HARD: "At the limit, calls are refused. Until the gateway asks Capstan, only calls that are authorised "
     "by Capstan first are refused; all others are counted and shown.",
 }

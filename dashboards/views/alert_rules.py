@@ -15,7 +15,7 @@ from finops.alerts import selectors
 from finops.alerts.rules.kinds import PARAMS, meant
 from finops.alerts.rules.words import KINDS
 from finops.alerts.services import rules as services
-from finops.alerts.types import Kind
+from finops.alerts.types import SIGNALLED, Kind
 from finops.budgets import selectors as budgets
 from finops.core.errors import NotFound
 from finops.orgs.rules import Permission
@@ -112,6 +112,8 @@ def _told(rule: Any, names: dict[int, str]) -> str:
 
 def _says(kind: str, params: dict[str, Any]) -> str:
     """`over the last 7 days, more than 10 %`."""
+    if not params and kind in (Kind.THRESHOLD, *SIGNALLED):
+        return "at each cap’s own thresholds" if kind == Kind.THRESHOLD else "as soon as it happens"
     words = {
         "least_percent": "from {} % on",
         "percent": "more than {} %",

@@ -41,6 +41,8 @@ def change(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
             "limit": normal(budget.limit_amount),
             "enforcement": budget.enforcement,
             "thresholds": ", ".join(str(one) for one in budget.thresholds),
+            "downgrade_to": "\n".join(f"{one['provider']}/{one['model']}" for one in budget.downgrade_to),
+            "downgrade_at": budget.downgrade_at,
             "rollover": normal(budget.rollover_amount) if budget.rollover_amount else "",
         },
     )

@@ -17,11 +17,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dashboards.access import Here, page, show
 from dashboards.actions import posted
 from dashboards.caps.forms import CapForm
+from dashboards.caps.guarding import stop_address
+from dashboards.caps.holding import holding
+from dashboards.caps.outlook import outlooks
 from dashboards.caps.sight import Sight
 from dashboards.caps.words import STRENGTHS, Gauge, Names, gauge, per, untouched
 from dashboards.panels.bar import address
 from finops.audit.models import AuditEvent
-from finops.budgets import selectors
+from finops.budgets import guard_rules, selectors
+from finops.budgets.guard.terms import STOPPABLE
 from finops.budgets.models import Budget, BudgetException, Increase
 from finops.budgets.rules import window
 from finops.budgets.selectors import AccountRow
@@ -35,6 +39,7 @@ from finops.orgs.rules import Permission
 
 FULLEST: Final = 3
 ACCOUNTS_SHOWN: Final = 100
+FORESEEN: Final = 20
 TRIED_DAYS: Final = 30
 STOPS_SHOWN: Final = 20
 HISTORY_SHOWN: Final = 30
@@ -133,22 +138,34 @@ def cap(request: HttpRequest, here: Here, budget_id: int) -> HttpResponse:
             state__in=[Increase.State.REFUSED, Increase.State.WITHDRAWN]
         ).order_by("-asked_at", "-id"), seen,
     )[:ACCOUNTS_SHOWN]  # fmt: skip
+    held = holding(here, budget, seen)
     names = Names(here)
     names.want_terms([terms])
     names.want_rows((*found.fullest, *past), {budget_id: terms})
+    names.want(terms.each, [one.subject for one in held.rows])
     names.want(terms.each, [one.subject for one in (*exceptions, *increases)])
     events = _events(here, budget) if here.caller.can(Permission.AUDIT_READ) else []
     names.want(terms.each, [one.details["subject"] for one in events if one.details.get("subject")])
     period = window(terms, here.now)
+    gauges = _gauges(found, budget, terms, names, here.now)
+    stop_hrefs = _stops(here, terms.each, [one.row.subject for one in gauges])
     context = {
         "budget": budget,
         "scope": names.scope(terms),
         "per": per(budget),
         "period": period,
         "strength": STRENGTHS[Enforcement(budget.enforcement)],
-        "gauges": _gauges(found, budget, terms, names, here.now),
+        "gauges": gauges,
+        "accounts_shown": list(zip(gauges, stop_hrefs, strict=True)),
+        "stoppable": any(stop_hrefs),
+        "stop": _stop_of_scope(here, terms),
         "accounts": found.accounts,
+        "outlooks": outlooks(here, found.fullest[:FORESEEN], terms, lambda row: names.word(terms.each, row.subject))
+        if live
+        else [],
         "past": [gauge(row, budget, names.word(terms.each, row.subject)) for row in past],
+        "holding": held,
+        "blocks": held.lines(budget, names),
         "exceptions": [(one, names.word(terms.each, one.subject)) for one in exceptions],
         "increases": [(one, names.word(terms.each, one.subject)) for one in increases],
         "events": _history(here, budget, events, names),
@@ -201,6 +218,27 @@ def _gauges(standing: Standing, budget: Budget, terms: Terms, names: Names, at: 
         fresh = untouched(terms, "", at)
         fullest = (fresh,) if fresh else ()
     return tuple(gauge(row, budget, names.word(terms.each, row.subject)) for row in fullest)
+
+
+def _stops(here: Here, each: str, subjects: list[str]) -> list[str]:
+    """Where each subject is stopped now; '' for nobody, for words, and for what the caller may not stop. Whether one
+    session of many is within reach is asked where it is stopped.
+    """
+    if each not in STOPPABLE or (each == "session" and here.caller.reach):
+        return ["" for _ in subjects]
+    may = guard_rules.may_stop_each(here.caller, [(each, one) for one in subjects], at=here.now)
+    return [
+        stop_address(here, each, one) if allowed and one != "0" else ""
+        for one, allowed in zip(subjects, may, strict=True)
+    ]
+
+
+def _stop_of_scope(here: Here, terms: Terms) -> str:
+    """Where the one that a cap is about is stopped now; '' where it is about several, or several things."""
+    if terms.each or len(terms.scope) != 1:
+        return ""
+    [(kind, values)] = terms.scope.items()
+    return _stops(here, kind, list(values))[0] if len(values) == 1 else ""
 
 
 def _before(here: Here, budget_id: int, seen: frozenset[str] | None) -> list[AccountRow]:

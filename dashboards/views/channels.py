@@ -25,18 +25,18 @@ DELIVERIES_SHOWN = 30
 
 
 @require_safe
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def channels(request: HttpRequest, here: Here) -> HttpResponse:
     rows = list(selectors.channels(here.id))
     context = {
         "rows": [(one, MEDIA[Medium(one.kind)], channel_address(here, one.id)) for one in rows],
         "kinds": [(one.value, label) for one, label in MEDIA.items()],
     }
-    return show(request, here, "channels", "pages/channels.html", context)
+    return show(request, here, "alert_rules", "pages/channels.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def add(request: HttpRequest, here: Here) -> HttpResponse:
     """A webhook's secret is shown once, on the answer to the form."""
     kind = request.GET.get("kind", Medium.EMAIL)
@@ -62,11 +62,11 @@ def add(request: HttpRequest, here: Here) -> HttpResponse:
         "submit": "Make the channel",
         "back": ("Channels", address(here, "channels")),
     }
-    return show(request, here, "channels", "pages/form.html", context, status=422 if form.is_bound else 200)
+    return show(request, here, "alert_rules", "pages/form.html", context, status=422 if form.is_bound else 200)
 
 
 @require_safe
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def channel(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
     row = selectors.channel(here.id, channel_id)
     told = list(
@@ -84,16 +84,16 @@ def channel(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
         "waiting": Delivery.State.WAITING,
         "back": address(here, "channels"),
     }
-    return show(request, here, "channels", "pages/channel.html", context)
+    return show(request, here, "alert_rules", "pages/channel.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def change(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
     row = selectors.channel(here.id, channel_id)
     form = ChannelForm(posted(request), kind=row.kind, keeps=True, initial=channel_initial(row))
     return form_page(
-        request, here, "channels", form,
+        request, here, "alert_rules", form,
         lambda _: services.change_channel(
             organization_id=here.id, channel_id=row.id, draft=form.draft(), by=here.caller.actor, at=here.now
         ),
@@ -103,7 +103,7 @@ def change(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
 
 
 @require_POST
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def test(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
     try:
         tried = test_channel(
@@ -123,14 +123,14 @@ def test(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
 
 
 @require_POST
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def renew(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
     made = services.renew_secret(organization_id=here.id, channel_id=channel_id, by=here.caller.actor, at=here.now)
     return _once(request, here, made)
 
 
 @require_POST
-@page("channels", Permission.ALERTS_MANAGE)
+@page("alert_rules", Permission.ALERTS_MANAGE)
 def archive(request: HttpRequest, here: Here, channel_id: int) -> HttpResponse:
     return act(
         request,
@@ -149,6 +149,6 @@ def channel_address(here: Here, channel_id: int) -> str:
 def _once(request: HttpRequest, here: Here, made: services.Made) -> HttpResponse:
     """The only answer that ever holds the secret; nothing on the way may keep it."""
     context = {"channel": made.channel, "secret": made.secret, "href": channel_address(here, made.channel.id)}
-    response = show(request, here, "channels", "pages/channel_secret.html", context, status=201)
+    response = show(request, here, "alert_rules", "pages/channel_secret.html", context, status=201)
     response["Cache-Control"] = "no-store"
     return response

@@ -51,6 +51,7 @@ def keys(request: HttpRequest, here: Here) -> HttpResponse:
     base = address(here, "keys")
     context = {
         "rows": [(key, _state(key, here)) for key in found.rows],
+        "may_stop": here.caller.can(Permission.CALLS_STOP),
         "first": base if request.GET.get("cursor") else "",
         "next": f"{base}?cursor={found.next_cursor}" if found.next_cursor else "",
     }

@@ -18,6 +18,7 @@ from dashboards.actions import act, form_page, posted
 from dashboards.forms import ActionForm, OwnerField
 from dashboards.panels.bar import address
 from finops.api import paging
+from finops.budgets import guard_rules
 from finops.core.errors import NotFound
 from finops.ingest import services as ingest
 from finops.orgs import selectors as orgs
@@ -129,6 +130,7 @@ def person(request: HttpRequest, here: Here, person: str) -> HttpResponse:
         "back": address(here, "people"),
         "spend": f"{address(here, 'spend')}?person={row.id}" if sees and here.caller.can(Permission.SPEND_READ) else "",
         "may": may,
+        "may_stop": guard_rules.may_stop(here.caller, "person", str(row.id), at=here.now),
         "may_erase": here.caller.can(Permission.PEOPLE_ERASE) and row.erased_at is None,
     }
     return show(request, here, "people", "pages/person.html", context)
@@ -265,9 +267,10 @@ def things(request: HttpRequest, here: Here, kind: str) -> HttpResponse:
     """Projects, agents or customers."""
     found = paging.page(_rows_of(kind)(here.id), Request(request), order=("slug",))
     base = f"{address(here, 'people')}kinds/{kind}/"
+    may_stop = guard_rules.may_stop_each(here.caller, [(kind, str(row.id)) for row in found.rows], at=here.now)
     context = {
         "kind": kind,
-        "rows": found.rows,
+        "rows": list(zip(found.rows, may_stop, strict=True)),
         "things": list(THINGS),
         "spend": address(here, "spend"),
         "may": here.caller.can(Permission.PEOPLE_MANAGE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from dashboards import periods
 from dashboards.access import Here, page, show
+from dashboards.caps.guarding import stop_address
 from dashboards.panels.bar import address, bar
 from dashboards.scope import Scope, ScopeUnclear
 from dashboards.views.spend import linker, pushed, scope_of
@@ -20,6 +22,8 @@ from finops.ledger.selectors.sessions import FILTERS, refuse_beyond
 from finops.orgs.rules import Permission
 
 ROWS = 100
+# A session that was quiet for so long is over, as far as anybody can tell.
+LIVE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Run:
     agent: str
     project: str
     href: str
+    # Where it is stopped, while it may still be going on.
+    stop: str
 
 
 @require_safe
@@ -50,6 +56,7 @@ def sessions(request: HttpRequest, here: Here) -> HttpResponse:
         "bar": bar(here, scope, "sessions", with_compare=False, only=FILTERS),
         "rows": _runs(here, scope, rows),
         "full": len(rows) == ROWS,
+        "may_stop": here.caller.can(Permission.CALLS_STOP),
         "own_only": not here.caller.sees_people,
     }
     answer = show(request, here, "sessions", "pages/sessions.html", context)
@@ -67,6 +74,7 @@ def _runs(here: Here, scope: Scope, rows: list[SessionRow]) -> list[Run]:
             called["agent"].get(row.agent_id, ""),
             called["project"].get(row.project_id, ""),
             _charges(here, scope, row),
+            stop_address(here, "session", row.session) if row.last_at > here.now - LIVE else "",
         )
         for row in rows
     ]

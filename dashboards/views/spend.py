@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from dashboards import reading
 from dashboards import scope as scopes
 from dashboards.access import Here, page, show
+from dashboards.caps.outlook import this_month
 from dashboards.caps.sight import Sight
 from dashboards.charts.as_svg import spark
 from dashboards.exports.spend_csv import spend_csv
@@ -87,6 +88,7 @@ def overview(request: HttpRequest, here: Here) -> HttpResponse:
         "incidents_href": address(here, "incidents"),
         "open_note": OPEN if scope.period.open else "",
         "freshness": ledger.freshness(here.id),
+        "outlook": this_month(here, scope) if scope.period.open else None,
         "explore": explore(scope),
         "all_charges": _charges(here, scope),
         "unattributed_href": _state_link(here, scope, found, "unattributed"),

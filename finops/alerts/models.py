@@ -112,6 +112,12 @@ class Incident(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["organization", "-id"], name="incident_newest"),
             models.Index(fields=["ends_at"], name="incident_ending", condition=Q(resolved_at__isnull=True)),
+            # Thresholds that somebody said are over: not to be told again.
+            models.Index(
+                fields=["organization", "kind", "key"],
+                name="incident_by_people",
+                condition=~Q(resolved_by__in=["", "system:alerts"]),
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -145,15 +145,13 @@ class _Names:
     def __init__(self, organization_id: int, rows: list[Incident]) -> None:
         self._organization = orgs.organization(organization_id)
         wanted = {one.budget_id for one in rows if one.budget_id}
-        self._budgets = dict(
-            Budget.objects.filter(organization_id=organization_id, id__in=wanted).values_list("id", "name")
-            if wanted
-            else ()
-        )
+        found = Budget.objects.filter(organization_id=organization_id, id__in=wanted) if wanted else ()
+        self._budgets = {one.id: one for one in found}
         ids: dict[str, set[int]] = defaultdict(set)
         for one in rows:
-            if one.dimension in (*OWNERS, "source") and one.subject.isdigit() and one.subject not in _NOBODY:
-                ids[one.dimension].add(int(one.subject))
+            kind = self._dimension(one)
+            if kind in (*OWNERS, "source") and one.subject.isdigit() and one.subject not in _NOBODY:
+                ids[kind].add(int(one.subject))
         self._owners = {
             kind: orgs.owner_names(organization_id, kind, frozenset(some))
             for kind, some in ids.items()
@@ -166,15 +164,21 @@ class _Names:
         )
 
     def of(self, incident: Incident) -> Called:
-        budget = self._budgets.get(incident.budget_id or 0, "")
-        return Called(budget, self._whose(incident), self._organization.reporting_currency)
+        budget = self._budgets.get(incident.budget_id or 0)
+        name = budget.name if budget else ""
+        return Called(name, self._whose(incident), self._organization.reporting_currency)
+
+    def _dimension(self, incident: Incident) -> str:
+        """What the subject is of: as it says, or as its budget has it."""
+        budget = self._budgets.get(incident.budget_id or 0)
+        return incident.dimension or (budget.each if budget and incident.subject else "")
 
     def _whose(self, incident: Incident) -> str:
-        kind, subject = incident.dimension, incident.subject
+        kind, subject = self._dimension(incident), incident.subject
         if not kind:
             return ""
         if subject in _NOBODY:
-            return f"no {kind}"
+            return "nobody" if kind == "person" else f"no {kind}"
         if kind in self._owners and subject.isdigit():
             return self._owners[kind].get(int(subject), f"{kind} #{subject}")
         return f"{kind} {subject}"

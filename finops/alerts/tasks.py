@@ -33,7 +33,9 @@ def take_signals(**_: Any) -> None:
 def evaluate(**_: Any) -> None:
     for organization_id in thresholds.watched():
         thresholds.evaluate_thresholds(organization_id=organization_id, at=timezone.now())
-    incidents.resolve_ended(at=timezone.now())
+    for _batch in range(_BATCHES):
+        if not incidents.resolve_ended(at=timezone.now()):
+            break
     deliver.delay()
 
 

@@ -30,11 +30,12 @@ class Kind(StrEnum):
     EXPIRED = "authorization.expired"
     BLOCKED = "enforcement.blocked"
     NOT_BLOCKED = "enforcement.failed"
+    STUCK = "inbox.stuck"
 
 
 # Kinds that rooms below announce; all others are looked for on schedule.
 SIGNALLED: Final = frozenset(
-    {Kind.CAP, Kind.BREAKER, Kind.STOP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED}
+    {Kind.CAP, Kind.BREAKER, Kind.STOP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED, Kind.STUCK}
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from finops.api.converters import register
-from finops.budgets.api import accounts, budgets, increases, limits, stops
+from finops.budgets.api import accounts, budgets, enforcement, increases, limits, stops
 
 register()
 
@@ -17,6 +17,9 @@ urlpatterns = [
     path("budgets/<id:budget_id>/accounts", accounts.BudgetAccounts.as_view()),
     path("budgets/<id:budget_id>/exceptions", accounts.BudgetExceptions.as_view()),
     path("budgets/<id:budget_id>/exceptions/remove", accounts.RemoveBudgetException.as_view()),
+    path("budgets/<id:budget_id>/enforcement", enforcement.BudgetEnforcement.as_view()),
+    path("enforceable-keys", enforcement.EnforceableKeys.as_view()),
+    path("enforceable-keys/<id:enforceable_id>/archive", enforcement.ArchiveEnforceableKey.as_view()),
     path("increases", increases.Increases.as_view()),
     path("increases/<id:increase_id>/approve", increases.ApproveIncrease.as_view()),
     path("increases/<id:increase_id>/refuse", increases.RefuseIncrease.as_view()),

@@ -17,8 +17,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from psycopg import OperationalError
+
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.hot import Leases, Settled, slice_wanted
+from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -43,11 +46,56 @@ class Refused(NamedTuple):
     short: tuple[Standing, ...]
 
 
+# Writes down what a call came to.
+Keep = Callable[[Settled], object]
+
+
+def _pass(_: Settled) -> None:
+    pass
+
+
+class Gate:
+    """Many pass at once; while it is closed, none does. Whoever closes it waits until all have passed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._passing = 0
+        self._closed = False
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._passing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._passing -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._passing)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
 class Desk:
     """Decides the calls of one process; its methods may be called by any thread."""
 
-    def __init__(self, bank: Bank, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, bank: Bank, *, clock: Callable[[], float] = time.monotonic, durable: Callable[[], None] = lambda: None
+    ) -> None:
+        """`durable` returns once all that was kept of calls that are over is (see `settle`)."""
         self._bank = bank
+        self._durable = durable
         self._clock = clock
         self._leases = Leases()
         # Held for moments, around memory alone.
@@ -63,6 +111,9 @@ class Desk:
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: dict[str, Allowed] = {}
+        # Whether the bank may have done what it could not answer: it may have leased more to us than we know.
+        self.in_doubt = False
+        self._gate = Gate()
         bank.listen(self._recalled, self._came_back)
 
     def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
@@ -91,9 +142,10 @@ class Desk:
         """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
         room for one. Nothing when `token` is not of the budgets in force any more.
         """
-        found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
-        with self._memory:
-            self._take(found.values())
+        with self._asking_bank():
+            found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
+            with self._memory:
+                self._take(found.values())
         return {account: one.account_id for account, one in found.items()}
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
@@ -104,10 +156,12 @@ class Desk:
             self._leases.hold(call_id, accounts, answer.amount - charged, charged=charged)
             self._allowed[call_id] = answer
 
-    def settle_part(self, call_id: str, estimate: int) -> Settled:
+    def settle_part(self, call_id: str, estimate: int, keep: Keep = _pass) -> Settled:
         """The call broke off: it is charged as estimated, and the rest stays held until its figure. Raises NotOpen."""
         with self._memory:
-            return self._leases.settle_part(call_id, estimate)
+            said = self._leases.settle_part(call_id, estimate)
+            keep(said)
+            return said
 
     def held(self, call_id: str) -> tuple[int, int] | None:
         """What an open call holds, and what was charged of it already; None when it is not open here."""
@@ -115,20 +169,23 @@ class Desk:
             found = self._leases.holds.get(call_id)
             return (found.amount, found.charged) if found else None
 
-    def settle(self, call_id: str, actual: int) -> Settled:
-        """The call is over and cost `actual`. Raises NotOpen."""
+    def settle(self, call_id: str, actual: int, keep: Keep = _pass) -> Settled:
+        """The call is over and cost `actual`; `keep` writes that down before what it did not cost can leave this
+        process. Raises NotOpen.
+        """
         with self._memory:
             said = self._leases.settle(call_id, actual)
+            keep(said)
             self._is_over(call_id)
             now = self._clock()
             for account in said.accounts:
                 self._paces[account] = _paced(self._paces.get(account), said.spent, now)
             return said
 
-    def void(self, call_id: str) -> None:
+    def void(self, call_id: str, keep: Keep = _pass) -> None:
         """The call never happened. Raises NotOpen."""
         with self._memory:
-            self._leases.void(call_id)
+            keep(self._leases.settle(call_id, 0))
             self._is_over(call_id)
 
     def leased(self) -> dict[int, tuple[int, int]]:
@@ -144,13 +201,34 @@ class Desk:
 
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
-        with self._memory:
-            wanted = list(self._leases.slots) if accounts is None else accounts
-            found = [(account, self._leases.give_back(account)) for account in wanted]
-            self._forget_empty(wanted)
-        lines = [Accounted(account, 0, amount) for account, amount in sorted(found) if amount]
-        self._bank.account_for(lines)
-        return len(lines)
+        with self._asking_bank():
+            with self._memory:
+                wanted = list(self._leases.slots) if accounts is None else accounts
+                found = [(account, self._leases.give_back(account)) for account in wanted]
+                self._forget_empty(wanted)
+            lines = [Accounted(account, 0, amount) for account, amount in sorted(found) if amount]
+            if lines:
+                # Should we die now, whoever comes after us must not take it for held any more.
+                self._durable()
+                self._bank.account_for(lines)
+            return len(lines)
+
+    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> None:
+        """Bring memory and bank together again: `with_bank` is given what is in hand of each account, while nothing of
+        it changes and nothing is asked of the bank. Call it where calls are settled, so that none is half settled.
+        """
+        with self._gate.closed(), self._memory:
+            with_bank({account: one.free + one.held for account, one in self._leases.slots.items()})
+            self.in_doubt = False
+
+    @contextmanager
+    def _asking_bank(self) -> Iterator[None]:
+        with self._gate.passing():
+            try:
+                yield
+            except (OperationalError, JournalFailed):
+                self.in_doubt = True
+                raise
 
     def give_back_idle(self, idle_s: float) -> int:
         """Return what is free of accounts that no call was held against for so long; gives how many there were."""
@@ -203,11 +281,12 @@ class Desk:
         said = self._hold(call_id, accounts, wanted)
         if said is not None:
             return said
-        granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
-        # Held before anybody can call it home again.
-        with self._memory:
-            self._take(granted)
-            return self._hold_now(call_id, accounts, wanted)
+        with self._asking_bank():
+            granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
+            # Held before anybody can call it home again.
+            with self._memory:
+                self._take(granted)
+                return self._hold_now(call_id, accounts, wanted)
 
     def _take(self, granted: Iterable[Standing]) -> None:
         for one in granted:

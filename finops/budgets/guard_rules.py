@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from finops.budgets.guard.terms import AMOUNTS, DEFAULTS, LIMITED, BreakerTerms, GuardRules, LimitTerms, Measure
 from finops.budgets.models import BreakerRule, BudgetsVersion, Limit, Stop
-from finops.budgets.rules.sight import sees, subjects_seen
+from finops.budgets.rules.sight import Sight, sees, subjects_seen
 from finops.budgets.selectors import sight_of, teams_above
 from finops.budgets.types import OWNERS
 from finops.core.money import convert_pico, to_pico
@@ -87,9 +87,9 @@ def breakers_seen(caller: Caller) -> QuerySet[BreakerRule]:
 
 
 def stops_seen(caller: Caller, *, open_at: datetime | None = None) -> QuerySet[Stop]:
-    """Those of the organization, and of whom the caller may see; of sessions only for who sees everything."""
+    """Those of the organization, of whom the caller may see, and their own; all for who sees everything."""
     rows = stops(caller.organization_id, open_at=open_at)
-    return _seen(caller, rows, OWNERS, Q(dimension="organization"))
+    return _seen(caller, rows, OWNERS, Q(dimension="organization") | Q(by=caller.actor.reference))
 
 
 def _seen(caller: Caller, rows: QuerySet[Row], dimensions: Iterable[str], also: Q | None = None) -> QuerySet[Row]:
@@ -110,16 +110,28 @@ def _seen(caller: Caller, rows: QuerySet[Row], dimensions: Iterable[str], also: 
 
 
 def may_stop(caller: Caller, dimension: str, subject: str, *, at: datetime) -> bool:
-    """Whether a caller who may stop calls may stop these: anything, or what is within their reach. A session is, when
-    all that is known of it belongs there.
+    """As `may_stop_each`, of one."""
+    return may_stop_each(caller, [(dimension, subject)], at=at)[0]
+
+
+def may_stop_each(caller: Caller, subjects: Iterable[tuple[str, str]], *, at: datetime) -> list[bool]:
+    """Of each subject, whether the caller may stop it: anything, or what is within their reach. A session is, when all
+    that is known of it belongs there.
     """
+    if not caller.can(Permission.CALLS_STOP):
+        return [False for _ in subjects]
     if not caller.reach:
-        return True
+        return [True for _ in subjects]
     sight = sight_of(caller)
-    if dimension in OWNERS:
-        return bool(subject) and sees(sight, {}, dimension, subject)
-    if dimension != "session":
-        return False
+    return [
+        (bool(subject) and sees(sight, {}, dimension, subject))
+        if dimension in OWNERS
+        else dimension == "session" and _session_within(caller, sight, subject, at)
+        for dimension, subject in subjects
+    ]
+
+
+def _session_within(caller: Caller, sight: Sight, subject: str, at: datetime) -> bool:
     period = DayRange(at.date() - _SESSIONS_AGO, at.date() + timedelta(days=1))
     known = ledger.sessions(caller.organization_id, period, session=subject)
     return bool(known) and all(

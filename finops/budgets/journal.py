@@ -99,6 +99,10 @@ class Journal:
                 os.close(descriptor)
             self._durable = max(self._durable, reached)
 
+    def sync(self) -> None:
+        """Return once all that was appended by now is durable. Raises JournalFailed."""
+        self.wait(self._written)
+
     def _is_durable(self, ticket: int) -> bool:
         if self._durable < ticket and self._failed:
             raise JournalFailed("the journal cannot be written")
@@ -124,6 +128,11 @@ class Journal:
         if segment >= self._number:
             raise ValueError("the segment is still written to")
         _path(self.folder, segment).unlink(missing_ok=True)
+
+    @property
+    def last(self) -> int:
+        """The ticket of what was appended last."""
+        return self._written
 
     @property
     def durable(self) -> int:

@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from finops.budgets.guard.terms import LIMITED, STOPPABLE, WATCHED, Measure
 from finops.budgets.types import Enforcement, Period
 from finops.orgs.models import Organization, Owned
+from finops.sources.models import Source
 
 
 class BudgetsVersion(models.Model):
@@ -248,3 +249,92 @@ class Stop(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dimension} {self.subject}"
+
+
+class Enforceable(Owned):
+    """A key at a provider or a proxy that Capstan may block there, and whose spend it makes: that of one owner."""
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    # As the provider names it, never the key itself.
+    external_id = models.CharField(max_length=200)
+    label = models.CharField(max_length=200, blank=True)
+    # A dimension of owners, and the owner's id as text.
+    dimension = models.CharField(max_length=10)
+    subject = models.CharField(max_length=20)
+    # Until when somebody is talking to the provider about it.
+    acting_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["source", "external_id"],
+                name="budgets_enforceable_once",
+                condition=Q(archived_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"key {self.external_id} of source {self.source_id}"
+
+
+class Block(models.Model):
+    """That an account needs a key blocked ahead of its limit, and what became of it: one at a time for each of both."""
+
+    class State(models.TextChoices):
+        WANTED = "wanted", "To be blocked"
+        BLOCKED = "blocked", "Blocked"
+        UNBLOCK_WANTED = "unblock_wanted", "To be given back"
+        UNBLOCKED = "unblocked", "Given back"
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="blocks")
+    account_id = models.BigIntegerField()
+    subject = models.CharField(max_length=300, blank=True)
+    enforceable = models.ForeignKey(Enforceable, on_delete=models.PROTECT, related_name="blocks")
+    state = models.CharField(max_length=14, choices=State, default=State.WANTED)
+    reason = models.TextField()
+    # How it stood when it was decided: the limit, what was reported, and what that was thought to be by then.
+    limit_amount = models.DecimalField(max_digits=38, decimal_places=12)
+    spent = models.DecimalField(max_digits=38, decimal_places=12)
+    likely = models.DecimalField(max_digits=38, decimal_places=12)
+    most = models.DecimalField(max_digits=38, decimal_places=12)
+    crosses_at = models.DateTimeField(null=True)
+    wanted_at = models.DateTimeField()
+    # When the provider was first asked by us; what is blocked there before is not ours to give back.
+    called_at = models.DateTimeField(null=True)
+    found_blocked = models.BooleanField(default=False)
+    blocked_at = models.DateTimeField(null=True)
+    unblock_reason = models.TextField(blank=True)
+    unblock_wanted_at = models.DateTimeField(null=True)
+    unblocked_at = models.DateTimeField(null=True)
+    tries = models.IntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    # Since when a person is needed; it is tried again now and then all the same.
+    failed_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+    # Once all was reported: what went past the limit, and what of it was never used.
+    settled_at = models.DateTimeField(null=True)
+    overshoot = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    unused = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account_id", "enforceable"], name="budgets_block_once", condition=~Q(state="unblocked")
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["next_try_at"], name="budgets_block_due", condition=Q(state__in=["wanted", "unblock_wanted"])
+            ),
+            models.Index(fields=["organization", "budget", "-id"], name="budgets_block_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} for account {self.account_id}"
+
+    @property
+    def shown_state(self) -> str:
+        """The state in the word that people are told: `failed` while a person is needed."""
+        return "failed" if self.failed_at else str(self.state)

@@ -52,7 +52,9 @@ WHERE lifted_at IS NULL AND (until IS NULL OR until > clock_timestamp()) ORDER B
 
 
 class Pulse:
-    """One process's guard among the others. `cut` is told of calls under way that were stopped."""
+    """One process's guard among the others. `cut` is told of calls under way that were stopped, in this
+    one's thread; where it fails it is told again.
+    """
 
     def __init__(
         self,
@@ -71,9 +73,13 @@ class Pulse:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-        # What could not be written yet.
+        # What could not be told, written or cut yet.
         self._trips: list[Trip] = []
         self._unused: list[Taken] = []
+        self._messages: list[str] = []
+        self._told_at = 0.0
+        self._cuts: list[tuple[list[str], Stop]] = []
+        self._late: list[tuple[str, Stop]] = []
 
     def start(self) -> None:
         """From now on, in a thread; returns when all stops are known that there are, or raises OperationalError."""
@@ -123,8 +129,8 @@ class Pulse:
     def fetch(self, lacking: Lacking) -> RateLimited | None:
         """Ask the database for what is lacking; the refusal, where there is not as much. Raises OperationalError."""
         wants = sorted(lacking.wants)
-        asked_at = self._clock()
         with self._asking:
+            asked_at = self._clock()
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             amounts = [[want.limit for want in wants], [want.least for want in wants], [want.most for want in wants]]
@@ -145,6 +151,7 @@ class Pulse:
                     while not self._stopping.is_set():
                         self._hear(connection)
                         self._write_trips(connection)
+                        self._cut_all()
                     self._tell(connection)
             except psycopg.Error as error:
                 _log.warning("the pulse is lost: %s", error)
@@ -181,21 +188,45 @@ class Pulse:
             self._guard.lifted(stop)
             return
         calls = self._guard.stopped(stop, self._clock())
-        if calls and self._cut is not None:
-            self._cut(calls, stop)
+        if calls:
+            self._cuts.append((calls, stop))
+
+    def _cut_all(self) -> None:
+        """Tell whoever cuts calls, and again next turn should they fail. Calls that were stopped while they waited for
+        their money are told of a turn later: by then they are known to be under way.
+        """
+        self._cuts += [([call_id], stop) for call_id, stop in self._late]
+        self._late = self._guard.late()
+        while self._cuts and self._cut is not None:
+            try:
+                self._cut(*self._cuts[0])
+            except Exception:  # noqa: BLE001 - whatever becomes of it there, the next stop must be heard here
+                _log.warning("calls could not be cut; they will be", exc_info=True)
+                return
+            self._cuts.pop(0)
 
     def _tell(self, connection: psycopg.Connection[Any]) -> None:
         self._told_at = self._clock()
-        messages: list[str] = []
-        while len(messages) < _MOST_MESSAGES and (delta := self._guard.delta()):
-            messages.append(base64.b64encode(delta).decode("ascii"))
-        if messages:
-            connection.execute("SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told", [PULSE, messages])
-        self._unused += self._guard.unused(self._clock())
-        if self._unused:
-            amounts = [[one.bucket for one in self._unused], [one.amount for one in self._unused]]
-            connection.execute(_RETURN, [*_keys([one.key for one in self._unused]), *amounts])
-            self._unused = []
+        while len(self._messages) < _MOST_MESSAGES and (delta := self._guard.delta()):
+            self._messages.append(base64.b64encode(delta).decode("ascii"))
+        if self._messages:
+            # Said again after a lost connection, it is counted once.
+            connection.execute("SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told", [PULSE, self._messages])
+            self._messages = []
+        self._give_back(connection)
+
+    def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+        """What was not used of slices. Where nobody knows whether it was taken back, it is not given back again: too
+        little of a minute, never too much.
+        """
+        unused, self._unused = [*self._unused, *self._guard.unused(self._clock())], []
+        if not unused:
+            return
+        amounts = [[one.bucket for one in unused], [one.amount for one in unused]]
+        try:
+            connection.execute(_RETURN, [*_keys([one.key for one in unused]), *amounts])
+        except psycopg.errors.LockNotAvailable:
+            self._unused = unused
 
     def _write_trips(self, connection: psycopg.Connection[Any]) -> None:
         self._trips += self._guard.trips()

@@ -6,6 +6,7 @@ import os
 
 from celery import Celery
 from celery.signals import worker_init
+from django.conf import settings
 
 from finops.runtime.collecting import calm_collector
 
@@ -31,6 +32,21 @@ app.conf.beat_schedule = {
         "options": {"queue": "control", "expires": 30},
     },
     "book inbox": {"task": "ingest.book_inbox", "schedule": 1.0, "options": {"queue": "ingest", "expires": 5}},
+    "forget minutes": {
+        "task": "budgets.forget_minutes",
+        "schedule": 300.0,
+        "options": {"queue": "control", "expires": 300},
+    },
+    "plan blocks": {
+        "task": "budgets.plan_blocks",
+        "schedule": float(settings.ENFORCE_EVERY_S),
+        "options": {"queue": "control", "expires": settings.ENFORCE_EVERY_S},
+    },
+    "act on blocks": {
+        "task": "budgets.act_on_blocks",
+        "schedule": float(min(5, settings.ENFORCE_EVERY_S)),
+        "options": {"queue": "control", "expires": 10},
+    },
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},

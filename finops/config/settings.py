@@ -32,6 +32,8 @@ CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+# Hosts of our own (host or host:port) that an organization may have Capstan call, by http too: a LiteLLM proxy inside.
+INTERNAL_HOSTS = frozenset(env.words("CAPSTAN_INTERNAL_HOSTS", []))
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
     "DIRECTIVES": {
@@ -209,6 +211,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 DJANGO_CELERY_BEAT_TZ_AWARE = True
+# How often it is looked whether a key is to be blocked ahead of its limit; the longer, the earlier it is.
+ENFORCE_EVERY_S = env.integer("CAPSTAN_ENFORCE_EVERY_S", 20, low=1, high=300)
 
 # --- Language, time, mail, logs ---------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -238,6 +242,6 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
-    # Below this they write addresses that let whoever reads them post.
-    "loggers": {"apprise": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    # Below this they write the addresses of calls, which may let whoever reads them post.
+    "loggers": {name: {"level": "WARNING"} for name in ("apprise", "urllib3", "httpx2")},
 }

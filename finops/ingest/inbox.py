@@ -9,7 +9,9 @@ from uuid import UUID
 
 import psycopg
 
-from finops.core.money import from_pico, pico_text
+from finops.budgets.bank import Accounted, account_for
+from finops.core.errors import FinopsError
+from finops.core.money import from_pico, pico_text, to_pico
 from finops.ingest.records import Held, read_spent
 
 _COPY = "COPY ingest_inbox (organization_id, source_id, holder_id, accounts, spent, body) FROM STDIN"
@@ -44,23 +46,36 @@ def _row(holder: str, body: bytes) -> str:
     return f"{head.organization_id}\t{head.source_id}\t{holder}\t{{{accounts}}}\t{spent}\t\\\\x{body.hex()}\n"
 
 
+class MoreInHand(FinopsError):
+    """A process has more in hand than the database has leased to it: a bug, stopped before it costs anybody money."""
+
+    code = "ingest.more_in_hand"
+    status = 500
+
+
+def reckon(connection: psycopg.Connection[Any], holder: UUID, in_hand: Mapping[int, int]) -> int:
+    """Return what is leased to a holder beyond what it has `in_hand` of each account and what the inbox says was spent:
+    it was granted, and the answer was lost. Its whole journal must be in the inbox. Gives how many accounts there were.
+
+    Raises MoreInHand.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        leased, spent = _locked(cursor, holder)
+        over = {account: amount - spent.get(account, 0) - in_hand.get(account, 0) for account, amount in leased.items()}
+        if min(over.values(), default=0) < 0 or set(in_hand) - set(leased):
+            raise MoreInHand("more is in hand than the database has leased")
+        lines = [Accounted(account, 0, amount) for account, amount in sorted(over.items()) if amount]
+        account_for(cursor, holder, lines)
+        return len(lines)
+
+
 def adopt(connection: psycopg.Connection[Any], dead: UUID, adopter: UUID, held: Iterable[Held]) -> bool:
     """Take over what a dead holder held; its journal must be in the inbox already. What it had free goes back, what was
     spent stays with it until it is booked. False when somebody else was first.
     """
     amounts: Mapping[int, int] = _per_account(held)
     with connection.transaction(), connection.cursor() as cursor:
-        # Whoever books locks the same accounts, so that what is in the inbox is what is not yet booked.
-        cursor.execute(
-            "SELECT FROM budgets_account WHERE id IN (SELECT account_id FROM budgets_lease"
-            " WHERE holder_id = %s AND amount > 0) ORDER BY id FOR UPDATE",
-            [dead],
-        )
-        cursor.execute(
-            "SELECT account, sum(spent) FROM ingest_inbox, unnest(accounts) AS account WHERE holder_id = %s GROUP BY 1",
-            [dead],
-        )
-        spent = dict(cursor.fetchall())
+        _, spent = _locked(cursor, dead)
         accounts = sorted({*amounts, *spent})
         cursor.execute(
             "SELECT budgets_adopt(%s, %s, %s::bigint[], %s::numeric[], %s::numeric[])",
@@ -69,11 +84,29 @@ def adopt(connection: psycopg.Connection[Any], dead: UUID, adopter: UUID, held: 
                 adopter,
                 accounts,
                 [from_pico(amounts.get(one, 0)) for one in accounts],
-                [spent.get(one, 0) for one in accounts],
+                [from_pico(spent.get(one, 0)) for one in accounts],
             ],
         )
         row = cursor.fetchone()
         return bool(row and row[0])
+
+
+def _locked(cursor: psycopg.Cursor[Any], holder: UUID) -> tuple[dict[int, int], dict[int, int]]:
+    """What is leased to a holder, and what the inbox says it spent of that, by account. Whoever books locks the same
+    accounts, so that what is in the inbox is what is not yet booked.
+    """
+    cursor.execute(
+        "SELECT FROM budgets_account WHERE id IN (SELECT account_id FROM budgets_lease"
+        " WHERE holder_id = %s AND amount > 0) ORDER BY id FOR UPDATE",
+        [holder],
+    )
+    cursor.execute("SELECT account_id, amount FROM budgets_lease WHERE holder_id = %s AND amount > 0", [holder])
+    leased = {account: to_pico(amount) for account, amount in cursor.fetchall()}
+    cursor.execute(
+        "SELECT account, sum(spent) FROM ingest_inbox, unnest(accounts) AS account WHERE holder_id = %s GROUP BY 1",
+        [holder],
+    )
+    return leased, {account: to_pico(amount) for account, amount in cursor.fetchall()}
 
 
 def _per_account(held: Iterable[Held]) -> dict[int, int]:

@@ -10,4 +10,6 @@ urlpatterns = [
     path("sources", api.Sources.as_view()),
     path("sources/<slug:source>", api.OneSource.as_view()),
     path("sources/<slug:source>/archive", api.ArchiveSource.as_view()),
+    path("sources/<slug:source>/access", api.AccessOfSource.as_view()),
+    path("sources/<slug:source>/access/remove", api.RemoveAccessOfSource.as_view()),
 ]

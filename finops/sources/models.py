@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
 
-from finops.orgs.models import Owned, never_deleted
+from finops.orgs.models import Organization, Owned, never_deleted
 
 
 class Source(Owned):
@@ -31,3 +32,31 @@ class Source(Owned):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SourceAccess(models.Model):
+    """How Capstan reaches the administration of a source: to block keys there, and to give them back."""
+
+    id = models.AutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.OneToOneField(Source, on_delete=models.PROTECT, related_name="access")
+    # A name of `connectors.enforcement.CONNECTORS`.
+    connector = models.CharField(max_length=40)
+    address = models.CharField(max_length=300)
+    # The credential, sealed (`services.set_access`).
+    sealed = models.BinaryField()
+    # How late usage is told, and how long calls go on after a block.
+    reporting_delay = models.DurationField()
+    takes_effect = models.DurationField()
+    set_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="source_access_durations",
+                condition=models.Q(reporting_delay__gt=timedelta(0), takes_effect__gte=timedelta(0)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"access to source {self.source_id}"

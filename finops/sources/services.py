@@ -1,20 +1,30 @@
-"""Sources: configured, renamed, archived. The slug is part of every charge's identity and never changes."""
+"""Sources: configured, renamed, archived; access to their administration. A source's slug is part of every charge's
+identity and never changes.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from finops.audit import services as audit
+from finops.connectors.addresses import check_address
+from finops.connectors.enforcement import CONNECTORS
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, Invalid, NotFound
+from finops.core.sealing import Sealer
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
-from finops.sources.models import Source
+from finops.sources.models import Source, SourceAccess
 
 KINDS: Final = ("api", "cloudevents", "file", "litellm", "gateway")
 GATEWAY: Final = "capstan-gateway"
+LONGEST_DELAY: Final = timedelta(days=3)
+LONGEST_EFFECT: Final = timedelta(hours=1)
+_LONGEST_CREDENTIAL: Final = 2_000
 
 
 class SourceInvalid(Invalid):
@@ -118,6 +128,82 @@ def archive_source(*, organization_id: int, source_id: int, by: Actor, at: datet
         row.save(update_fields=["archived_at"])
         _note("source.archived", row, by, at, {})
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a call needs; the credential is not shown where this is printed."""
+
+    connector: str
+    address: str
+    credential: str = field(repr=False)
+
+
+@transaction.atomic
+def set_access(
+    *,
+    organization_id: int,
+    source_id: int,
+    connector: str,
+    credential: str,
+    address: str = "",
+    reporting_delay: timedelta | None = None,
+    takes_effect: timedelta | None = None,
+    by: Actor,
+    at: datetime,
+) -> SourceAccess:
+    """Say how a source's administration is reached; what was said before is replaced. What is unsaid is as the
+    connector knows it. Raises NotFound, SourceArchived, SourceInvalid, AddressRefused.
+    """
+    source = _locked(organization_id, source_id)
+    refuse_archived(source)
+    known = CONNECTORS.get(connector)
+    if known is None:
+        raise SourceInvalid(f"connector is one of {', '.join(CONNECTORS)}", field="connector")
+    credential = credential.strip()
+    if not 1 <= len(credential) <= _LONGEST_CREDENTIAL or not credential.isascii() or not credential.isprintable():
+        raise SourceInvalid("a credential is one line of printable characters", field="credential")
+    address = address or known.address
+    check_address(address, internal=settings.INTERNAL_HOSTS)
+    delay = known.reporting_delay if reporting_delay is None else reporting_delay
+    effect = known.takes_effect if takes_effect is None else takes_effect
+    if not timedelta(0) < delay <= LONGEST_DELAY:
+        raise SourceInvalid("usage is told within three days", field="reporting_delay_s")
+    if not timedelta(0) <= effect <= LONGEST_EFFECT:
+        raise SourceInvalid("a block takes effect within an hour", field="takes_effect_s")
+    row, _ = SourceAccess.objects.update_or_create(
+        organization_id=organization_id,
+        source=source,
+        defaults={
+            "connector": connector,
+            "address": address,
+            "sealed": _sealer().seal(credential),
+            "reporting_delay": delay,
+            "takes_effect": effect,
+            "set_at": at,
+        },
+    )
+    details = {"connector": connector, "address": address, "reporting_delay_s": delay.total_seconds()}
+    _note("source.access_set", source, by, at, details)
+    return row
+
+
+@transaction.atomic
+def remove_access(*, organization_id: int, source_id: int, by: Actor, at: datetime) -> None:
+    """Forget the credential. Keys that are blocked stay so, for nobody can give them back. Raises NotFound."""
+    source = _locked(organization_id, source_id)
+    gone, _ = SourceAccess.objects.filter(organization_id=organization_id, source=source).delete()
+    if gone:
+        _note("source.access_removed", source, by, at, {})
+
+
+def open_access(row: SourceAccess) -> Opened:
+    """Raises CannotOpen when the house's secret was changed and the former one is not named."""
+    return Opened(row.connector, row.address, _sealer().open(row.sealed))
+
+
+def _sealer() -> Sealer:
+    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose="capstan.sources.access.v1")
 
 
 def _locked(organization_id: int, source_id: int) -> Source:

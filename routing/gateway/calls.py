@@ -149,7 +149,9 @@ class Calls:
         return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
 
     def _cheaper(self, asked: Asked) -> Asked:
-        """The call with the model that a budget sends it to by now, where that costs less; else as it is."""
+        """The call with the model that a budget sends it to by now, where that costs less and is allowed; else as it
+        is.
+        """
         if not asked.house.downgrades or asked.downgraded_from:
             return asked
         for concern in asked.concerns:
@@ -160,7 +162,8 @@ class Calls:
                 continue
             request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
             cheaper = self._asked(asked.id, asked.house, asked.key, request)
-            if cheaper.worst.amount < asked.worst.amount:
+            allowed = self._guard.allows_model(asked.house.id, cheaper.call)
+            if allowed and cheaper.worst.amount < asked.worst.amount:
                 return cheaper._replace(downgraded_from=asked.request.model)
         return asked
 
@@ -209,9 +212,12 @@ class Calls:
         return self._allow(asked, accounts, said)
 
     def _without_database(self, asked: Asked) -> Decision:
-        """Within what is in hand; of budgets whose owner chose so, without asking. Raises Unavailable."""
+        """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
+        asked about refuses, but where all budgets of the call go on so. Raises Unavailable.
+        """
         closed = [one for one in asked.concerns if not one.terms.fail_open]
-        accounts = self._known(closed)
+        minutes = self._guard.has(asked.id) or (asked.concerns and not closed)
+        accounts = self._known(closed) if minutes else None
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
             self._guard.void(asked.id, monotonic())
@@ -293,14 +299,15 @@ class Calls:
         cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
         # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.
         actual = held.amount if cost is None else cost
+        keep = self._keeps(held, event, final=not told.estimated)
         if call_id in self._expired:
             said = Settled((), 0, 0)
+            keep(said)
         elif told.estimated:
-            said = self._desk.settle_part(call_id, actual)
+            said = self._desk.settle_part(call_id, actual, keep)
         else:
-            said = self._desk.settle(call_id, actual)
+            said = self._desk.settle(call_id, actual, keep)
         self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
-        ticket = self._journal_spent(held, said, event, final=not told.estimated)
         answer = {
             "id": call_id,
             "cost": None if cost is None else pico_text(cost),
@@ -310,7 +317,7 @@ class Calls:
         }
         if not told.estimated:
             self._forget(held, answer)
-        return answer, ticket
+        return answer, self._journal.last
 
     def void(self, house: House, call_id: str) -> tuple[dict[str, Any], int]:
         """A call never happened. Raises NotOpen."""
@@ -320,36 +327,48 @@ class Calls:
         held = self._call(house, call_id).held
         if call_id in self._expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
-        self._desk.void(call_id)
-        self._guard.void(call_id, monotonic())
-        self._forget(held, None)
-        return {"id": call_id}, self._journal.append(encode(Voided(call_id)))
+        return {"id": call_id}, self.release(held)
 
-    def expire(self, house_of: Callable[[int], House | None]) -> int:
-        """Charge what nobody told the end of as the most it could cost; gives the journal's last ticket."""
-        ticket, now = 0, self._now()
+    def release(self, held: Held) -> int:
+        """A call that is open never happened, or did under another id; gives the journal's ticket."""
+        self._desk.void(held.id, lambda _: self._journal.append(encode(Voided(held.id))))
+        self._guard.void(held.id, monotonic())
+        self._forget(held, None)
+        return self._journal.last
+
+    def due(self) -> list[Held]:
+        """Open calls whose time is over."""
+        found, now = [], self._now()
         while self._ends and self._ends[0][0] <= now:
             with self._changing:
                 _, call_id = heapq.heappop(self._ends)
             call = self._open.get(call_id)
-            house = house_of(call.held.organization_id) if call else None
-            if call is None or house is None or call.held.expires_at > now:
-                continue
-            held = call.held
-            cost = GivenCost(held.amount, house.currency) if held.accounts else GivenCost(0, house.currency)
-            event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
-            said = self._desk.settle(call_id, held.amount)
-            self._guard.settled(call_id, amount=held.amount, tokens=max(held.output, 0), now=monotonic())
-            ticket = self._journal_spent(held, said, event, final=True, expired=True)
-            self._expired[call_id] = self._open.pop(call_id)
-            for gone in _trim(self._expired):
-                self._forget_id(gone)
-        return ticket
+            if call is not None:
+                found.append(call.held)
+        return found
+
+    def expire(self, held: Held, house: House) -> int:
+        """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
+        if held.id not in self._open:
+            return 0
+        cost = GivenCost(held.amount if held.accounts else 0, house.currency)
+        event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
+        self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
+        self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
+        self._expired[held.id] = self._open.pop(held.id)
+        for gone in _trim(self._expired):
+            self._forget_id(gone)
+        return self._journal.last
+
+    def knows(self, asked_by: str, asked_as: str, call_id: str) -> bool:
+        """Whether a call was decided here under another id than this, and that one is over, or is to be charged."""
+        other = self._ids.get((asked_by, asked_as), call_id)
+        return other != call_id and (other < call_id or other not in self._open)
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
-        self._ids[held.asked_by, held.asked_as] = held.id
+        self._ids.setdefault((held.asked_by, held.asked_as), held.id)
         self._keep(Allowance(held, "", 1, held.output))
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
@@ -385,14 +404,15 @@ class Calls:
             pico, currency = event.cost.pico, event.cost.currency
         return None if pico is None else house.reporting(pico, currency, event.occurred_at.date())
 
-    def _journal_spent(
-        self, held: Held, said: Settled, event: UsageEvent, *, final: bool, expired: bool = False
-    ) -> int:
-        beyond = said.beyond if said.accounts else 0
-        record = Spent(
-            held.id, held.organization_id, held.source_id, said.accounts, said.spent, beyond, final, expired, event
-        )
-        return self._journal.append(encode(record))
+    def _keeps(self, held: Held, event: UsageEvent, *, final: bool, expired: bool = False) -> Callable[[Settled], int]:
+        """Writes to the journal what a call came to."""
+
+        def keep(said: Settled) -> int:
+            beyond = said.beyond if said.accounts else 0
+            whose = (held.id, held.organization_id, held.source_id, said.accounts)
+            return self._journal.append(encode(Spent(*whose, said.spent, beyond, final, expired, event)))
+
+        return keep
 
     def _forget(self, held: Held, settled: dict[str, Any] | None) -> None:
         allowance = self._open.pop(held.id, None) or self._expired.pop(held.id)

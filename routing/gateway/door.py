@@ -23,7 +23,7 @@ from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
 from routing.gateway.house import House
-from routing.gateway.peers import OwnerAway, Peers
+from routing.gateway.peers import KNOWN, OwnerAway, Peers
 from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, read
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,11 @@ class MethodNotAllowed(FinopsError):
     status = 405
 
 
+class Unexpected(FinopsError):
+    code = "api.unexpected"
+    status = 500
+
+
 class Door:
     """Answers requests; one for each process, used by its event loop alone."""
 
@@ -92,6 +97,10 @@ class Door:
             return refused(calls.Unavailable(error.message))
         except psycopg.OperationalError:
             return refused(calls.Unavailable("the database cannot be asked just now"))
+        except Exception:
+            # Its text may quote what somebody sent, so it stays in the log.
+            log.exception("a request could not be answered")
+            return refused(Unexpected("something went wrong here; nothing is known of what became of the request"))
 
     async def configuration_changed(self) -> None:
         async with self._newer:
@@ -107,6 +116,8 @@ class Door:
             if not self._configured.ready.is_set():
                 raise NotReady("there is no configuration yet")
             return answered({"status": "ready"})
+        if asked.path == KNOWN and asked.forwarded:
+            return answered(self._calls.knows(asked.query["by"], asked.query["as"], asked.query["id"]))
         if not asked.path.startswith(AUTHORIZATIONS):
             raise NotFound("There is nothing here.")
         rest = asked.path.removeprefix(AUTHORIZATIONS).strip("/").split("/")

@@ -20,7 +20,7 @@ import psycopg
 
 from finops.budgets.bank import Other, live, others
 from finops.budgets.journal import Journal, JournalFailed, abandoned
-from finops.ingest.inbox import adopt, copy_segment
+from finops.ingest.inbox import adopt, copy_segment, reckon
 from finops.ingest.records import HELD, SPENT, Held, Record, decode, encode, read_head, still_open
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,9 @@ class Owner(Protocol):
 
     def adopted(self, calls: Sequence[Held]) -> None:
         """These calls of a dead process are ours now."""
+
+    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
+        """Whether the bank may have leased more than is known; then `with_bank` is given what is in hand."""
 
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
         """The database's time, and who else there is."""
@@ -92,6 +95,7 @@ class Keeper:
                             looked = now
                             self._take_over(connection)
                         self.bring(connection)
+                        self._on_loop(partial(self._owner.reckon, partial(self._reckon, connection)))
                         if stopping:
                             return
                         stopping = self._stopping.wait(EVERY_S)
@@ -99,6 +103,9 @@ class Keeper:
                 log.warning("the journal waits for the database: %s", error)
             except JournalFailed as error:
                 log.critical("%s", error.message)
+            except Exception:
+                # Whatever it is, calls that are decided need somebody to bring them home.
+                log.exception("the journal could not be brought home; trying again")
             if stopping:
                 return
 
@@ -109,20 +116,33 @@ class Keeper:
         self._on_loop(lambda: self._owner.lives(now, found))
 
     def bring(self, connection: psycopg.Connection[Any]) -> None:
-        """Copy what was spent since to the inbox, and let go of segments that nothing open is in."""
+        """Copy what was spent since to the inbox, and let go of segments that nothing open is in: the oldest first, for
+        how a call ended may stand in a later one than that it was allowed.
+        """
+        self._copy(connection)
+        for segment, (since, ids) in list(self._copied.items()):
+            carry = partial(self._owner.carry_on, ids, old=time.monotonic() - since > CARRY_AFTER_S)
+            ticket = self._on_loop(carry)
+            if ticket is None:
+                break
+            self._journal.wait(ticket)
+            self._journal.forget(segment)
+            del self._copied[segment]
+
+    def _copy(self, connection: psycopg.Connection[Any]) -> None:
         self._journal.turn()
         for segment in self._journal.closed():
             if segment not in self._copied:
                 held, spent = _sorted(self._journal.read(segment))
                 copy_segment(connection, self._holder_id, segment, spent)
                 self._copied[segment] = time.monotonic(), held
-        for segment, (since, ids) in list(self._copied.items()):
-            carry = partial(self._owner.carry_on, ids, old=time.monotonic() - since > CARRY_AFTER_S)
-            ticket = self._on_loop(carry)
-            if ticket is not None:
-                self._journal.wait(ticket)
-                self._journal.forget(segment)
-                del self._copied[segment]
+
+    def _reckon(self, connection: psycopg.Connection[Any], in_hand: dict[int, int]) -> None:
+        """Return what was granted and never heard of."""
+        self._copy(connection)
+        found = reckon(connection, self._holder_id, in_hand)
+        if found:
+            log.warning("returned what was leased of %d accounts while the database was away", found)
 
     def _take_over(self, connection: psycopg.Connection[Any]) -> None:
         for left in abandoned(self._root):

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
 import aiohttp
+import msgspec
 
 from finops.budgets.bank import Other
 from finops.core.errors import FinopsError
+from finops.ingest.records import Held
 from routing.gateway.answers import Answer, Asked
 
 _PATIENCE: Final = aiohttp.ClientTimeout(total=10, sock_connect=1)
 FORWARDED: Final = "capstan-forwarded"
+# What only processes ask each other.
+KNOWN: Final = "/known"
 
 
 class OwnerAway(FinopsError):
@@ -78,6 +83,20 @@ class Peers:
                 return Answer(answer.status, await answer.read(), kept)
         except (TimeoutError, aiohttp.ClientError, OSError):
             raise OwnerAway("the process that owns this call cannot be reached") from None
+
+    async def know_other(self, held: Held) -> bool:
+        """Whether another living process decided the same call, and that one is over or to be charged instead."""
+        query = {"by": held.asked_by, "as": held.asked_as, "id": held.id}
+        asked = Asked("GET", KNOWN, query, "", b"")
+        for holder in self._living:
+            if not self.is_own(holder):
+                try:
+                    answer = await self.forward(holder, asked)
+                except OwnerAway:
+                    continue
+                if answer.status == HTTPStatus.OK and msgspec.json.decode(answer.body) is True:
+                    return True
+        return False
 
     async def close(self) -> None:
         for session in self._sessions.values():

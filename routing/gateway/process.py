@@ -78,7 +78,7 @@ class Process:
         self._bank = await asyncio.to_thread(
             Bank, settings.address, self._id, settings.name, reached_at=settings.reached_at
         )
-        self.desk = await asyncio.to_thread(Desk, self._bank)
+        self.desk = await asyncio.to_thread(Desk, self._bank, durable=self._journal.sync)
         self.commits = Commits(self._journal, loop)
         self._guard = Guard(self._id.hex)
         self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
@@ -86,10 +86,10 @@ class Process:
         self.calls = Calls(
             self.desk, self._guard, self._pulse, self._journal, self._id.hex, self._clock.now, self._bank.announce
         )
-        self._peers = Peers(self._id)
+        self.peers = Peers(self._id)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.door = Door(
-            self.configured, self.calls, self.commits, self._peers, self._cuts, settings.hash_key, self._clock.now
+            self.configured, self.calls, self.commits, self.peers, self._cuts, settings.hash_key, self._clock.now
         )
         self.keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
         await self._listen_to_peers()
@@ -108,7 +108,7 @@ class Process:
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.commits.close)
-        await self._peers.close()
+        await self.peers.close()
         await self._peer_runner.cleanup()
         self._journal.close()
 
@@ -120,9 +120,15 @@ class Process:
         for call in calls:
             self.calls.adopt(call)
 
+    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
+        if not self.desk.in_doubt:
+            return False
+        self.desk.reckon(with_bank)
+        return True
+
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
         self._clock.set(now)
-        self._peers.heard(others)
+        self.peers.heard(others)
 
     # --- What runs beside -----------------------------------------------------------------------------------------
     def _on_loop(self, act: Callable[[], Any]) -> Any:
@@ -166,9 +172,22 @@ class Process:
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
-            await self.commits.wait(self.calls.expire(self.configured.houses.get))
+            await self._end_expired()
             with suppress(psycopg.OperationalError):
                 await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
+
+    async def _end_expired(self) -> None:
+        """What nobody told the end of is charged as the most it could cost; unless it was asked for once more when this
+        or another process could not answer, and is known there.
+        """
+        ticket = 0
+        for held in self.calls.due():
+            house = self.configured.houses.get(held.organization_id)
+            here = self.calls.knows(held.asked_by, held.asked_as, held.id)
+            elsewhere = here or await self.peers.know_other(held)
+            if house is not None:
+                ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
+        await self.commits.wait(ticket)
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

@@ -92,7 +92,7 @@ class Authorize(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     task_type: Text = ""
     fingerprint: Annotated[str, Meta(max_length=100)] = ""
     depth: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    expires_in_s: Annotated[int, Meta(ge=30, le=86_400)] = 900
+    expires_in_s: Annotated[int, Meta(ge=1, le=86_400)] = 900
 
 
 class Settle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

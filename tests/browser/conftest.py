@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from finops.alerts.models import Incident
@@ -22,17 +23,22 @@ from finops.alerts.services.signals import take_signals
 from finops.alerts.services.thresholds import evaluate_thresholds
 from finops.attribution.services import promote_tag
 from finops.attribution.types import Method
+from finops.budgets.rules.limits import BreakerDraft, LimitDraft
 from finops.budgets.services.budgets import set_exception
 from finops.budgets.services.increases import ask_increase, decide_increase
+from finops.budgets.services.limits import set_breaker, set_limit
+from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement, Period
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
+from finops.sources.services import add_source
 from tests.factories import alerts
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
-from tests.factories.orgs import HOUSE
+from tests.factories.enforcement import blocked, key_of, reach
+from tests.factories.orgs import HOUSE, actor
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 CHROMIUM = next(
@@ -82,12 +88,35 @@ def company(transactional_db: None) -> Company:
     for_bob: dict[str, Any] = {
         "organization_id": acme.id, "budget_id": week.id, "subject": str(made.cast.bob.id), "by": HOUSE, "at": at,
     }  # fmt: skip
+    proxy = add_source(
+        organization_id=acme.id, slug="litellm", name="LiteLLM in Paris", kind="litellm", by=HOUSE, at=at
+    )
+    reach(proxy, "https://litellm.example.com")
+    keys = [key_of(proxy, number, "person", one.id) for number, one in enumerate((made.cast.bob, made.cast.alice), 1)]
+    blocked(week, str(made.cast.bob.id), keys[0], at)
+    blocked(
+        week, str(made.cast.alice.id), keys[1], at, failed_at=at, last_error="LiteLLM answered 403", state="wanted",
+        settled_at=None, overshoot=None, unused=None,
+    )  # fmt: skip
     set_exception(limit_amount=Decimal(90), note="The migration", **for_bob)
     decide_increase(
         organization_id=acme.id, increase_id=ask_increase(amount=Decimal(5), reason="Until Friday", **for_bob).id,
         approve=True, note="Fine", by=HOUSE, at=at,
     )  # fmt: skip
     ask_increase(amount=Decimal(40), reason="The ranking migration runs all week", **for_bob)
+    stopped: dict[str, Any] = {"organization_id": acme.id, "by": actor(made.cast.alice_login), "at": at}
+    over = stop_now(dimension="team", subject=str(made.cast.chat.id), reason="The bill of the night", **stopped)
+    lift_stop(organization_id=acme.id, stop_id=over.id, by=stopped["by"], at=at)
+    stop_now(dimension="person", subject=str(made.cast.bob.id), until=at + timedelta(hours=1), **stopped)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT budgets_trip(%s, 'session', 'nightly-3f2a', 'more than 20 identical calls in a row', 900, '{}')",
+            [acme.id],
+        )
+    whose: dict[str, Any] = {"organization_id": acme.id, "by": HOUSE, "at": at}
+    set_limit(draft=LimitDraft(dimension="person", allowed_models=("claude-*", "gpt-5*")), **whose)
+    set_limit(draft=LimitDraft(dimension="key", requests_per_minute=600, tokens_per_minute=400_000), **whose)
+    set_breaker(draft=BreakerDraft(dimension="session", measure="session_calls", threshold=Decimal(800)), **whose)
     QuarantinedRecord.objects.create(
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,

@@ -71,10 +71,10 @@ class Gateway:
         """Until it has heard of so many."""
         pause = threading.Event()
         for _ in range(PATIENCE_S * 20):
-            if len(self.process._peers._living) == processes:
+            if len(self.process.peers._living) == processes:
                 return
             pause.wait(0.05)
-        raise AssertionError(self.process._peers._living)
+        raise AssertionError(self.process.peers._living)
 
     def bring(self) -> None:
         """Its journal to the inbox, now."""

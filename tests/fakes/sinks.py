@@ -7,7 +7,7 @@ import email.policy
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +97,11 @@ def web_sink(port: int = 0) -> Iterator[WebSink]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             kept.posts.append(Posted(self.path, dict(self.headers.items()), body))
+            # Who asked may have read enough and left.
+            with suppress(ConnectionError):
+                self._answer()
+
+        def _answer(self) -> None:
             self.send_response(kept.answers.pop(0) if kept.answers else 200)
             for name, value in kept.headers.items():
                 self.send_header(name, value)

@@ -20,9 +20,10 @@ from django.utils import timezone
 from finops.alerts.models import AlertRule, Channel, Incident
 from finops.alerts.services.signals import take_signals
 from finops.attribution.models import AttributionRule, PromotedTag, SharedCostRule
-from finops.budgets.models import BreakerRule, Budget, BudgetException, Increase, Limit, Stop
+from finops.budgets.models import Block, BreakerRule, Budget, BudgetException, Enforceable, Increase, Limit, Stop
 from finops.budgets.rules.limits import BreakerDraft, LimitDraft
 from finops.budgets.services.budgets import set_exception
+from finops.budgets.services.enforceables import add_enforceable
 from finops.budgets.services.increases import ask_increase
 from finops.budgets.services.limits import set_breaker, set_limit
 from finops.budgets.services.stops import stop_now
@@ -206,6 +207,21 @@ class World:
         return Incident.objects.get(organization=self.globex)
 
     @cached_property
+    def enforceable(self) -> Enforceable:
+        """A key of theirs that is blocked for their budget."""
+        mine: dict[str, Any] = {"organization_id": self.globex.id, "source": self.source, **WHO}
+        given = {"source_id": self.source.id, "connector": "anthropic", "credential": f"{MARKER} credential", **WHO}
+        sources.set_access(organization_id=self.globex.id, **given)
+        key = add_enforceable(
+            external_id="apikey_01Theirs", label=f"{MARKER} label", dimension="person", owner_id=self.person.id, **mine
+        )
+        Block.objects.create(
+            organization_id=self.globex.id, budget_id=self.budget.id, account_id=1, subject=str(self.person.id),
+            enforceable=key, reason=MARKER, limit_amount=1, spent=1, likely=1, most=1, wanted_at=NOON, next_try_at=NOON,
+        )  # fmt: skip
+        return key
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -258,6 +274,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "alert_rule_id": lambda world: world.alert_rule.id,
     "channel_id": lambda world: world.channel.id,
     "incident_id": lambda world: world.incident.id,
+    "enforceable_id": lambda world: world.enforceable.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

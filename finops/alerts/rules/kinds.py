@@ -78,6 +78,7 @@ PARAMS: Final[Mapping[Kind, Mapping[str, tuple[Read, Any]]]] = MappingProxyType(
         Kind.EXPIRED: {},
         Kind.BLOCKED: {"budgets": (_budgets, None)},
         Kind.NOT_BLOCKED: {"budgets": (_budgets, None)},
+        Kind.STUCK: {},
     }
 )
 

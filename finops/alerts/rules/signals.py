@@ -16,6 +16,7 @@ _SEVERITIES: Final = {
     Kind.EXPIRED: Severity.INFO,
     Kind.BLOCKED: Severity.WARNING,
     Kind.NOT_BLOCKED: Severity.CRITICAL,
+    Kind.STUCK: Severity.CRITICAL,
 }
 # Without an end of its own, so long after it was last seen it is over. A stop and a block last until they are lifted.
 _CALMS_DOWN: Final = {
@@ -24,6 +25,7 @@ _CALMS_DOWN: Final = {
     Kind.HOLD: timedelta(days=1),
     Kind.EXPIRED: timedelta(days=1),
     Kind.NOT_BLOCKED: timedelta(days=7),
+    Kind.STUCK: timedelta(days=7),
 }
 # Signals that tell the end of others with their key.
 ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
@@ -32,7 +34,8 @@ ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "stop.lifted": (Kind.STOP, Kind.BREAKER),
     "enforcement.unblocked": (Kind.BLOCKED, Kind.NOT_BLOCKED),
 }
-_SUBJECTS: Final = ("team", "person", "project", "agent", "customer", "key", "provider", "model", "session")
+_OWNERS: Final = ("team", "person", "project", "agent", "customer", "key", "source")
+_SUBJECTS: Final = (*_OWNERS, "provider", "model", "session")
 MOST_DETAILS: Final = 30
 LONGEST_DETAIL: Final = 500
 
@@ -49,7 +52,7 @@ def finding_of(kind: str, key: str, details: object, at: datetime) -> Finding | 
         key=key,
         severity=_SEVERITIES[known],
         details=said,
-        budget_id=_budget(said.get("budget_id")),
+        budget_id=_budget(said.get("budget_id", said.get("budget"))),
         dimension=dimension,
         subject=subject,
         ends_at=_end(known, said, at),
@@ -81,7 +84,9 @@ def _about(key: str, said: Mapping[str, Any]) -> tuple[str, str]:
     if isinstance(dimension, str) and dimension in _SUBJECTS and subject not in (None, ""):
         return dimension, str(subject)[:300]
     kind, colon, rest = key.partition(":")
-    return (kind, rest[:300]) if colon and kind in _SUBJECTS else ("", str(subject or "")[:300])
+    if colon and kind in _SUBJECTS and (rest.isdigit() or kind not in _OWNERS):
+        return kind, rest[:300]
+    return "", str(subject or "")[:300]
 
 
 def _end(kind: Kind, said: Mapping[str, Any], at: datetime) -> datetime | None:

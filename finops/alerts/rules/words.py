@@ -24,15 +24,17 @@ KINDS: Final[Mapping[str, str]] = {
     Kind.EXPIRED: "Authorizations never settled",
     Kind.BLOCKED: "Keys blocked at their provider",
     Kind.NOT_BLOCKED: "Keys that could not be blocked",
+    Kind.STUCK: "Calls that cannot be booked",
 }
 EVENTS: Final[Mapping[str, str]] = {
     Event.OPENED: "",
     Event.ESCALATED: "Worse: ",
     Event.RESOLVED: "Over: ",
 }
-# What of a signal's details is told as it is, and under which name.
-_TOLD: Final = {"reason": "Why", "limit": "Limit", "spent": "Spent", "held": "Held", "cost": "Cost", "until": "Until"}
-_AMOUNTS: Final = frozenset({"limit", "spent", "held", "cost"})
+# What of a signal's details is told, and under which name. Limits of breakers are no money, so theirs are not.
+_TOLD: Final = {"reason": "Why", "error": "What went wrong", "model": "Model", "until": "Until"}
+_AMOUNTS: Final = {"limit": "Limit", "spent": "Spent", "held": "Held", "beyond": "Beyond its hold"}
+_OF_MONEY: Final = frozenset({Kind.CAP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _instant(said: object) -> str:
 
 
 def _threshold(details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, ...]]:
-    title = f"{called.account}: {details.get('threshold')} % of the limit is spent"
+    title = f"{called.account}: past {details.get('threshold')} % of its limit"
     spent = f"{amount(details.get('spent'), called.currency)} of {amount(details.get('limit'), called.currency)}."
     ends = details.get("ends_at")
     return title, (spent, f"Its period ends {_instant(ends)}." if ends else "It does not begin anew by itself.")
@@ -118,25 +120,28 @@ def _quiet(details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, 
 
 
 def _signal(kind: str, details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, ...]]:
-    whose = called.whose or "calls"
     title = {
         Kind.CAP: f"{called.account} refuses calls",
-        Kind.BREAKER: f"A breaker stopped {whose}",
-        Kind.STOP: f"Stopped: {whose if called.whose else 'everything'}",
+        Kind.BREAKER: f"A breaker stopped {called.whose or 'calls'}",
+        Kind.STOP: f"Stopped: {called.whose or 'everything'}",
         Kind.HOLD: "A call cost more than was held for it",
         Kind.EXPIRED: "An authorization was never settled",
-        Kind.BLOCKED: f"Blocked at its provider: {whose}",
-        Kind.NOT_BLOCKED: f"Could not be blocked at its provider: {whose}",
+        Kind.BLOCKED: f"A key is blocked at its provider, for {called.account}",
+        Kind.NOT_BLOCKED: f"A key cannot be blocked or given back at its provider, for {called.account}",
+        Kind.STUCK: f"Calls of {called.whose or 'a source'} cannot be booked",
     }.get(Kind(kind), kind)
+    known = {**_TOLD, **(_AMOUNTS if kind in _OF_MONEY else {})}
     sentences = [
-        f"{word}: {amount(details[name], called.currency) if name in _AMOUNTS else _said(name, details[name])}."
-        for name, word in _TOLD.items()
+        f"{word}: {_said(name, details[name], called)}."
+        for name, word in known.items()
         if details.get(name) not in (None, "")
     ]
     return title, tuple(sentences)
 
 
-def _said(name: str, value: object) -> str:
+def _said(name: str, value: object, called: Called) -> str:
+    if name in _AMOUNTS:
+        return amount(value, called.currency)
     return _instant(value) if name == "until" else str(value).rstrip(".")
 
 

@@ -11,7 +11,8 @@ def subject(letter: Letter) -> str:
     if letter.test:
         return f"Test from Capstan for {letter.organization}"
     if len(letter.stories) == 1 and not letter.more:
-        return f"[{letter.organization}] {letter.stories[0].title}"[:200]
+        # On one line, whatever a session or a model calls itself.
+        return " ".join(f"[{letter.organization}] {letter.stories[0].title}".split())[:200]
     return f"[{letter.organization}] {len(letter.stories) + letter.more} alerts"
 
 

@@ -6,6 +6,7 @@ the two, the claim runs out and the same letter is sent again under the same id.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ LETTERS: Final = 10
 MOST_TESTS: Final = 10
 TESTS_WITHIN: Final = timedelta(minutes=10)
 
+log = logging.getLogger("finops.alerts")
 _State = Delivery.State
 _OPEN: Final = Q(state__in=[_State.WAITING, _State.SENDING])
 # One claimer of a channel at a time, so that what is due goes out together.
@@ -65,9 +67,17 @@ def deliver_to(*, channel_id: int, now: Callable[[], datetime]) -> int:
         return 0
     channel = Channel.objects.get(id=channel_id)
     for bundle in bundles:
-        outcome = senders.send(channel, _letter(channel, bundle, now()))
-        finish(bundle=bundle, outcome=outcome, at=now())
+        finish(bundle=bundle, outcome=_try(channel, bundle, now()), at=now())
     return len(bundles)
+
+
+def _try(channel: Channel, bundle: Bundle, at: datetime) -> Outcome:
+    """One letter that cannot even be made keeps no other waiting."""
+    try:
+        return senders.send(channel, _letter(channel, bundle, at))
+    except Exception:
+        log.exception("letter %s to channel %d could not be sent", bundle.id, channel.id)
+        return Outcome("It could not be sent; the log says why.")
 
 
 @transaction.atomic
@@ -89,17 +99,21 @@ def claim(*, channel_id: int, at: datetime) -> list[Bundle]:
     bundles = [Bundle(one, tries + 1) for one, tries in again[:LETTERS] if one is not None]
     bundles += [Bundle(one, 1) for one in _bundled(due.filter(bundle__isnull=True), LETTERS - len(bundles))]
     for bundle in bundles:
-        Delivery.objects.filter(_OPEN, channel_id=channel_id, bundle=bundle.id).update(
-            state=_State.SENDING, tries=bundle.tries, next_try_at=at + LEASE
-        )
+        due.filter(bundle=bundle.id).update(state=_State.SENDING, tries=bundle.tries, next_try_at=at + LEASE)
     return bundles
 
 
 def _hold(channel: Channel, due: QuerySet[Delivery], at: datetime) -> None:
-    """In quiet hours everything waits until they are over, but for what is critical where the channel says so."""
+    """In quiet hours everything waits until they are over, but for what is critical where the channel says so. A letter
+    that was tried before waits as a whole, or not.
+    """
     until = held_until(at, channel.timezone, channel.quiet_from, channel.quiet_until)
     if until is not None:
-        held = due.exclude(incident__severity=Severity.CRITICAL) if channel.critical_always else due
+        critical = due.filter(incident__severity=Severity.CRITICAL)
+        held = due
+        if channel.critical_always:
+            with_critical = critical.filter(bundle__isnull=False).values("bundle")
+            held = due.exclude(id__in=critical.values("id")).exclude(bundle__in=with_critical)
         Delivery.objects.filter(id__in=held.values("id")).update(state=_State.WAITING, next_try_at=until)
 
 
@@ -121,7 +135,7 @@ def _bundled(new: QuerySet[Delivery], most: int) -> list[uuid.UUID]:
 
 
 def _letter(channel: Channel, bundle: Bundle, at: datetime) -> Letter:
-    rows = Delivery.objects.filter(channel=channel, bundle=bundle.id).select_related("incident")
+    rows = Delivery.objects.filter(channel=channel, bundle=bundle.id, state=_State.SENDING).select_related("incident")
     count = rows.count()
     # Of few in the order they happened, of many the worst first.
     order = ("id",) if count <= TOLD else ("-incident__step", "id")

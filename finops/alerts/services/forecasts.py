@@ -108,12 +108,13 @@ def _hours(organization_id: int, by: str, filters: Filters, today: date) -> Mapp
     by = by if by in HOURLY else ""
     narrow = {name: ids for name, ids in filters.items() if name in HOURLY}
     key = (organization_id, by, frozenset(narrow.items()), today)
-    if key not in _kept:
+    found = _kept.get(key)
+    if found is None:
         end = day_start(today)
-        _kept[key] = ledger.hours_of_day(organization_id, end - _HOURS_OF, end, by=by, filters=narrow)
+        found = _kept[key] = ledger.hours_of_day(organization_id, end - _HOURS_OF, end, by=by, filters=narrow)
         while len(_kept) > _KEPT:
             _kept.pop(next(iter(_kept)), None)
-    return _kept[key]
+    return found
 
 
 def _past(spent: Mapping[date, Decimal], today: date, hours: Sequence[float]) -> Past:

@@ -20,7 +20,8 @@ _WATCHED: Final = """
 SELECT DISTINCT r.organization_id FROM alerts_alertrule AS r
 WHERE r.kind = 'budget.threshold' AND r.enabled AND r.archived_at IS NULL
     AND EXISTS (SELECT FROM budgets_budget AS b WHERE b.organization_id = r.organization_id)
-UNION SELECT organization_id FROM alerts_incident WHERE kind = 'budget.threshold' AND resolved_at IS NULL
+UNION SELECT organization_id FROM alerts_incident WHERE kind IN ('budget.threshold', 'cap.tripped')
+    AND resolved_at IS NULL
 ORDER BY 1
 """
 # Spent, not held: what gateways have leased is not spent yet. An account of nothing has passed nothing.
@@ -46,10 +47,13 @@ _PASSED: Final = f"""
         WHERE s.spent * 100 >= percent::int * s.limit_amount) AS step
     FROM standing AS s WHERE s.spent > 0
 ), told AS (
-    SELECT key, max(step) AS step FROM alerts_incident
-    WHERE organization_id = %(organization)s AND kind = 'budget.threshold'
-        AND (resolved_at IS NULL OR resolved_by <> 'system:alerts')
-    GROUP BY key
+    SELECT key, max(step) AS step FROM (
+        SELECT key, step FROM alerts_incident
+        WHERE organization_id = %(organization)s AND kind = 'budget.threshold' AND resolved_at IS NULL
+        UNION ALL SELECT key, step FROM alerts_incident
+        WHERE organization_id = %(organization)s AND kind = 'budget.threshold'
+            AND NOT resolved_by IN ('', 'system:alerts')
+    ) AS known GROUP BY key
 )
 INSERT INTO alerts_incident AS i (organization_id, kind, key, severity, step, budget_id, dimension, subject, details,
     opened_at, last_seen_at, ends_at, count, acknowledged_by, resolved_by, resolution)
@@ -82,6 +86,21 @@ WHERE i.organization_id = %(organization)s AND i.kind = 'budget.threshold' AND i
 ORDER BY i.id
 """  # noqa: S608 - of constants
 
+# A cap that refused: its period is over, or its limit was raised since, or it concerns them no more.
+_FREE_AGAIN: Final = """
+SELECT i.id FROM alerts_incident AS i
+WHERE i.organization_id = %(organization)s AND i.kind = 'cap.tripped' AND i.resolved_at IS NULL
+    AND i.details ->> 'period_starts_at' IS NOT NULL
+    AND NOT EXISTS (SELECT FROM budgets_account AS a JOIN budgets_budget AS b ON b.id = a.budget_id
+        WHERE a.budget_id = i.budget_id AND a.subject = i.subject AND b.archived_at IS NULL
+            AND a.starts_at = (i.details ->> 'period_starts_at')::timestamptz
+            AND (a.ends_at IS NULL OR a.ends_at > %(at)s)
+            AND a.limit_amount <= coalesce((i.details ->> 'limit')::numeric, a.limit_amount)
+            AND NOT EXISTS (SELECT FROM budgets_budgetexception AS e
+                WHERE e.budget_id = a.budget_id AND e.subject = a.subject AND e.limit_amount IS NULL))
+ORDER BY i.id
+"""
+
 
 def watched() -> list[int]:
     """Organizations whose budgets somebody listens to, or of which something is still open."""
@@ -101,7 +120,10 @@ def evaluate_thresholds(*, organization_id: int, at: datetime) -> int:
             return 0
         cursor.execute(_OVER, asked)
         over = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_FREE_AGAIN, asked)
+        free = [row[0] for row in cursor.fetchall()]
     ended = resolve_over(incident_ids=over, why="It is below every threshold again.", at=at)
+    ended += resolve_over(incident_ids=free, why="The cap has room again.", at=at)
     with connection.cursor() as cursor:
         cursor.execute(_PASSED, asked)
         rows = cursor.fetchall()

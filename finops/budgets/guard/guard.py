@@ -56,6 +56,7 @@ class Guard:
         self._tracks = Tracks(name)
         self._open: dict[str, _Open] = {}
         self._trips: list[Trip] = []
+        self._late: list[tuple[str, Stop]] = []
 
     # --- What holds -----------------------------------------------------------------------------------------------
     def rules_are(self, rules: GuardRules) -> None:
@@ -79,11 +80,10 @@ class Guard:
         with self._lock:
             self._stops.lift(stop)
 
-    def stops_are(self, stops: Sequence[Stop], now: float) -> list[str]:
-        """All stops there are; gives the calls under way that they concern."""
+    def stops_are(self, stops: Sequence[Stop], now: float) -> None:
+        """All stops there are."""
         with self._lock:
             self._stops.replace(stops, now)
-            return [call_id for stop in stops for call_id in self._concerned(stop)]
 
     # --- One call ---------------------------------------------------------------------------------------------------
     def check(
@@ -135,25 +135,43 @@ class Guard:
         with self._lock:
             return self._slices.granted(grants, wants, asked_at=asked_at)
 
+    def has(self, call_id: str) -> bool:
+        """Whether a call was let through by `check` and is not over."""
+        with self._lock:
+            return call_id in self._open
+
+    def allows_model(self, organization_id: int, call: Call) -> bool:
+        """Whether the lists that hold for a call have its model."""
+        with self._lock:
+            concerns = self._concerns.get(organization_id)
+            return concerns is not None and concerns.of(call).refuses_model(call.provider, call.model) is None
+
     def allowed(self, call_id: str, now: float, *, tokens: int | None = None) -> None:
         """The call's money is held, and it is made: breakers count it. `tokens` where it was given less output."""
         with self._lock:
             found = self._open.get(call_id)
             if found is None:
                 return
+            subjects = _subjects(self._concerns[found.organization_id].of(found.call), found.call)
+            stop = self._stops.stop_of(found.organization_id, subjects, now)
+            if stop is not None:
+                self._late.append((call_id, stop))
             if tokens is not None:
                 found.taken = self._slices.correct(found.taken, "tokens", tokens, now)
             for dimension, subject in found.watched:
                 number = subject_of(found.organization_id, dimension, subject)
                 self._tracks.called(number, found.fingerprint, now)
 
-    def settled(self, call_id: str, *, amount: int, tokens: int, now: float) -> None:
-        """The call is over: it cost `amount` picodollars and had `tokens`. One that is not open is passed over."""
+    def settled(self, call_id: str, *, amount: int, tokens: int | None, now: float) -> None:
+        """The call is over: it cost `amount` picodollars and had `tokens` (None: nobody knows, so all it might have).
+        One that is not open is passed over.
+        """
         with self._lock:
             found = self._open.pop(call_id, None)
             if found is None:
                 return
-            self._slices.correct(found.taken, "tokens", tokens, now)
+            if tokens is not None:
+                self._slices.correct(found.taken, "tokens", tokens, now)
             for dimension, subject in found.watched:
                 self._tracks.spent(subject_of(found.organization_id, dimension, subject), amount, now)
             concern = self._concerns[found.organization_id].of(found.call)
@@ -181,6 +199,12 @@ class Guard:
         """Breakers that tripped here and are to be written; each is given once."""
         with self._lock:
             found, self._trips = self._trips, []
+            return found
+
+    def late(self) -> list[tuple[str, Stop]]:
+        """Calls that were stopped while they waited for their money, and are to be cut; each is given once."""
+        with self._lock:
+            found, self._late = self._late, []
             return found
 
     def unused(self, now: float) -> list[Taken]:

@@ -52,14 +52,23 @@ class Stops:
             self.add(stop, now)
 
     def first(self, organization_id: int, subjects: Iterable[Subject], now: float) -> Stopped | None:
-        """The first of these subjects that is stopped."""
+        """What is said to who concerns these subjects, by the first of them that is stopped."""
+        found = self._first(organization_id, subjects, now)
+        return None if found is None else found.said(now)
+
+    def stop_of(self, organization_id: int, subjects: Iterable[Subject], now: float) -> Stop | None:
+        """The stop of the first of these subjects that is stopped."""
+        found = self._first(organization_id, subjects, now)
+        return None if found is None else found.stop
+
+    def _first(self, organization_id: int, subjects: Iterable[Subject], now: float) -> _Held | None:
         held = self._held.get(organization_id)
         if not held:
             return None
         for subject in subjects:
             for one in list(held.get(subject, {}).values()):
                 if one.ends is None or one.ends > now:
-                    return one.said(now)
+                    return one
                 self._end(one.stop)
         return None
 

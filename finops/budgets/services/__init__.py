@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from finops.budgets.services.accounts import follow_increases
 from finops.budgets.services.leases import fold_observed
+from finops.budgets.services.limits import forget_minutes
 
-__all__ = ["fold_observed", "follow_increases"]
+__all__ = ["fold_observed", "follow_increases", "forget_minutes"]

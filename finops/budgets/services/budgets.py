@@ -102,7 +102,7 @@ def change_budget(
     }
     said = {field: value for field, value in changes.items() if value is not None}
     checked = check_draft(_draft_of(found, said))
-    if "downgrade_to" in said:
+    if _kept("downgrade_to", checked.downgrade_to) != found.downgrade_to:
         checked = check_downgrade(organization_id=organization_id, draft=checked, at=at)
     for field in said:
         setattr(found, field, _kept(field, getattr(checked, field)))

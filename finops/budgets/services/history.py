@@ -63,7 +63,7 @@ class Trial(NamedTuple):
     dearest: tuple[Stopped, ...]
 
 
-class _Concerned(NamedTuple):
+class Concerned(NamedTuple):
     """Which charges a budget concerns, as SQL."""
 
     subject: str
@@ -74,7 +74,7 @@ class _Concerned(NamedTuple):
 
 def spent_before(terms: Terms, period: Window) -> dict[str, Decimal]:
     """What each subject spent in a period, by what the ledger has; reporting currency."""
-    about = _concerned(terms)
+    about = concerned(terms)
     with connection.cursor() as cursor:
         cursor.execute(
             _SPENT.format(subject=about.subject, joins=about.joins, scope=about.scope),
@@ -91,7 +91,7 @@ def try_budget(terms: Terms, *, days: int, at: datetime) -> Trial:
     """
     first = at - timedelta(days=days)
     terms = replace(terms, starts_at=min(first, terms.starts_at))
-    about, periods = _concerned(terms), _periods(terms, first, at)
+    about, periods = concerned(terms), _periods(terms, first, at)
     if not periods:
         return Trial(0, 0, ())
     with connection.cursor() as cursor:
@@ -129,7 +129,7 @@ def _periods(terms: Terms, first: datetime, until: datetime) -> Sequence[Window]
     return found
 
 
-def _concerned(terms: Terms) -> _Concerned:
+def concerned(terms: Terms) -> Concerned:
     """Which charges the budget concerns, and how their subject is written; the same as `rules.subject_of`."""
     parameters: dict[str, Any] = {"organization": terms.organization_id, "exempt": list(terms.exempt)}
     conditions = ["TRUE"]
@@ -148,7 +148,7 @@ def _concerned(terms: Terms) -> _Concerned:
     elif terms.each:
         conditions.append(f"{subject} <> ALL(%(exempt)s::text[])")
     joins = " ".join(f"LEFT JOIN ledger_term AS {word} ON {word}.id = c.{word}_id" for word in ("provider", "model"))
-    return _Concerned(subject, joins, " AND ".join(conditions), parameters)
+    return Concerned(subject, joins, " AND ".join(conditions), parameters)
 
 
 def _subject(each: str) -> str:

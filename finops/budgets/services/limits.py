@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.apps import apps
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model
 
 from finops.audit.services import record
@@ -87,6 +87,13 @@ def remove_breaker(*, organization_id: int, breaker_id: int, by: Actor, at: date
     _changed(organization_id)
     _record(found, "breaker.removed", _shown(found), by, at)
     found.delete()
+
+
+def forget_minutes(*, before: datetime) -> int:
+    """Drop what was counted for minutes that are over; gives how many rows there were. Doing it again drops nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM budgets_rate WHERE bucket < %s", [int(before.timestamp())])
+        return int(cursor.rowcount)
 
 
 def check_owner(organization_id: int, dimension: str, subject: str) -> None:

@@ -112,6 +112,9 @@ DECLARE
 BEGIN
     SELECT array_agg(o.account_id) INTO ids
     FROM budgets_open_known(for_organization, token, budgets, subjects, starts, ends, own, rollover, earlier) AS o;
+    IF ids IS NULL THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT a.budget_id, a.subject, a.starts_at, g.account_id, g.granted, g.free, g.limit_amount, g.authorised, g.leased,
         g.observed

@@ -86,6 +86,7 @@ CREATE TABLE budgets_rate (
     amount bigint NOT NULL,
     PRIMARY KEY (organization_id, dimension, subject, measure, bucket)
 ) WITH (fillfactor = 70);
+CREATE INDEX budgets_rate_old ON budgets_rate (bucket);
 
 -- Everybody locks in one order, so that nobody waits in a circle.
 CREATE FUNCTION budgets_rate_lock(organizations int[], dimensions text[], subjects text[], measures text[])

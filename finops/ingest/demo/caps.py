@@ -39,7 +39,10 @@ def after_booking(organization_id: int, *, at: datetime) -> None:
         return
     whole = _make(organization_id, at, "Everything, a month", 1_000_000, Period.MONTH, Enforcement.ALERT)
     _fill(whole, _NEARLY, at)
-    week = _make(organization_id, at, "Each person, a week", 200, Period.WEEK, Enforcement.DOWNGRADE, each="person")
+    week = _make(
+        organization_id, at, "Each person, a week", 200, Period.WEEK, Enforcement.DOWNGRADE, each="person",
+        downgrade_to=(("anthropic", "claude-haiku-4-5"),),
+    )  # fmt: skip
     team = orgs.owner(organization_id, "team", LEAD_OF[0])
     month = _make(
         organization_id, at, f"{team.name}, a month", 1_000_000, Period.MONTH, Enforcement.ALERT,

@@ -100,18 +100,29 @@ def _book_one(organization_id: int, source_id: int, row: Row, at: datetime) -> N
 
 
 def _book(organization_id: int, source_id: int, rows: Sequence[Row], at: datetime) -> None:
-    records = [cast("Spent", decode(bytes(row.body))) for row in rows]
-    received = [Received(record_of(one.event), one.event) for one in records]
+    """What nobody told the end of never takes the place of what somebody did: it is no revision."""
+    read = [(row, cast("Spent", decode(bytes(row.body)))) for row in rows]
+    for expired in (False, True):
+        some = [(row, record) for row, record in read if record.expired is expired]
+        if some:
+            _book_some(organization_id, source_id, some, at, revises=not expired)
 
+
+def _book_some(
+    organization_id: int, source_id: int, some: Sequence[tuple[Row, Spent]], at: datetime, *, revises: bool
+) -> None:
     def within(places: Sequence[int], outcomes: Sequence[Outcome]) -> None:
-        _account_for(
-            organization_id,
-            [(rows[place], records[place], outcome) for place, outcome in zip(places, outcomes, strict=True)],
-            at,
-        )
+        booked = [(*some[place], outcome) for place, outcome in zip(places, outcomes, strict=True)]
+        _account_for(organization_id, booked, at)
 
     take(
-        organization_id=organization_id, source_id=source_id, parser="capstan", received=received, at=at, within=within
+        organization_id=organization_id,
+        source_id=source_id,
+        parser="capstan",
+        received=[Received(record_of(record.event), record.event) for _, record in some],
+        at=at,
+        within=within,
+        revises=revises,
     )
 
 

@@ -42,21 +42,24 @@ def take(
     sent_with: str = "",
     at: datetime,
     within: Within | None = None,
+    revises: bool | None = None,
 ) -> list[Outcome]:
     """Book records of one source; says what became of each, in order. Sending them again adds nothing.
 
     `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine; `sent_with` is the
     prefix of the virtual key they came in with, whose defaults apply to records that name no key. `within` is called
-    inside each transaction, with the places of its records in `received` and what becomes of them.
+    inside each transaction, with the places of its records in `received` and what becomes of them. `revises` says
+    whether other content for a known id is a revision or a conflict, where that is not as the source says.
     """
     source = Source.objects.get(organization_id=organization_id, id=source_id)
+    revises = source.revises if revises is None else revises
     outcomes: list[Outcome] = []
     for start in range(0, len(received), BATCH_MOST):
         part = received[start : start + BATCH_MOST]
-        for turn in _turns(part) if source.revises else [list(range(len(part)))]:
+        for turn in _turns(part) if revises else [list(range(len(part)))]:
             places = [start + n for n in turn]
             also = None if within is None else partial(within, places)
-            outcomes.extend(_take_batch(source, parser, [part[n] for n in turn], sent_with, at, also))
+            outcomes.extend(_take_batch(source, parser, [part[n] for n in turn], sent_with, at, also, revises))
     stale = Q(last_received_at__isnull=True) | Q(last_received_at__lt=at - _SEEN_EVERY)
     Source.objects.filter(stale, id=source_id).update(last_received_at=at)
     return outcomes
@@ -77,7 +80,13 @@ def _turns(received: Sequence[Received]) -> list[list[int]]:
 
 
 def _take_batch(
-    source: Source, parser: str, received: Sequence[Received], sent_with: str, at: datetime, also: Also | None
+    source: Source,
+    parser: str,
+    received: Sequence[Received],
+    sent_with: str,
+    at: datetime,
+    also: Also | None,
+    revises: bool,
 ) -> list[Outcome]:
     corridor = corridor_for(source.organization_id)
     outcomes: list[Outcome | None] = [None] * len(received)
@@ -107,7 +116,7 @@ def _take_batch(
         return [outcome for outcome in outcomes if outcome is not None]
 
     def keep() -> list[Outcome]:
-        answer = became(post(batch=batch, revises=source.revises, at=at))
+        answer = became(post(batch=batch, revises=revises, at=at))
         hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
         if also is not None:
             also(answer)

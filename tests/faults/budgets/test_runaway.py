@@ -67,19 +67,20 @@ def ask(gateway: Process, session: str, fingerprint: str) -> str:
 
 
 def test_fifty_identical_calls_a_second_are_stopped_within_a_second(cast: Cast, gateways: list[Process]) -> None:
+    """Counted in calls, fifty of which are a second: a busy machine makes them slower, and the clock tells nothing."""
     began = time.monotonic()
-    made = 0
-    stopped_after: dict[int, float] = {}
-    while len(stopped_after) < PROCESSES:
-        due = began + made / 50
-        threading.Event().wait(max(due - time.monotonic(), 0))
-        if ask(gateways[made % PROCESSES], "loop", "same") == "budgets.stopped":
-            stopped_after.setdefault(made % PROCESSES, time.monotonic() - began)
-        made += 1
-        assert time.monotonic() - began < 10
-    assert min(stopped_after.values()) < 1.0
+    said: list[str] = []
+    refusing: set[int] = set()
+    while len(refusing) < PROCESSES:
+        threading.Event().wait(max(began + len(said) / 50 - time.monotonic(), 0))
+        gateway = len(said) % PROCESSES
+        said.append(ask(gateways[gateway], "loop", "same"))
+        if said[-1] == "budgets.stopped":
+            refusing.add(gateway)
+        assert len(said) < 200
+    assert 20 <= said.index("budgets.stopped") < 50
     # The others are told the moment it is written.
-    assert max(stopped_after.values()) - min(stopped_after.values()) < 0.5
+    assert len(said) - said.index("budgets.stopped") < 25
     stop = Stop.objects.get()
     assert (stop.organization_id, stop.dimension, stop.subject) == (cast.acme.id, "session", "loop")
     assert Signal.objects.filter(kind="breaker.tripped", key="session:loop").count() == 1

@@ -148,7 +148,7 @@ def test_lists_are_paged_with_a_bounded_number_of_queries(
     assert ([one["id"] for one in rest["items"]], rest["next"]) == (numbers[1::-1], None)
     assert page["items"][0]["title"] == "The cap, Search refuses calls"
     # Who asks (5), what they see, the incidents; then the organization, budgets and teams by name.
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         alice.get("incidents")
     with django_assert_num_queries(6):
         alice.get("alert-rules")

@@ -19,9 +19,8 @@ SPEND_PAGES = ("overview", "spend", "charges")
 ADMIN_PAGES = (
     "unpriced", "rules", "rule_add", "sources", "source_add", "prices", "contract_discount", "contract_committed",
     "contract_custom", "alias_add", "exchange_add", "people", "person_add", "team_add", "keys", "key_issue", "jobs",
-    "audit", "settings", "invite", "caps", "cap_add", "increases", "headroom",
-    "incidents", "alert_rules", "alert_rule_add", "channels",
-    "channel_add",
+    "audit", "settings", "invite", "caps", "cap_add", "increases", "headroom", "stops", "stop_new", "limit_new",
+    "breaker_new", "incidents", "alert_rules", "alert_rule_add", "channels", "channel_add",
 )  # fmt: skip
 
 

@@ -216,3 +216,45 @@ def test_a_test_says_at_once_what_became_of_it(cast: Cast, web: WebSink) -> None
 
 
 test_channel.__test__ = False  # type: ignore[attr-defined]  # a service, not a test
+
+
+def test_a_name_on_two_lines_is_a_subject_on_one(cast: Cast, mail: MailSink) -> None:
+    channel(cast.acme.id, "email", at=NOON)
+    trip(cast, key="session:a\r\nBcc: mallory@evil.example")
+    deliver(NOON)
+    [letter] = mail.letters
+    assert letter["Subject"] == "[Acme] A breaker stopped session a Bcc: mallory@evil.example"
+    assert mail.recipients == [["alice@acme.example"]]
+
+
+def test_a_letter_that_cannot_be_made_holds_up_no_other(
+    cast: Cast, web: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel(cast.acme.id, address=web.address, at=NOON)
+    for key in ("session:bad", "session:good"):
+        trip(cast, key=key)
+    real = selectors.stories
+
+    def stories(organization_id: int, told_of: Any) -> Any:
+        rows = list(told_of)
+        if any(incident.key == "session:bad" for incident, _ in rows):
+            raise ValueError("no words for it")
+        return real(organization_id, rows)
+
+    monkeypatch.setattr(selectors, "stories", stories)
+    deliver(NOON)
+    assert deliveries(cast.acme.id) == [("opened", "waiting"), ("opened", "delivered")]
+
+
+def test_in_quiet_hours_a_letter_that_was_begun_waits_as_a_whole(cast: Cast, web: WebSink) -> None:
+    hours: dict[str, Any] = {"quiet_from": time(13), "quiet_until": time(14)}
+    channel(cast.acme.id, address=web.address, **hours, at=NOON)
+    for n in range(7):
+        signal(cast.acme.id, "stop.made", f"team:{n}", at=NOON)
+    take_signals(at=NOON)
+    web.answers = [500]
+    deliver(NOON)
+    quiet = NOON + timedelta(hours=1)
+    assert deliver(quiet) == 0
+    assert deliver(NOON + timedelta(hours=2)) == 1
+    assert [len(json.loads(post.body)["incidents"]) for post in web.posts] == [7, 7]

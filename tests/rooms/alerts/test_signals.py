@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
 
 from finops.alerts.models import AlertRule, Incident
+from finops.alerts.selectors import stories
 from finops.alerts.services.incidents import acknowledge, resolve_ended
 from finops.alerts.services.signals import BATCH, take_signals
+from finops.alerts.services.thresholds import evaluate_thresholds, watched
 from finops.alerts.types import SIGNALLED
 from finops.audit.models import Signal
+from finops.budgets.rules import window
+from finops.budgets.selectors import terms_of
+from finops.budgets.services.accounts import open_accounts
+from finops.budgets.services.budgets import change_budget
+from finops.budgets.types import Account
 from tests.factories.alerts import channel, deliveries, incidents, signal
+from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast
 
 
@@ -122,3 +131,56 @@ def test_an_acknowledgement_stays_while_it_gets_no_worse(cast: Cast) -> None:
     take_signals(at=NOON)
     row.refresh_from_db()
     assert (row.acknowledged_by, row.count) == ("system:tests", 2)
+
+
+def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
+    """The gateway, the guard, the blocks and the inbox each have their own words."""
+    acme = cast.acme.id
+    cap = budget(acme, name="Each person, a week", each="person", at=NOON)
+    money = {"limit": "200", "spent": "199.98", "held": "0.01"}
+    signal(acme, "cap.tripped", f"budget:{cap.id}:{cast.bob.id}:2026-10-01T00:00", at=NOON, budget_id=cap.id,
+           subject=str(cast.bob.id), **money)  # fmt: skip
+    signal(acme, "stop.made", "organization:", at=NOON, dimension="organization", subject="", until=None)
+    signal(acme, "breaker.tripped", "session:s-1", at=NOON, dimension="session", subject="s-1", limit=20, reason="Loop")
+    signal(acme, "enforcement.blocked", "key:7 account:9", at=NOON, budget=cap.id, enforceable=7, reason="Too quick",
+           **money)  # fmt: skip
+    signal(acme, "hold.exceeded", "authorization:1", at=NOON, spent="0.5", beyond="0.1", model="gpt")
+    signal(acme, "inbox.stuck", "source:1", at=NOON, row=4, error="Malformed")
+    take_signals(at=NOON)
+    told = stories(acme, [(one, "") for one in Incident.objects.order_by("id")])
+    assert {one.kind: (one.title, " ".join(one.sentences)) for one in told} == {
+        "cap.tripped": (
+            "Each person, a week, Bob refuses calls", "Limit: 200.00 USD. Spent: 199.98 USD. Held: 0.010000 USD.",
+        ),
+        "stop.made": ("Stopped: everything", ""),
+        "breaker.tripped": ("A breaker stopped session s-1", "Why: Loop."),
+        "enforcement.blocked": (
+            "A key is blocked at its provider, for Each person, a week",
+            "Why: Too quick. Limit: 200.00 USD. Spent: 199.98 USD. Held: 0.010000 USD.",
+        ),
+        "hold.exceeded": (
+            "A call cost more than was held for it", "Model: gpt. Spent: 0.500000 USD. Beyond its hold: 0.100000 USD.",
+        ),
+        "inbox.stuck": ("Calls of source #1 cannot be booked", "What went wrong: Malformed."),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["period", "limit"])
+def test_a_cap_that_refused_is_over_when_it_has_room_again(cast: Cast, end: str) -> None:
+    acme = cast.acme.id
+    cap = budget(acme, "1", at=NOON)
+    terms = terms_of(cap)
+    october = window(terms, NOON)
+    assert october is not None
+    open_accounts(organization_id=acme, wanted=[(terms, Account(cap.id, "", october.start))], at=NOON)
+    signal(acme, "cap.tripped", "budget", at=NOON, budget_id=cap.id, subject="", limit="1",
+           period_starts_at=october.start.isoformat())  # fmt: skip
+    take_signals(at=NOON)
+    assert acme in watched()
+    assert evaluate_thresholds(organization_id=acme, at=NOON) == 0
+    later = NOON + timedelta(days=31)
+    if end == "limit":
+        change_budget(organization_id=acme, budget_id=cap.id, limit_amount=Decimal(2), by=HOUSE, at=NOON)
+        later = NOON
+    assert evaluate_thresholds(organization_id=acme, at=later) == 1
+    assert [one[2] for one in incidents(acme)] == ["over"]

@@ -126,6 +126,9 @@ def test_a_rule_may_mean_some_budgets_and_only_from_a_percent_on(book: Book) -> 
     assert evaluate(book) == 1
     assert [row.budget_id for row in Incident.objects.all()] == [one.id], other.name
     change_rule(organization_id=acme, rule_id=listens.id, changes={"enabled": False}, by=HOUSE, at=AT)
+    # What is open is looked after until it is over.
+    assert acme in watched()
+    resolve_ended(at=AT + timedelta(days=40))
     assert acme not in watched()
 
 

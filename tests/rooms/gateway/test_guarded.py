@@ -7,10 +7,15 @@ import threading
 from datetime import datetime
 from typing import Any
 
+import pytest
+from psycopg import OperationalError
+
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import lift_stop, stop_now
+from finops.budgets.types import Enforcement
 from finops.orgs import services
+from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, call, used
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
@@ -75,6 +80,36 @@ def test_models_that_are_not_allowed_and_limits_by_the_minute(
     said = gateway.ask(secret, body=bobs())
     assert said.body["code"] == "budgets.rate_limited"
     assert 0 < int(said.headers["retry-after"]) <= 66
+
+
+def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    steps = (("openai", "gpt-mini"),)
+    budget(cast.acme.id, "0.03", at=now, enforcement=Enforcement.DOWNGRADE, downgrade_to=steps, downgrade_at=1)
+    draft = LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt",))
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    said = [gateway.ask(secret, body=call(dimensions={"team": "search"})).body for _ in range(2)]
+    assert [one["model"] for one in said] == ["gpt"] * 2
+    assert gateway.ask(secret, body=call()).body["model"] == "gpt-mini"
+
+
+@pytest.mark.parametrize(("fail_open", "status"), [(None, 503), (False, 503), (True, 200)])
+def test_a_minute_that_cannot_be_asked_about_refuses_but_where_the_budgets_go_on(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, fail_open: bool | None, status: int
+) -> None:
+    if fail_open is not None:
+        budget(cast.acme.id, "1", at=now, fail_open=fail_open)
+    draft = LimitDraft(dimension="person", requests_per_minute=5)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+
+    def away(_: object) -> None:
+        raise OperationalError("the server is away")
+
+    gateway.process._pulse.fetch = away  # type: ignore[method-assign,assignment]
+    assert gateway.ask(secret, body=call()).status == status
 
 
 def test_a_loop_of_identical_calls_trips_its_sessions_breaker(

@@ -58,10 +58,7 @@ def test_a_call_whose_end_nobody_tells_is_charged_as_its_worst_and_mended_when_s
     clock = gateway.process._clock
     clock.set(clock.now() + timedelta(seconds=31))
 
-    async def expire() -> None:
-        gateway.process.calls.expire(gateway.process.configured.houses.get)
-
-    gateway.run(expire())
+    gateway.run(gateway.process._end_expired())
     late = gateway.ask(secret, f"/{said.body['id']}/settle", used(500, 10))
     assert late.status == 200, late
     gateway.bring()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from finops.budgets.guard.slices import WINDOW_S
+from finops.budgets.services import forget_minutes
 from tests.factories.ledger import rows
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +76,14 @@ def test_what_goes_back_is_free_again_and_what_went_beyond_is_not() -> None:
             [back],
         )
         assert grant(("tokens", 100, 101, 101)) == [(0, free, None)]
+
+
+def test_minutes_that_are_over_are_swept_up() -> None:
+    given("requests", 5, ago=700)
+    given("requests", 5, ago=30)
+    for dropped in (1, 0):
+        assert forget_minutes(before=datetime.now(UTC) - timedelta(minutes=10)) == dropped
+    assert rows("SELECT count(*) FROM budgets_rate") == [(1,)]
 
 
 def test_one_organizations_minute_is_not_anothers() -> None:

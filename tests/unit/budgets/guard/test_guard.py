@@ -100,6 +100,16 @@ def test_a_stop_names_the_calls_under_way_that_are_to_be_cut() -> None:
     assert house.stopped(stop("organization", id=3), 2.0) == ["chats"]
 
 
+def test_a_call_that_was_stopped_while_it_waited_for_its_money_is_cut_when_it_has_it() -> None:
+    house = guard()
+    house.check(ACME, "anas", call(), tokens=1, now=0.0)
+    house.stopped(stop("person", str(ANA)), 0.1)
+    assert house.late() == []
+    house.allowed("anas", 0.2)
+    assert house.late() == [("anas", stop("person", str(ANA)))]
+    assert house.late() == []
+
+
 def test_who_could_not_hear_for_a_while_learns_what_is_stopped_and_what_is_not_any_more() -> None:
     house = guard()
     house.stopped(stop("person", str(ANA)), 0.0)
@@ -128,6 +138,13 @@ def test_every_list_that_holds_must_have_the_model() -> None:
     said = made(house, "call-3", call(model="opus-9"), 0.0)
     assert isinstance(said, ModelNotAllowed)
     assert (said.dimension, said.subject) == ("person", str(ANA))
+
+
+def test_a_cheaper_model_is_asked_about_before_it_is_taken() -> None:
+    house = guard(LimitTerms("person", "", ("claude-*",)))
+    assert house.allows_model(ACME, call())
+    assert not house.allows_model(ACME, call(model="gpt-4o-mini"))
+    assert not house.allows_model(2, call())
 
 
 def test_what_is_said_of_one_goes_before_what_is_said_of_each() -> None:
@@ -262,6 +279,15 @@ def test_a_breaker_that_could_not_be_written_holds_here_all_the_same() -> None:
     made(house, "call-2", call(session="s-1"), 0.0)
     house.stops_are([], 1.0)
     assert isinstance(made(house, "call-3", call(session="s-1"), 1.0), Stopped)
+
+
+def test_a_call_is_known_from_its_check_to_its_end() -> None:
+    house = guard()
+    assert not house.has("call-1")
+    house.check(ACME, "call-1", call(), tokens=1, now=0.0)
+    assert house.has("call-1")
+    house.void("call-1", 0.0)
+    assert not house.has("call-1")
 
 
 def test_a_call_whose_money_was_not_there_is_not_counted() -> None:

@@ -106,6 +106,14 @@ def test_what_went_beyond_its_bound_is_counted_too() -> None:
     assert minutes.given[TOKENS] == {0: 400}
 
 
+def test_what_nobody_knows_counts_as_its_bound() -> None:
+    house, minutes = guard(LimitTerms("key", "", None, None, 1_000)), Minutes()
+    assert minutes.check(house, "call-1", 0.0, tokens=1_000) is None
+    house.settled("call-1", amount=0, tokens=None, now=1.0)
+    minutes.take_back(house.unused(10.0))
+    assert minutes.given[TOKENS] == {0: 1_000}
+
+
 def test_a_call_that_never_happened_leaves_its_place_to_the_next() -> None:
     house, minutes = guard(LimitTerms("person", str(ANA), None, 1, None)), Minutes()
     assert minutes.check(house, "call-1", 0.0) is None

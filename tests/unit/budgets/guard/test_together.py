@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import OperationalError
+from psycopg.errors import LockNotAvailable
 
-from finops.budgets.guard import Guard, Stopped
+from finops.budgets.guard import Guard, LimitTerms, Stopped
 from finops.budgets.guard.tracks import MOST_TOLD, MOST_TRACKED, Tracks, subject_of
-from tests.unit.budgets.guard.cast import ACME, breaker, call, guard, made
+from finops.budgets.pulse import Pulse
+from tests.unit.budgets.guard.cast import ACME, breaker, call, give, guard, made
 
 SESSION = subject_of(ACME, "session", "s-1")
 
@@ -97,6 +103,47 @@ def test_only_so_many_subjects_are_remembered_and_the_quiet_ones_go() -> None:
     assert tracks.see(0, 1e6) is not None
     assert tracks.see(1, 1e6) is None
     assert tracks.see(11, 1e6) is not None
+
+
+class Line:
+    """A connection to the database that breaks when it is told to."""
+
+    def __init__(self) -> None:
+        self.breaks: Exception | None = None
+        self.heard: list[tuple[str, list[Any]]] = []
+
+    def execute(self, sql: str, params: list[Any]) -> None:
+        if self.breaks is not None:
+            raise self.breaks
+        self.heard.append((sql, params))
+
+
+def test_what_could_not_be_told_is_told_when_the_connection_is_there_again() -> None:
+    house, line = guard(breaker("session_calls", 9)), cast("Any", Line())
+    pulse = Pulse("nowhere", house)
+    made(house, "call-1", call(session="s-1"), 0.0)
+    line.breaks = OperationalError("lost")
+    with pytest.raises(OperationalError):
+        pulse._tell(line)
+    line.breaks = None
+    pulse._tell(line)
+    pulse._tell(line)
+    ((_, (channel, messages)),) = line.heard
+    assert (channel, len(messages)) == ("budgets_pulse", 1)
+
+
+@pytest.mark.parametrize(("breaks", "again"), [(LockNotAvailable("busy"), True), (OperationalError("lost"), False)])
+def test_what_was_not_used_goes_back_once_and_not_where_nobody_knows(breaks: Exception, *, again: bool) -> None:
+    house, line = guard(LimitTerms("key", "", None, 60, None)), cast("Any", Line())
+    pulse = Pulse("nowhere", house, clock=lambda: 10.0)
+    lacking = house.check(ACME, "call-1", call(), tokens=1, now=0.0)
+    give(house, lacking, 0.0)
+    line.breaks = breaks
+    with suppress(OperationalError):
+        pulse._tell(line)
+    line.breaks = None
+    pulse._tell(line)
+    assert [params[-1] for sql, params in line.heard if "budgets_rate_return" in sql] == ([[1]] if again else [])
 
 
 ACTS = st.lists(

@@ -1,4 +1,4 @@
-"""Makes the demo company: invented people and calls, real prices."""
+"""Makes the demo company: invented people and calls, real prices. Here, because this is the highest room it is in."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from finops.alerts import demo
 from finops.core.errors import FinopsError
 from finops.core.periods import day_start
 from finops.ingest.demo import seeding
@@ -52,6 +53,7 @@ class Command(BaseCommand):
         try:
             plan = seeding.Plan(until.astimezone(UTC), int(options["charges"]))
             made = seeding.seed(plan=plan, processes=options["processes"], screen=screen, at=now)
+            demo.listen(made.organization.id, at=made.plan.until)
         except FinopsError as error:
             raise CommandError(error.message) from None
         except WorkerFailed as error:

@@ -1,0 +1,22 @@
+-- Calls that cannot be booked are told of from the first day too.
+CREATE OR REPLACE FUNCTION alerts_first_rules(whose int, since timestamptz) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO alerts_alertrule (organization_id, name, kind, params, channel_ids, every_channel, digest, enabled,
+        created_at)
+    SELECT whose, name, kind, '{}', '{}', true, false, true, since
+    FROM (VALUES
+        ('Budget thresholds', 'budget.threshold'),
+        ('Caps that refuse', 'cap.tripped'),
+        ('Breakers that tripped', 'breaker.tripped'),
+        ('Stops', 'stop.made'),
+        ('Calls dearer than their hold', 'hold.exceeded'),
+        ('Authorizations never settled', 'authorization.expired'),
+        ('Keys blocked at their provider', 'enforcement.blocked'),
+        ('Keys that could not be blocked', 'enforcement.failed'),
+        ('Calls that cannot be booked', 'inbox.stuck')
+    ) AS first_rules (name, kind)
+$$;
+
+INSERT INTO alerts_alertrule (organization_id, name, kind, params, channel_ids, every_channel, digest, enabled,
+    created_at)
+SELECT id, 'Calls that cannot be booked', 'inbox.stuck', '{}', '{}', true, false, true, now() FROM orgs_organization
+ORDER BY id;

@@ -1,0 +1,85 @@
+"""Calls to other companies' servers: bounded in time and size, to addresses that are meant (`addresses`), following
+nobody elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
+
+import httpx2
+
+from finops.connectors.addresses import Unreachable, check_address, is_internal, resolve
+
+LONGEST_S: Final = 15.0
+_CONNECT_S: Final = 5.0
+LARGEST_ANSWER: Final = 512 * 1024
+# Uncompressed, so that the size of what comes is the size of what is read.
+_PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+class Answer(NamedTuple):
+    """`body` is None where it is no JSON object."""
+
+    status: int
+    body: dict[str, Any] | None
+
+
+class Outgoing:
+    """Calls to one server."""
+
+    def __init__(self, address: str, *, headers: Mapping[str, str], internal: Collection[str] = ()) -> None:
+        self._parts = check_address(address, internal=internal)
+        self._host = self._parts.hostname or ""
+        self._port = self._parts.port or (443 if self._parts.scheme == "https" else 80)
+        self._internal = is_internal(self._parts, internal)
+        self._headers = dict(headers)
+
+    def ask(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Answer:
+        """Raises Unreachable, and AddressRefused when the name now means an address that is nobody's business."""
+        resolved = resolve(self._host, self._port, internal=self._internal)
+        url = httpx2.URL(
+            scheme=self._parts.scheme,
+            host=resolved,
+            port=self._port,
+            path=self._parts.path.rstrip("/") + path,
+            params=dict(query or {}),
+        )
+        until = time.monotonic() + LONGEST_S
+        try:
+            with (
+                httpx2.Client(
+                    timeout=httpx2.Timeout(LONGEST_S, connect=_CONNECT_S), follow_redirects=False, trust_env=False
+                ) as client,
+                client.stream(
+                    method,
+                    url,
+                    headers=self._headers | {"Host": self._parts.netloc} | _PLAIN,
+                    json=body,
+                    extensions={"sni_hostname": self._host},
+                ) as response,
+            ):
+                return Answer(response.status_code, _object(_bounded(response, until)))
+        except httpx2.HTTPError as error:
+            raise Unreachable(f"{self._host} cannot be reached ({type(error).__name__})") from None
+
+
+def _bounded(response: httpx2.Response, until: float) -> bytes:
+    read = bytearray()
+    for piece in response.iter_raw():
+        read += piece
+        if len(read) > LARGEST_ANSWER:
+            raise Unreachable("the answer is too large")
+        if time.monotonic() > until:
+            raise Unreachable("the answer takes too long")
+    return bytes(read)
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

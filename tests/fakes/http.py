@@ -1,0 +1,89 @@
+"""A server on loopback that a test starts: real HTTP, with what went wrong last time said beforehand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+Headers = dict[str, str]
+
+
+class Asked(NamedTuple):
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    headers: Headers
+
+
+class Fake:
+    """Answers by `answer`; keeps what it was asked. `fail(…)` has the next requests answered so instead."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self._failures: list[tuple[int, Any, Headers]] = []
+        self._lock = threading.RLock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def answer(self, asked: Asked) -> tuple[int, Any]:
+        raise NotImplementedError
+
+    def fail(self, *statuses: int, body: Any = None, headers: Headers | None = None) -> None:
+        with self._lock:
+            self._failures += [(status, body if body is not None else {}, headers or {}) for status in statuses]
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.host}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answered(self, asked: Asked) -> tuple[int, Any, Headers]:
+        with self._lock:
+            self.asked.append(asked)
+            return self._failures.pop(0) if self._failures else (*self.answer(asked), {})
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def _serve(self) -> None:
+                parts = urlsplit(self.path)
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length)) if length else None
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status, said, more = fake._answered(
+                    Asked(self.command, parts.path, dict(parse_qsl(parts.query)), body, headers)
+                )
+                raw = said if isinstance(said, bytes) else json.dumps(said).encode()
+                self.send_response(status)
+                for name, value in {
+                    "Content-Type": "application/json",
+                    "Content-Length": str(len(raw)),
+                    **more,
+                }.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(raw)
+
+            do_GET = do_POST = _serve  # noqa: N815 - the library's names
+
+        return Handler
