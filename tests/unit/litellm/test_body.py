@@ -86,6 +86,9 @@ def test_thinking_is_not_cut_below_its_budget() -> None:
         {"background": True},
         {"prediction": {"type": "content", "content": "x"}},
         {"modalities": ["text", "audio"], "audio": {"voice": "a"}},
+        {"extra_body": {"max_tokens": 100_000}},
+        {"extra_body": {"service_tier": "priority"}},
+        {"max_new_tokens": 100_000},
         {"fallbacks": [{"model": "other", "messages": [{"role": "user", "content": "longer"}]}]},
     ],
 )
