@@ -200,7 +200,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         call = _call_of(request_data)
         if call is None or call.settled:
             return
-        if call.seen is not None and call.seen.bytes:
+        if call.seen is not None and call.seen.begun:
             call.answered(call.seen.partial(input_bytes=call.input_bytes), estimated=True)
         call.failed(original_exception)
         await self.desk.close(call)
