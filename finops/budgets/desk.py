@@ -199,6 +199,10 @@ class Desk:
             known, slot = self._standing.get(account), self._leases.slot(account)
             return known and known._replace(free=known.free + (slot.free if slot else 0))
 
+    def heard(self, accounts: Sequence[int]) -> tuple[Standing | None, ...]:
+        """How accounts stood when they were last heard of."""
+        return tuple(map(self._standing.get, accounts))
+
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
         with self._asking_bank():

@@ -72,10 +72,7 @@ class Journal:
         with self._changing:
             if self._failed:
                 raise JournalFailed("the journal cannot be written")
-            if self._size + len(record) > self._segment_bytes and self._size:
-                self._turn()
             self._waiting.append(record)
-            self._size += len(record)
             self._written += 1
             return self._written
 
@@ -86,18 +83,9 @@ class Journal:
         with self._syncing:
             if self._is_durable(ticket):
                 return
-            with self._changing:
-                self._flush()
-                reached, descriptor = self._written, os.dup(self._file)
-            try:
-                os.fdatasync(descriptor)
-            except OSError as error:
-                # The kernel may have dropped what it could not write: a second try would lie.
-                self._failed = True
-                raise JournalFailed(f"the journal cannot be made durable: {error}") from error
-            finally:
-                os.close(descriptor)
-            self._durable = max(self._durable, reached)
+            self._make_durable()
+            if self._size >= self._segment_bytes:
+                self._turn()
 
     def sync(self) -> None:
         """Return once all that was appended by now is durable. Raises JournalFailed."""
@@ -110,13 +98,14 @@ class Journal:
 
     def turn(self) -> None:
         """Begin a new segment, so that all before it can be settled and forgotten."""
-        with self._changing:
+        with self._syncing:
+            self._make_durable()
             if self._size:
                 self._turn()
 
     def closed(self) -> list[int]:
         """Segments that nothing is written to any more, the oldest first."""
-        with self._changing:
+        with self._syncing:
             return [number for number in sorted(_numbers(self.folder)) if number < self._number]
 
     def read(self, segment: int) -> Iterator[bytes]:
@@ -145,23 +134,20 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        with self._changing:
-            self._flush()
-            os.fdatasync(self._file)
+        with self._syncing:
+            self._make_durable()
             os.close(self._file)
             os.close(self._lock)
 
+    # What follows is for whoever holds `_syncing`: only one thread writes.
     def _turn(self) -> None:
         """The new segment first: should it fail, there is still the old one to close."""
-        self._flush()
         before = self._file
         try:
-            os.fdatasync(before)
-            following = self._open(self._number + 1)
+            self._file = self._open(self._number + 1)
         except OSError as error:
             self._failed = True
             raise JournalFailed(f"the journal cannot go on: {error}") from error
-        self._durable, self._file = self._written, following
         os.close(before)
 
     def _open(self, number: int) -> int:
@@ -171,21 +157,28 @@ class Journal:
         os.fsync(self._lock)
         return found
 
-    def _flush(self) -> None:
-        """Write what waits. A write that is not whole leaves a torn end, which nobody was told of."""
-        records, self._waiting = b"".join(self._waiting), []
+    def _make_durable(self) -> None:
+        """Write and sync what waits. A write that is not whole leaves a torn end, which nobody was told of."""
+        with self._changing:
+            records, self._waiting = self._waiting, []
+            reached = self._written
         if not records:
             return
         if self._failed:
             raise JournalFailed("the journal cannot be written")
+        body = b"".join(records)
         try:
-            written = os.write(self._file, records)
+            whole = os.write(self._file, body) == len(body)
+            os.fdatasync(self._file)
         except OSError as error:
+            # The kernel may have dropped what it could not write: a second try would lie.
             self._failed = True
-            raise JournalFailed(f"the journal cannot be written: {error}") from error
-        if written != len(records):
+            raise JournalFailed(f"the journal cannot be made durable: {error}") from error
+        if not whole:
             self._failed = True
             raise JournalFailed("the disk is full")
+        self._size += len(body)
+        self._durable = reached
 
 
 def abandoned(root: Path) -> Iterator[Journal]:

@@ -9,13 +9,12 @@ from typing import Final, NamedTuple, TypedDict
 from msgspec.structs import replace
 
 from finops.budgets.rules.worst import Worst
-from finops.budgets.types import Call
 from finops.connectors.capstan.usage import counts_of
 from finops.connectors.types import NO_COUNTS, Dimensions, GivenCost, Problem, UsageEvent
 from finops.core.money import to_ledger, to_pico
 from finops.core.tokens import METER_INDEX
 from routing.configuration.wire import Key
-from routing.gateway.house import Concern, House
+from routing.gateway.house import Concerned, House
 from routing.gateway.requests import Authorize, FieldInvalid, Settle
 from routing.gateway.wording import UNBOUNDED
 
@@ -30,8 +29,7 @@ class Asked(NamedTuple):
     key: Key
     request: Authorize
     event: UsageEvent
-    call: Call
-    concerns: list[Concern]
+    whose: Concerned
     worst: Worst
     turns: int
     # The most tokens it reads.

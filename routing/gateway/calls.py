@@ -34,10 +34,10 @@ from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
 from routing.gateway.asked import ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
 from routing.gateway.bounds import reads_at_most
-from routing.gateway.house import Concern, House
+from routing.gateway.house import Concern, Concerned, House
 from routing.gateway.refusals import Exceeded, guarded
 from routing.gateway.requests import Authorize, Settle
-from routing.gateway.wording import Allowance, budget_details, budget_shown, exceeded
+from routing.gateway.wording import Allowance, Budgets, Settlement, budget_details, budget_shown, exceeded
 
 T = TypeVar("T")
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
@@ -70,7 +70,7 @@ class Over(NamedTuple):
     """A call that is over: what was allowed, and the answer to its end; None where it was voided."""
 
     allowance: Allowance
-    settled: dict[str, Any] | None
+    settled: Settlement | None
 
 
 class Decision(NamedTuple):
@@ -136,17 +136,16 @@ class Calls:
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
         now = self._now()
         event = event_of(request, key, now)
-        call = house.call_of(event)
-        concerns = house.concerns(call, now)
+        whose = house.whose(event)
         turns = (1 + sum(tool.max_uses or 0 for tool in request.hosted_tools)) * request.choices
-        worst = house.worst(request, now.date()) if concerns else nothing(request, turns)
+        worst = house.worst(request, now.date()) if whose.concerns else nothing(request, turns)
         reads = reads_at_most(request)
         if house.limits_tokens and request.max_output_tokens is None:
-            ceiling = self._guard.token_ceiling(house.id, call)
+            ceiling = self._guard.token_ceiling(house.id, whose.call)
             if ceiling is not None:
                 most = max(ceiling - reads, 1)
                 worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
-        return Asked(call_id, house, key, request, event, call, concerns, worst, turns, reads)
+        return Asked(call_id, house, key, request, event, whose, worst, turns, reads)
 
     def _cheaper(self, asked: Asked) -> Asked:
         """The call with the model that a budget sends it to by now, where that costs less and is allowed; else as it
@@ -154,7 +153,7 @@ class Calls:
         """
         if not asked.house.downgrades or asked.downgraded_from:
             return asked
-        for concern in asked.concerns:
+        for concern in asked.whose.concerns:
             account = self.accounts.get(concern.account)
             standing = self._desk.standing(account) if account else None
             step = None if standing is None else step_for(concern.terms, standing)
@@ -162,20 +161,20 @@ class Calls:
                 continue
             request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
             cheaper = self._asked(asked.id, asked.house, asked.key, request)
-            allowed = self._guard.allows_model(asked.house.id, cheaper.call)
+            allowed = self._guard.allows_model(asked.house.id, cheaper.whose.call)
             if allowed and cheaper.worst.amount < asked.worst.amount:
                 return cheaper._replace(downgraded_from=asked.request.model)
         return asked
 
     def authorize(self, asked: Asked) -> Decision | None:
         """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""
-        found = self._guard.check(asked.house.id, asked.id, asked.call, now=monotonic(), **guarding(asked))
+        found = self._guard.check(asked.house.id, asked.id, asked.whose.call, now=monotonic(), **guarding(asked))
         if isinstance(found, Lacking):
             return None
         if found is not None:
             self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise guarded(found)
-        accounts = self._known(asked.concerns)
+        accounts = self._known(asked.whose)
         if accounts is None:
             return None
         said = self._desk.at_once(asked.id, accounts, asked.worst)
@@ -184,7 +183,7 @@ class Calls:
     def authorize_slowly(self, asked: Asked) -> Decision:
         """Decide a call for good, asking the database. Raises Refused, Stale and Unavailable."""
         try:
-            found = self._pulse.check(asked.house.id, asked.id, asked.call, **guarding(asked))
+            found = self._pulse.check(asked.house.id, asked.id, asked.whose.call, **guarding(asked))
             if found is not None:
                 raise guarded(found)
             return self._decide(asked)
@@ -196,13 +195,10 @@ class Calls:
             raise
 
     def _decide(self, asked: Asked) -> Decision:
-        accounts = self._known(asked.concerns)
-        if accounts is None:
-            house = asked.house
-            wanted = [(one.terms, one.account) for one in asked.concerns if one.account not in self.accounts]
-            self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+        if self._opened(asked):
             asked = self._cheaper(asked)
-            accounts = self._known(asked.concerns)
+            self._opened(asked)
+        accounts = self._known(asked.whose)
         if accounts is None:
             raise Stale("the budgets have just changed")
         least = min(asked.request.least_output_tokens * asked.turns, asked.worst.output)
@@ -211,26 +207,43 @@ class Calls:
             raise self._refusal(asked, accounts, said)
         return self._allow(asked, accounts, said)
 
+    def _opened(self, asked: Asked) -> bool:
+        """Whether accounts of the call were not known here; they are now, unless the budgets have changed."""
+        if self._known(asked.whose) is not None:
+            return False
+        house = asked.house
+        wanted = [(one.terms, one.account) for one in asked.whose.concerns if one.account not in self.accounts]
+        self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
+        return True
+
     def _without_database(self, asked: Asked) -> Decision:
         """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
         asked about refuses, but where all budgets of the call go on so. Raises Unavailable.
         """
-        closed = [one for one in asked.concerns if not one.terms.fail_open]
-        minutes = self._guard.has(asked.id) or (asked.concerns and not closed)
-        accounts = self._known(closed) if minutes else None
+        concerns = asked.whose.concerns
+        closed = [one for one in concerns if not one.terms.fail_open]
+        minutes = self._guard.has(asked.id) or (concerns and not closed)
+        accounts = self._ids_of(closed) if minutes else None
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
             self._guard.void(asked.id, monotonic())
             self._ids.pop((asked.key.prefix, asked.request.id), None)
             raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
-        return self._allow(asked._replace(concerns=closed), accounts, said)
+        return self._allow(asked, accounts, said, closed)
 
-    def _known(self, concerns: Sequence[Concern]) -> tuple[int, ...] | None:
+    def _known(self, whose: Concerned) -> tuple[int, ...] | None:
+        if whose.accounts is None:
+            whose.accounts = self._ids_of(whose.concerns)
+        return whose.accounts
+
+    def _ids_of(self, concerns: Sequence[Concern]) -> tuple[int, ...] | None:
         known = self.accounts
         accounts = tuple([known.get(one.account, 0) for one in concerns])
         return None if 0 in accounts else accounts
 
-    def _allow(self, asked: Asked, accounts: tuple[int, ...], said: Allowed) -> Decision:
+    def _allow(
+        self, asked: Asked, accounts: tuple[int, ...], said: Allowed, concerns: Sequence[Concern] | None = None
+    ) -> Decision:
         request = asked.request
         ends = asked.event.occurred_at + timedelta(seconds=request.expires_in_s)
         held = Held(
@@ -243,8 +256,9 @@ class Calls:
             self._desk.void(asked.id)
             raise Unavailable(error.message) from None
         self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
-        house, standing = asked.house, self._desk.standing
-        budgets = tuple([(house, *pair) for pair in zip(asked.concerns, map(standing, accounts), strict=True)])
+        house = asked.house
+        concerned = asked.whose.concerns if concerns is None else concerns
+        budgets = Budgets(house, tuple(concerned), self._desk.heard(accounts))
         allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
         self._keep(allowance)
         return Decision(allowance, ticket)
@@ -259,7 +273,7 @@ class Calls:
         standing = {one.account_id: one for one in said.short}
         short = [
             (concern, standing.get(account))
-            for concern, account in zip(asked.concerns, accounts, strict=True)
+            for concern, account in zip(asked.whose.concerns, accounts, strict=True)
             if account in standing or not standing
         ]
         budgets = [budget_shown(asked.house, *pair) for pair in short]
@@ -285,7 +299,7 @@ class Calls:
         self._announce(asked.house.id, "cap.tripped", key, details)
 
     # --- Settle -------------------------------------------------------------------------------------------------------
-    def settle(self, house: House, call_id: str, told: Settle) -> tuple[dict[str, Any], int]:
+    def settle(self, house: House, call_id: str, told: Settle) -> tuple[Settlement, int]:
         """A call came to this; gives the answer, and the journal's ticket it must wait for (0: it is durable already).
 
         Raises NotOpen, and FieldInvalid for usage that cannot be.
@@ -308,26 +322,20 @@ class Calls:
         else:
             said = self._desk.settle(call_id, actual, keep)
         self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
-        answer = {
-            "id": call_id,
-            "cost": None if cost is None else pico_text(cost),
-            "currency": house.currency,
-            "held": pico_text(held.amount if held.accounts else 0),
-            "beyond": pico_text(said.beyond if held.accounts else 0),
-        }
+        answer = Settlement(held, house.currency, cost, said.beyond)
         if not told.estimated:
             self._forget(held, answer)
         return answer, self._journal.last
 
-    def void(self, house: House, call_id: str) -> tuple[dict[str, Any], int]:
-        """A call never happened. Raises NotOpen."""
+    def void(self, house: House, call_id: str) -> int:
+        """A call never happened; gives the journal's ticket. Raises NotOpen."""
         over = self._over.get(call_id)
         if over is not None and over.settled is None:
-            return {"id": call_id}, 0
+            return 0
         held = self._call(house, call_id).held
         if call_id in self._expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
-        return {"id": call_id}, self.release(held)
+        return self.release(held)
 
     def release(self, held: Held) -> int:
         """A call that is open never happened, or did under another id; gives the journal's ticket."""
@@ -414,7 +422,7 @@ class Calls:
 
         return keep
 
-    def _forget(self, held: Held, settled: dict[str, Any] | None) -> None:
+    def _forget(self, held: Held, settled: Settlement | None) -> None:
         allowance = self._open.pop(held.id, None) or self._expired.pop(held.id)
         self._over[held.id] = Over(allowance, settled)
         for gone in _trim(self._over):

@@ -225,8 +225,8 @@ class Door:
         if not asked.forwarded and not self._peers.is_own(owner) and not self._calls.has(call_id):
             return await self._peers.forward(owner, asked)
         if act == "void":
-            answer, ticket = self._calls.void(house, call_id)
-        else:
-            answer, ticket = self._calls.settle(house, call_id, read(Settle, asked.body))
+            await self._commits.wait(self._calls.void(house, call_id))
+            return answered({"id": call_id})
+        settled, ticket = self._calls.settle(house, call_id, read(Settle, asked.body))
         await self._commits.wait(ticket)
-        return answered(answer)
+        return answered(settled.shown())

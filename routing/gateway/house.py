@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from finops.attribution.rules import attribute
 from finops.budgets.rules.matching import Matcher
 from finops.budgets.rules.periods import window
-from finops.budgets.rules.worst import Unpriced, Worst, worst_case
+from finops.budgets.rules.worst import Prices, Unpriced, Worst
 from finops.budgets.types import Account, Call, Enforcement, Terms
 from finops.connectors.types import UsageEvent
 from finops.core.money import convert_pico
@@ -22,6 +22,7 @@ from routing.gateway.requests import Authorize, Deployment
 # What is remembered of strangers' words is bounded.
 _REMEMBERED: Final = 50_000
 # Of the tiers a model is sold in, those that are only ever cheaper are not waited for.
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _CHEAPER: Final = frozenset({"batch", "flex"})
 
 
@@ -50,6 +51,27 @@ class Concern(NamedTuple):
     account: Account
 
 
+class _Served(NamedTuple):
+    """What a deployment may cost, in the reporting currency at this rate; and the model's context window, if known."""
+
+    prices: Prices
+    rate: Decimal
+    window: int | None
+
+
+class Concerned:
+    """Whom a call concerns, for calls in `[since, until)`; with the ids of its accounts, once they are known."""
+
+    __slots__ = ("accounts", "call", "concerns", "since", "until")
+
+    def __init__(self, call: Call, concerns: tuple[Concern, ...], since: datetime, until: datetime) -> None:
+        self.call = call
+        self.concerns = concerns
+        self.since = since
+        self.until = until
+        self.accounts: tuple[int, ...] | None = None
+
+
 class House:
     """One organization at one moment."""
 
@@ -69,23 +91,30 @@ class House:
         self._public = public
         self._exchange = Exchange(published.currency, published.rates)
         self._snapshot = published.owners.snapshot()
-        self._calls: dict[tuple[Any, ...], Call] = {}
-        self._worst: dict[tuple[Any, ...], Worst] = {}
+        self._begin = sorted({terms.starts_at for terms in asked})
+        self._calls: dict[tuple[Any, ...], Concerned] = {}
+        self._prices: dict[tuple[Any, ...], list[_Served]] = {}
         self._ends: dict[Account, datetime | None] = {}
 
-    def call_of(self, event: UsageEvent) -> Call:
-        """Whom and what a call concerns, exactly as its charge will be attributed."""
-        found = self._find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
+    def whose(self, event: UsageEvent) -> Concerned:
+        """Whom and what a call concerns, exactly as its charge will be attributed, and against which accounts it is
+        held. What is worked out is kept until a budget's period begins or ends.
+        """
+        at = event.occurred_at
+        found = self._find(event.provider, event.model, event.service_tier, event.host, at.date())
         key = (self._snapshot.memo_key(event, self.source_id), found.provider, found.model, event.session)
         known = self._calls.get(key)
-        if known is None:
+        if known is None or not known.since <= at < known.until:
             owner = attribute(self._snapshot, event, self.source_id)
-            known = Call(*owner[:6], provider=found.provider, model=found.model, session=event.session)
-            _bounded(self._calls)[key] = known
+            call = Call(*owner[:6], provider=found.provider, model=found.model, session=event.session)
+            known = _bounded(self._calls)[key] = self._concerned(call, at)
         return known
 
-    def concerns(self, call: Call, at: datetime) -> list[Concern]:
-        return [Concern(*pair) for pair in self._matcher.accounts(call, at)]
+    def _concerned(self, call: Call, at: datetime) -> Concerned:
+        concerns = tuple([Concern(*pair) for pair in self._matcher.accounts(call, at)])
+        turns = [end for concern in concerns if (end := self.ends_at(concern)) is not None]
+        until = min([*turns, *(begin for begin in self._begin if begin > at)], default=_NEVER)
+        return Concerned(call, concerns, at, until)
 
     def ends_at(self, concern: Concern) -> datetime | None:
         if concern.account not in self._ends:
@@ -94,16 +123,21 @@ class House:
         return self._ends[concern.account]
 
     def worst(self, request: Authorize, day: date) -> Worst:
-        """The most a call and all its tries can cost, in the reporting currency. Raises Unbounded and Unpriced."""
-        deployments = (Deployment(request.model, request.provider, request.host), *request.fallbacks)
-        key = (
-            deployments, request.service_tier, request.input, request.max_output_tokens, request.choices,
-            request.server_input, request.hosted_tools, request.tries, day,
-        )  # fmt: skip
-        known = self._worst.get(key)
-        if known is None:
-            known = _bounded(self._worst)[key] = self._worst_of(request, deployments, day)
-        return known
+        """The most a call and all its tries can cost, in the reporting currency, at the dearest deployment: each may be
+        billed. Raises Unbounded and Unpriced.
+        """
+        key = (request.model, request.provider, request.host, request.fallbacks, request.service_tier, day)
+        served = self._prices.get(key)
+        if served is None:
+            served = _bounded(self._prices)[key] = self._served(request, day)
+        worst: Worst | None = None
+        for prices, rate_, window_ in served:
+            one = prices.worst(bounds_of(request, window_))
+            if rate_ != 1:
+                one = one.converted(rate_)
+            worst = one if worst is None else worst.or_dearer(one)
+        assert worst is not None  # noqa: S101 - there is at least the call's own deployment
+        return worst if request.tries == 1 else worst.times(request.tries)
 
     def cost(self, event: UsageEvent) -> Rated:
         """What a call cost, in the price's currency; not `priced` where nobody knows."""
@@ -119,23 +153,22 @@ class House:
             raise NoExchangeRate(f"no rate from {currency} to {self.currency} is known for {day}", field="model")
         return convert_pico(pico, dated.rate)
 
-    def _worst_of(self, request: Authorize, deployments: Sequence[Deployment], day: date) -> Worst:
-        """At the dearest deployment, for the longest sequence of tries: each may be billed."""
-        dearest: Worst | None = None
-        for place, deployment in enumerate(deployments):
+    def _served(self, request: Authorize, day: date) -> list[_Served]:
+        """For each deployment that a try may land on."""
+        served = []
+        for place, deployment in enumerate(
+            (Deployment(request.model, request.provider, request.host), *request.fallbacks)
+        ):
             found = self._may_serve(deployment, request.service_tier, day)
-            bounds = bounds_of(request, self._window(found[0]))
-            one = worst_case(found, bounds)
-            dated = self._exchange.rate(one.currency, day)
+            prices = Prices(found)
+            dated = self._exchange.rate(prices.currency, day)
             if dated is None:
                 raise NoExchangeRate(
-                    f"no rate from {one.currency} to {self.currency} is known for {day}",
+                    f"no rate from {prices.currency} to {self.currency} is known for {day}",
                     field="model" if not place else f"fallbacks[{place - 1}].model",
                 )
-            one = one.converted(dated.rate)
-            dearest = one if dearest is None else dearest.or_dearer(one)
-        assert dearest is not None  # noqa: S101 - there is at least the call's own
-        return dearest.times(request.tries)
+            served.append(_Served(prices, dated.rate, self._public.windows.get((found[0].provider, found[0].model))))
+        return served
 
     def _may_serve(self, deployment: Deployment, tier: str | None, day: date) -> list[Found]:
         """The prices a call may be given: of the tier asked for or the standard one; any, where none was asked for."""
@@ -149,9 +182,6 @@ class House:
         ]
         # A tier that has no price today serves nobody today.
         return [standard, *(one for one in others if one.priced)]
-
-    def _window(self, found: Found) -> int | None:
-        return self._public.windows.get((found.provider, found.model))
 
     def _find(self, provider: str, model: str, tier: str, host: str, day: date) -> Found:
         return self._pricer.find(provider, model, tier, host, day)

@@ -14,6 +14,37 @@ from routing.gateway.house import Concern, House
 UNBOUNDED: Final = -1
 
 
+class Budgets(NamedTuple):
+    """How the budgets of a call stood when it was decided, as last heard of."""
+
+    house: House
+    concerns: tuple[Concern, ...]
+    standings: tuple[Standing | None, ...]
+
+    def shown(self) -> list[dict[str, Any]]:
+        pairs = zip(self.concerns, self.standings, strict=True)
+        return [budget_shown(self.house, concern, standing) for concern, standing in pairs]
+
+
+class Settlement(NamedTuple):
+    """What a call came to; no `cost` where nobody knows its price."""
+
+    held: Held
+    currency: str
+    cost: int | None
+    beyond: int
+
+    def shown(self) -> dict[str, Any]:
+        held = self.held
+        return {
+            "id": held.id,
+            "cost": None if self.cost is None else pico_text(self.cost),
+            "currency": self.currency,
+            "held": pico_text(held.amount if held.accounts else 0),
+            "beyond": pico_text(self.beyond if held.accounts else 0),
+        }
+
+
 class Allowance(NamedTuple):
     """A call that was allowed: what the journal has of it, and how its budgets stood. `turns` are the answers that its
     output is shared by, `wanted` is what it asked for.
@@ -24,7 +55,7 @@ class Allowance(NamedTuple):
     turns: int
     wanted: int
     downgraded_from: str = ""
-    budgets: tuple[tuple[House, Concern, Standing | None], ...] = ()
+    budgets: Budgets | None = None
 
     def shown(self) -> dict[str, Any]:
         held = self.held
@@ -38,7 +69,7 @@ class Allowance(NamedTuple):
             "model": held.event.model,
             "downgraded_from": self.downgraded_from or None,
             "expires_at": held.expires_at,
-            "headroom": [budget_shown(*budget) for budget in self.budgets],
+            "headroom": self.budgets.shown() if self.budgets else [],
         }
 
 

@@ -204,7 +204,7 @@ class World:
         _ = self.channel
         alerts.signal(self.globex.id, key=f"session:{MARKER}", reason=MARKER, at=NOON)
         take_signals(at=NOON)
-        return Incident.objects.get(organization=self.globex)
+        return Incident.objects.get(organization=self.globex, kind="breaker.tripped")
 
     @cached_property
     def enforceable(self) -> Enforceable:

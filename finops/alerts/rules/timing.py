@@ -1,4 +1,4 @@
-"""When news goes out: quiet hours, digests, and trying again. Pure."""
+"""When news goes out: quiet hours, and trying again. Pure."""
 
 from __future__ import annotations
 
@@ -35,9 +35,3 @@ def _instant(day: date, clock: time, place: ZoneInfo) -> datetime:
 def retry_at(at: datetime, tries: int) -> datetime | None:
     """When to try again after `tries` that failed; None is never."""
     return at + timedelta(seconds=BACKOFF_S[tries - 1]) if tries < MOST_TRIES else None
-
-
-def digest_slot(at: datetime, minutes: int) -> datetime:
-    """The end of the present stretch of so many minutes, counted from 1970: all that gathers in it goes out then."""
-    stretch = 60 * minutes
-    return datetime.fromtimestamp((int(at.timestamp()) // stretch + 1) * stretch, UTC)

@@ -32,6 +32,7 @@ _kept: dict[tuple[object, ...], Mapping[int, tuple[float, ...]]] = {}
 _NOBODY: Final = frozenset({"0", "-"})
 
 Filters = Mapping[str, frozenset[int]]
+Daily = Mapping[int, Mapping[date, Decimal]]
 
 
 class AccountForecast(NamedTuple):
@@ -81,11 +82,13 @@ def spend_forecasts(
     """What each value of a dimension (0 without one) will have spent by the end of the UTC month; the largest `limit`
     of the last months, dearest at the end first.
     """
-    start, until = day_start(at.date().replace(day=1)), day_start(next_month(at.date()))
-    found = pasts(organization_id, by=by, filters=filters or {}, limit=limit, at=at)
+    today = at.astimezone(UTC).date()
+    start, until = today.replace(day=1), day_start(next_month(today))
+    daily = _daily(organization_id, by, filters or {}, limit, today)
+    found = _pasts(organization_id, daily, by, filters or {}, today)
     values = sorted(found)
-    this_month = (at.astimezone(UTC) - start).days
-    spent = [sum(found[one].daily[-this_month:] if this_month else ()) + found[one].today for one in values]
+    # Credits of the month count, as they do in every answer about spend; only what is to come has none.
+    spent = [to_pico(sum((cost for day, cost in daily[one].items() if day >= start), Decimal(0))) for one in values]
     made = forecasts([found[one] for one in values], spent=spent, now=at, until=until)
     return dict(sorted(zip(values, made, strict=True), key=lambda pair: (-pair[1].point, pair[0])))
 
@@ -95,8 +98,15 @@ def pasts(
 ) -> dict[int, Past]:
     """What each value of a dimension (0 without one) spent day by day, today until now, and when in the day."""
     today = at.astimezone(UTC).date()
+    return _pasts(organization_id, _daily(organization_id, by, filters, limit, today), by, filters, today)
+
+
+def _daily(organization_id: int, by: str, filters: Filters, limit: int | None, today: date) -> Daily:
     days = DayRange(today - timedelta(days=DAYS_MOST), today + timedelta(days=1))
-    daily = ledger.daily_spend(organization_id, days, by=by, filters=filters, limit=limit)
+    return ledger.daily_spend(organization_id, days, by=by, filters=filters, limit=limit)
+
+
+def _pasts(organization_id: int, daily: Daily, by: str, filters: Filters, today: date) -> dict[int, Past]:
     shapes = _hours(organization_id, by, filters, today)
     return {
         one: _past(spent, today, shapes.get(one if by in HOURLY else 0, EVEN_HOURS)) for one, spent in daily.items()

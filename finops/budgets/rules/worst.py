@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import mul
 from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError
@@ -35,6 +36,11 @@ _IMAGE_IN: Final = ("input_image",)
 _TEXT_OUT: Final = ("output_text", "output_reasoning")
 _AUDIO_OUT: Final = ("output_audio",)
 _IMAGE_OUT: Final = ("output_image",)
+_CLASSES: Final = (
+    _TEXT_IN, _AUDIO_IN, _IMAGE_IN, _AUDIO_OUT, _IMAGE_OUT, ("requests",), ("web_searches",), ("tool_calls",),
+    _TEXT_OUT,
+)  # fmt: skip
+_OUTPUT: Final = len(_CLASSES) - 1
 # A card need not price these for a call to be bounded by it: where there is no such price there is no such class, and a
 # token that could have been one is one of the others.
 _OPTIONAL: Final = frozenset({"cache_read", "cache_write_5m", "cache_write_1h", "output_reasoning", "cache_read_audio"})
@@ -111,57 +117,76 @@ def text_tokens(texts: Iterable[str], *, messages: int = 0, tools: int = 0) -> i
     return size + PER_CALL + PER_MESSAGE * messages + (FOR_TOOLS + PER_TOOL * tools if tools else 0)
 
 
+class _Step(NamedTuple):
+    """One step of one card: the dearest rates of `_CLASSES` for a prompt of more than `above` tokens. Of a class in
+    `unpriced` nobody knows the price of its meter.
+    """
+
+    above: int
+    rates: tuple[int, ...]
+    unpriced: tuple[tuple[int, str], ...]
+
+
+class Prices:
+    """Every price a call may be given, made ready to bound many calls of it. Raises Unpriced where there is none."""
+
+    def __init__(self, candidates: Sequence[Found]) -> None:
+        steps: dict[_Step, None] = {}
+        currencies = set()
+        for found in candidates:
+            if not found.cards:
+                raise Unpriced(
+                    f"nobody knows the price of {found.model or 'this model'} ({found.reason})", field="model"
+                )
+            for card in found.cards:
+                currencies.add(card.currency)
+                steps.update(dict.fromkeys(_step(card, step) for step in card.steps))
+        if not steps:
+            raise Unpriced("no price may apply to this call", field="model")
+        if len(currencies) > 1:
+            raise Unpriced("the prices this call may be given are in several currencies", field="model")
+        self._steps = tuple(steps)
+        self.currency = currencies.pop()
+
+    def worst(self, bounds: Bounds) -> Worst:
+        """The most a call of these bounds can cost by any of them. Raises Unpriced."""
+        most = bounds.input_text + bounds.input_audio + bounds.input_image
+        counts = (
+            bounds.input_text, bounds.input_audio, bounds.input_image, bounds.output_audio, bounds.output_image,
+            bounds.requests, bounds.web_searches, bounds.tool_calls,
+        )  # fmt: skip
+        output = bounds.output_text
+        fixed = per_output = 0
+        for above, rates, unpriced in self._steps:
+            if above >= most and above:
+                continue
+            for place, meter in unpriced:
+                if counts[place] if place < _OUTPUT else output:
+                    raise Unpriced(f"the price of {meter} is not known for this model", field="model")
+            fixed = max(fixed, sum(map(mul, counts, rates)))
+            if output:
+                per_output = max(per_output, rates[_OUTPUT])
+        return Worst(fixed, per_output, output, self.currency)
+
+
 def worst_case(candidates: Sequence[Found], bounds: Bounds) -> Worst:
     """The most a call of these bounds can cost by any of the prices it may be given (one for each tier that may serve
     it, and each daily window). Raises Unpriced.
     """
-    worst: Worst | None = None
-    for found in candidates:
-        if not found.cards:
-            raise Unpriced(f"nobody knows the price of {found.model or 'this model'} ({found.reason})", field="model")
-        for card in found.cards:
-            for step in reachable(card, bounds):
-                one = _at(card, step, bounds)
-                if worst is not None and worst.currency != one.currency:
-                    raise Unpriced("the prices this call may be given are in several currencies", field="model")
-                worst = one if worst is None else worst.or_dearer(one)
-    if worst is None:
-        raise Unpriced("no price may apply to this call", field="model")
-    return worst
+    return Prices(candidates).worst(bounds)
 
 
-def reachable(card: RateCard, bounds: Bounds) -> Sequence[RateStep]:
-    """The steps of a card that a prompt of at most this size may fall in."""
-    most = bounds.input_text + bounds.input_audio + bounds.input_image
-    return [step for step in card.steps if step.above_input_tokens < most or step is card.steps[0]]
-
-
-def _at(card: RateCard, step: RateStep, bounds: Bounds) -> Worst:
-    def dearest(meters: Sequence[str], count: int) -> int:
-        return _dearest(card, step, meters) if count else 0
-
-    fixed = (
-        bounds.input_text * dearest(_TEXT_IN, bounds.input_text)
-        + bounds.input_audio * dearest(_AUDIO_IN, bounds.input_audio)
-        + bounds.input_image * dearest(_IMAGE_IN, bounds.input_image)
-        + bounds.output_audio * dearest(_AUDIO_OUT, bounds.output_audio)
-        + bounds.output_image * dearest(_IMAGE_OUT, bounds.output_image)
-        + bounds.requests * dearest(("requests",), bounds.requests)
-        + bounds.web_searches * dearest(("web_searches",), bounds.web_searches)
-        + bounds.tool_calls * dearest(("tool_calls",), bounds.tool_calls)
-    )
-    return Worst(fixed, dearest(_TEXT_OUT, bounds.output_text), bounds.output_text, card.currency)
-
-
-def _dearest(card: RateCard, step: RateStep, meters: Sequence[str]) -> int:
-    priced = []
-    for meter in meters:
-        place = METER_INDEX[meter]
-        if place not in card.missing:
-            priced.append(step.contracted_rates[place])
-        elif meter not in _OPTIONAL:
-            raise Unpriced(f"the price of {meter} is not known for this model", field="model")
-    return max(priced)
+def _step(card: RateCard, step: RateStep) -> _Step:
+    rates, unpriced = [], []
+    for place, meters in enumerate(_CLASSES):
+        missing = [meter for meter in meters if METER_INDEX[meter] in card.missing]
+        needed = [meter for meter in missing if meter not in _OPTIONAL]
+        if needed:
+            unpriced.append((place, needed[0]))
+        priced = [step.contracted_rates[METER_INDEX[meter]] for meter in meters if meter not in missing]
+        rates.append(0 if needed else max(priced))
+    above = 0 if step is card.steps[0] else step.above_input_tokens
+    return _Step(above, tuple(rates), tuple(unpriced))
 
 
 def _up(pico: int, rate: Decimal) -> int:

@@ -101,6 +101,8 @@ def test_a_month_by_team_and_all_together(cast: Cast) -> None:
     assert 285 < from_pico(by_team[cast.search.id].point) < 315
     (whole,) = spend_forecasts(acme, at=NOON).values()
     assert whole.spent == sum(one.spent for one in by_team.values())
+    post_all(acme, [posting("credit", NOON - timedelta(days=2), pico=-50 * 10**12, owner=ownership(team=cast.chat.id))])
+    assert spend_forecasts(acme, at=NOON)[0].spent == whole.spent - 50 * 10**12
     assert spend_forecasts(acme, by="team", limit=1, at=NOON).keys() == {cast.chat.id}
     assert spend_forecasts(acme, filters={"team": frozenset()}, at=NOON) == {}
     assert spend_forecasts(cast.globex.id, at=NOON) == {}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.alerts.rules.timing import BACKOFF_S, MOST_TRIES, digest_slot, held_until, retry_at
+from finops.alerts.rules.timing import BACKOFF_S, MOST_TRIES, held_until, retry_at
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")
 INSTANTS = st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2035, 1, 1)).map(  # noqa: DTZ001
@@ -46,13 +46,6 @@ def test_what_is_held_is_held_into_the_future_and_then_free(at: datetime, zone: 
 
 def test_nobody_without_quiet_hours_is_held() -> None:
     assert held_until(datetime(2026, 10, 1, tzinfo=UTC), "UTC", None, None) is None
-
-
-@given(at=INSTANTS, minutes=st.integers(1, 1440))
-def test_a_digest_goes_out_within_its_stretch(at: datetime, minutes: int) -> None:
-    slot = digest_slot(at, minutes)
-    assert at < slot <= at + timedelta(minutes=minutes)
-    assert digest_slot(slot - timedelta(microseconds=1), minutes) == slot
 
 
 @pytest.mark.parametrize("tries", range(1, MOST_TRIES + 1))

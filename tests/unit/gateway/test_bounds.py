@@ -1,0 +1,85 @@
+"""The most a call can use, by what is said of it; and what nothing bounds is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finops.budgets.rules.worst import PER_CALL, Unbounded
+from routing.gateway.bounds import USUAL_OUTPUT, bounds_of, output_wanted
+from routing.gateway.requests import Authorize
+
+WINDOW = 128_000
+
+
+def request(**given: Any) -> Authorize:
+    usual: dict[str, Any] = {"id": "call-1", "model": "gpt", "input": {"tokens": 1_000}, "max_output_tokens": 100}
+    return msgspec.convert(usual | given, Authorize)
+
+
+def test_what_is_vouched_for_is_taken_as_it_is() -> None:
+    found = bounds_of(request(), None)
+    assert (found.input_text, found.output_text, found.requests) == (1_000, 100, 1)
+
+
+def test_bytes_bound_tokens_with_what_surrounds_them() -> None:
+    found = bounds_of(request(input={"bytes": 500, "messages": 2}), None)
+    assert found.input_text > 500 + PER_CALL
+
+
+def test_choices_are_each_a_whole_answer() -> None:
+    found = bounds_of(request(choices=3), None)
+    assert (found.input_text, found.output_text) == (3_000, 300)
+
+
+@pytest.mark.parametrize("kind", ["previous_response_id", "conversation", "file_id", "url", "other"])
+def test_input_that_is_not_in_the_call_is_bounded_by_the_window_or_refused(kind: str) -> None:
+    assert bounds_of(request(server_input=[kind]), WINDOW).input_text == WINDOW
+    with pytest.raises(Unbounded) as refused:
+        bounds_of(request(server_input=[kind]), None)
+    assert refused.value.field == "server_input"
+
+
+def test_a_tool_of_the_providers_reads_the_window_anew_each_time() -> None:
+    tools = [{"type": "web_search", "max_uses": 2}, {"type": "code_interpreter", "max_uses": 1}]
+    found = bounds_of(request(hosted_tools=tools), WINDOW)
+    assert found.input_text == 4 * WINDOW
+    assert (found.output_text, found.web_searches, found.tool_calls, found.requests) == (400, 2, 1, 4)
+
+
+def test_a_tool_without_a_maximum_is_refused_by_name() -> None:
+    with pytest.raises(Unbounded) as refused:
+        bounds_of(request(hosted_tools=[{"type": "web_search", "max_uses": 1}, {"type": "shell"}]), WINDOW)
+    assert refused.value.field == "hosted_tools[1]"
+
+
+def test_an_answer_nobody_bounded_gets_a_bound() -> None:
+    assert output_wanted(request(max_output_tokens=None), None) == USUAL_OUTPUT
+    assert output_wanted(request(max_output_tokens=None), 4_096) == 4_096
+    assert output_wanted(request(max_output_tokens=0), 4_096) == 0
+
+
+@given(
+    st.integers(0, 10**6), st.integers(0, 10**5), st.integers(1, 8), st.integers(0, 3), st.booleans(),
+    st.integers(0, 1_000),
+)  # fmt: skip
+def test_more_of_anything_is_never_bounded_by_less(
+    tokens: int, output: int, choices: int, uses: int, stored: bool, more: int
+) -> None:
+    def bounds(extra: int) -> tuple[int, int]:
+        tools = [{"type": "web_search", "max_uses": uses}] if uses else []
+        found = bounds_of(
+            request(
+                input={"tokens": tokens + extra}, max_output_tokens=output + extra, choices=choices,
+                server_input=["url"] if stored else [], hosted_tools=tools,
+            ),
+            WINDOW,
+        )  # fmt: skip
+        return found.input_text, found.output_text
+
+    assert bounds(0) <= bounds(more)
+    assert bounds(0)[0] >= tokens
