@@ -67,6 +67,7 @@ def proxy(folder: Path, provider: Fake, capstan_process: Fake) -> Iterator[Proxy
         deployment("gone", CHEAP, free_port()),
         deployment("falls", CHEAP, port, "fails"),
         deployment("retries", CHEAP, port, "fails", num_retries=2),
+        deployment("stubborn", CHEAP, port, "fails", num_retries=9),
     ]
     raw = {"path": "/raw", "target": f"http://127.0.0.1:{port}/ok/v1/chat/completions"}
     settings = {
@@ -75,7 +76,7 @@ def proxy(folder: Path, provider: Fake, capstan_process: Fake) -> Iterator[Proxy
         "general_settings": {"pass_through_endpoints": [raw]},
     }
     environment = {"CAPSTAN_URL": f"http://127.0.0.1:{capstan_process.port}", "CAPSTAN_KEY": "cap_of_the_tests"}
-    made = Proxy(folder, models, {**environment, "CAPSTAN_TIMEOUT": "2"}, **settings)
+    made = Proxy(folder, models, {**environment, "CAPSTAN_TIMEOUT": "2", "CAPSTAN_MOST_TRIES": "3"}, **settings)
     with ending(made):
         yield made
 

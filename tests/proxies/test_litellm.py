@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,13 @@ def test_every_retry_is_held_for(client: Client, capstan: Fake) -> None:
     until(lambda: len(capstan.told()["voided"]) == 1)
 
 
+def test_a_try_that_was_not_held_for_is_not_made(client: Client, capstan: Fake) -> None:
+    said = client.chat("stubborn")
+    assert (said["status"], asked(capstan)["tries"]) == (422, 3)
+    assert "authorised for 3 tries" in said["error"]["message"]
+    until(lambda: len(capstan.told()["voided"]) == 1)
+
+
 @pytest.mark.parametrize("model", ["refuses", "fails", "gone"])
 def test_a_call_that_no_provider_answered_costs_nothing(client: Client, capstan: Fake, model: str) -> None:
     assert client.chat(model)["status"] >= 400
@@ -191,7 +199,9 @@ def test_stop_cuts_a_stream_within_a_second(client: Client, capstan: Fake) -> No
     number = client.start("chat", model="slow", stream=True, messages=[{"role": "user", "content": "hello"}])
     until(lambda: len(capstan.told()["open"]) == 1)
     capstan.tell(stop="stopped by Dana")
+    began = time.monotonic()
     said = client.wait(number)
+    assert time.monotonic() - began < 1
     assert "stopped by Dana" in str(said["error"])
     told = settled(capstan)
     assert told["estimated"] is True

@@ -50,6 +50,27 @@ _READ: Final = (
     *("messages", "input", "prompt", "instructions", "system", "suffix", "tools", "functions", "tool_choice"),
     *("response_format", "text", "context", "prefix"),
 )
+# What other providers call a limit of the answer. LiteLLM hands them on, beside ours or instead.
+_OTHER_LIMITS: Final = frozenset(
+    {
+        "max_new_tokens",
+        "maxOutputTokens",
+        "maxTokens",
+        "max_tokens_to_sample",
+        "max_length",
+        "min_tokens",
+        "num_predict",
+    }
+    | {"generationConfig", "generation_config", "inferenceConfig", "additionalModelRequestFields", "options"}
+)
+# `extra_body` goes over the call after everything else.
+_DECIDE: Final = (
+    _OTHER_LIMITS
+    | frozenset(_READ)
+    | frozenset(ALL_LIMITS)
+    | {"model", "n", "best_of", "service_tier", "stream", "stream_options", "background", "prediction", "modalities"}
+    | {"previous_response_id", "conversation", "container", "web_search_options", "thinking", "extra_body"}
+)
 # The most one image can be. OpenAI's smallest models count an image of high detail as 48,169 tokens; Anthropic's as
 # fewer than 5,000. An image's own bytes bound nothing.
 _IMAGE: Final = {"anthropic": 5_000}
@@ -126,6 +147,10 @@ def _refuse_what_has_no_bound(data: Mapping[str, Any], family: str) -> None:
     spoken = data.get("modalities")
     if data.get("audio") or (isinstance(spoken, list) and any(one != "text" for one in spoken)):
         raise Unbounded("an answer that is not text has no limit that a call could name")
+    extra = data.get("extra_body")
+    hidden = _DECIDE.intersection(extra if isinstance(extra, Mapping) else ()) or _OTHER_LIMITS.intersection(data)
+    if hidden:
+        raise Unbounded(f"{min(hidden)} would decide what the call costs where nobody looks at it")
     fallbacks = data.get("fallbacks")
     if isinstance(fallbacks, list) and not all(_only_another_model(one) for one in fallbacks):
         raise Unbounded("a fallback that changes more than the model is not the call that was authorised")

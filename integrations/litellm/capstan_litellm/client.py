@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -33,10 +34,10 @@ class Client:
                 return await self._ask("POST", "/api/v1/authorizations", body)
 
     async def settle(self, authorization: str, body: dict[str, Any]) -> Answer:
-        return await self._bounded("POST", f"/api/v1/authorizations/{authorization}/settle", body)
+        return await self._bounded("POST", f"/api/v1/authorizations/{quote(authorization, safe='')}/settle", body)
 
     async def void(self, authorization: str) -> Answer:
-        return await self._bounded("POST", f"/api/v1/authorizations/{authorization}/void", {})
+        return await self._bounded("POST", f"/api/v1/authorizations/{quote(authorization, safe='')}/void", {})
 
     async def usage(self, record: dict[str, Any]) -> Answer:
         return await self._bounded("POST", f"{self._settings.usage_url}/api/v1/usage", record)

@@ -126,12 +126,13 @@ class Desk:
             self._spawn(self.close(call))
 
     async def _close_when_counted(self, call: Call, broken: bool) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(call.logged.wait(), _COUNT_S)
-        if not call.settled:
+        if call.under_way is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(call.logged.wait(), _COUNT_S)
+        if call.under_way is not None:
             guessed = call.seen.partial(input_bytes=call.input_bytes) if call.seen else None
             call.answered(call.counted or guessed, estimated=broken or call.counted is None)
-            await self.close(call)
+        await self.close(call)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

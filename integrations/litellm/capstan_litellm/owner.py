@@ -12,6 +12,7 @@ from capstan_litellm.values import clean, get, text
 _TAGS: Final = 50
 _SUBAGENT: Final = "x-claude-code-agent-id"
 _SUBSUBAGENT: Final = "x-claude-code-parent-agent-id"
+_AUTHENTICATED: Final = frozenset({"team_alias", "team_id", "key_alias", "user_email"})
 _DIMENSIONS: Final = ("team", "person", "project", "agent", "customer")
 
 
@@ -80,7 +81,9 @@ class _Known:
             return _user(self._auth)
         if source == "agent_id":
             return text(self._metadata, "agent_id") or text(self._auth, "agent_id")
-        return text(self._auth, source) or text(self._metadata, f"user_api_key_{source}")
+        found = text(self._auth, source)
+        # Metadata begins as the client's own; what says who may spend is never read from there.
+        return found if found or source in _AUTHENTICATED else text(self._metadata, f"user_api_key_{source}")
 
 
 def _end_user(said: str) -> str:

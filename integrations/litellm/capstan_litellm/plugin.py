@@ -23,7 +23,7 @@ from capstan_litellm.calls import FREE, RUNNING, STREAMING, Call
 from capstan_litellm.desk import Desk, Refused
 from capstan_litellm.owner import owner_of
 from capstan_litellm.settings import REFUSE, Settings, from_environment
-from capstan_litellm.tries import group_of, plan_of, without_fallbacks
+from capstan_litellm.tries import group_of, plan_of, tried, without_fallbacks
 from capstan_litellm.usage import Seen, usage_of
 from capstan_litellm.values import get, text
 
@@ -32,6 +32,8 @@ logger = logging.getLogger("capstan_litellm")
 _CALL: Final = "_capstan_call"
 _FREE: Final = "_capstan_free"
 _ID: Final = "capstan_call"
+# What LiteLLM's router neither retries nor falls back from.
+_FINAL: Final = 422
 _current: ContextVar[Call | None] = ContextVar("capstan_call", default=None)
 _refused: ContextVar[Refused | None] = ContextVar("capstan_refused", default=None)
 # The deployments' own answers to "which request was that", as LiteLLM keeps their headers.
@@ -58,6 +60,8 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         except RuntimeError:
             return  # started by the first call
         self.desk.start()
+        # LiteLLM counts what came of a stream before it ends it, and the first count takes it more than a second.
+        self._warming = asyncio.create_task(asyncio.to_thread(litellm.token_counter, model="gpt-4o", text="warm"))
 
     @property
     def desk(self) -> Desk:
@@ -128,25 +132,21 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
     # --- Each try -----------------------------------------------------------------------------------------------------
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        """LiteLLM asks before every try, retries and fallbacks included. What was not held for is not made; 403 is what
-        the router takes as final.
-        """
+        """LiteLLM asks before every try, retries and fallbacks included. What was not held for is not made."""
         log = kwargs.get("litellm_logging_obj")
         call: Call | None = getattr(log, _CALL, None) or _current.get()
         if call is None or call.settled:
             if getattr(log, _FREE, False) or self.desk.settings.unmetered != REFUSE:
                 return None
-            raise HTTPException(403, _unmetered(str(getattr(call_type, "value", call_type))))
+            raise HTTPException(_FINAL, _unmetered(str(getattr(call_type, "value", call_type))))
         if call.stopped:
-            raise HTTPException(403, {"error": StreamStopped(call.stopped).message, "code": "budgets.stopped"})
+            raise HTTPException(_FINAL, {"error": StreamStopped(call.stopped).message, "code": "budgets.stopped"})
         model = str(kwargs.get("model") or "")
-        if model not in call.plan.names:
-            raise HTTPException(403, _not_held(f"{model} is not a deployment that this call was authorised for"))
         name, provider = _split(model, text(kwargs, "custom_llm_provider") or None)
-        known = next((one for one in call.plan.deployments if name == one.model), None)
-        if known is None and len(call.plan.deployments) == 1:
-            known = call.plan.deployments[0]
-        if call.begin(known.provider if known else provider, known.model if known else name):
+        deployment = tried(call.plan, model, provider, name)
+        if deployment is None:
+            raise HTTPException(_FINAL, _not_held(f"{model} is not a deployment that this call was authorised for"))
+        if call.begin(deployment.provider, deployment.model):
             # Within a try LiteLLM may write the same in another provider's form, which is larger and no more to read.
             why = ""
             if len(call.tries) > call.plan.tries:
@@ -155,7 +155,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
                 why = "what is to be read has grown since the call was authorised"
             if why:
                 call.tries[-1].state = FREE
-                raise HTTPException(403, _not_held(why))
+                raise HTTPException(_FINAL, _not_held(why))
         for field in ALL_LIMITS:
             if call.limit is not None and isinstance(kwargs.get(field), int) and kwargs[field] > call.limit:
                 kwargs[field] = call.limit
@@ -200,7 +200,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         call = _call_of(request_data)
         if call is None or call.settled:
             return
-        if call.seen is not None and call.seen.bytes:
+        if call.seen is not None and call.seen.begun:
             call.answered(call.seen.partial(input_bytes=call.input_bytes), estimated=True)
         call.failed(original_exception)
         await self.desk.close(call)

@@ -85,10 +85,9 @@ class Post:
     async def _adopt(self) -> None:
         taken = await asyncio.to_thread(self._spool.adopt)
         if taken:
-            logger.warning("Took over %d settlements of a process that died", taken)
-            for call, message in self._spool.unsent().items():
-                if call not in self._calls:
-                    self.put(call, message)
+            logger.warning("Took over %d settlements of a process that died", len(taken))
+        for call, message in taken.items():
+            self.put(call, message)
         self._sweep()
         await asyncio.sleep(_ADOPT_EVERY_S)
 

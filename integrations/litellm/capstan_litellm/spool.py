@@ -76,6 +76,7 @@ class Spool:
         """Done once the message is on the disk; from then on it will be sent, whatever happens."""
         line = _line(_SEND, call, message)
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # whoever stops waiting for it must not stop the writer
         with self._lock:
             self._forget(call)
             self._unsent[call] = (line, message)
@@ -103,9 +104,11 @@ class Spool:
         with self._lock:
             return {call: message for call, (_, message) in self._unsent.items()}
 
-    def adopt(self) -> int:
-        """Takes over the files of processes that have died. Their lines are on our disk before theirs go."""
-        taken = 0
+    def adopt(self) -> dict[str, dict[str, Any]]:
+        """Takes over the files of processes that have died; gives what is to be sent. Their lines are on our disk
+        before theirs go.
+        """
+        taken: dict[str, dict[str, Any]] = {}
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             if path == self._path:
                 continue
@@ -114,11 +117,11 @@ class Spool:
             except OSError:
                 continue
             try:
-                futures = [self.send(call, message) for call, message in _left(fd)]
-                for future in futures:
+                left = dict(_left(fd))
+                for future in [self.send(call, message) for call, message in left.items()]:
                     future.result(60)
                 path.unlink()
-                taken += len(futures)
+                taken |= left
             finally:
                 os.close(fd)
         return taken

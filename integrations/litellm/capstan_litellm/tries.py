@@ -27,12 +27,12 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`deployments` in the order they are found, that of the model asked for first. `names` are all spellings by which
-    LiteLLM may call one of them at a try.
+    """`deployments` in the order they are found, that of the model asked for first. `names` has each under all the
+    spellings by which LiteLLM may call it at a try.
     """
 
     deployments: tuple[Deployment, ...]
-    names: frozenset[str]
+    names: Mapping[str, Deployment]
     tries: int
     extra_bytes: int = 0
 
@@ -47,34 +47,42 @@ def plan_of(data: Mapping[str, Any], router: Any, split: Split, *, team: str | N
     settings = override if isinstance(override, Mapping) else {}
     groups = _reachable(model, data, settings, router)
     deployments: dict[Deployment, None] = {}
-    names: set[str] = set()
+    names: dict[str, Deployment] = {}
     tries = 0
     for group in groups:
         rows = _rows(router, group, team)
         own = [(_deployment(row, split), row) for row in rows] or [(Deployment(*_swap(split(group, None))), {})]
         for one, row in own:
             deployments.setdefault(one)
-            names |= _names(one, row, group)
+            names = _names(one, row, group) | names
         tries += (1 + _retries(group, data, settings, router, (row for _, row in own))) * _rounds(own, router)
     extra = sum(len(str(one)) for one in _edges_of_dicts(data, settings, router))
-    return Plan(tuple(deployments), frozenset(names), max(1, min(tries, most)), extra)
+    return Plan(tuple(deployments), names, max(1, min(tries, most)), extra)
 
 
-def without_fallbacks(plan: Plan, deployment: Deployment, names: frozenset[str]) -> Plan:
+def without_fallbacks(plan: Plan, deployment: Deployment, names: Mapping[str, Deployment]) -> Plan:
     """Of a call that was moved to another model: only that was held for."""
     return Plan((deployment,), names, plan.tries)
 
 
+def tried(plan: Plan, model: str, provider: str, name: str) -> Deployment | None:
+    """Which of a plan's deployments a try is of. With its provider first: two may offer models of one name."""
+    return next((plan.names[one] for one in (f"{provider}/{name}", model, name) if one in plan.names), None)
+
+
 def group_of(
     model: str, router: Any, split: Split, *, team: str | None
-) -> tuple[str, Deployment, frozenset[str]] | None:
+) -> tuple[str, Deployment, Mapping[str, Deployment]] | None:
     """A model group every deployment of which is this model."""
     known = [one for one in (get(router, "model_names") or ()) if isinstance(one, str)]
     for group in sorted(known, key=lambda name: (name != model, name)):
         rows = _rows(router, group, team)
         made = [(_deployment(row, split), row) for row in rows]
         if made and all(one.model == model for one, _ in made) and len({one.provider for one, _ in made}) == 1:
-            return group, made[0][0], frozenset().union(*(_names(one, row, group) for one, row in made))
+            names: dict[str, Deployment] = {}
+            for one, row in made:
+                names |= _names(one, row, group)
+            return group, made[0][0], names
     return None
 
 
@@ -186,9 +194,10 @@ def _deployment(row: Any, split: Split) -> Deployment:
     return Deployment(provider, model)
 
 
-def _names(one: Deployment, row: Any, group: str) -> frozenset[str]:
+def _names(one: Deployment, row: Any, group: str) -> dict[str, Deployment]:
     configured = str(get(get(row, "litellm_params"), "model") or "") or group
-    return frozenset({configured, configured.partition("/")[2] or configured, one.model, f"{one.provider}/{one.model}"})
+    spellings = (f"{one.provider}/{one.model}", configured, configured.partition("/")[2] or configured, one.model)
+    return dict.fromkeys(spellings, one)
 
 
 def _swap(pair: tuple[str, str]) -> tuple[str, str]:

@@ -119,6 +119,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
+        self.begun = False
         self.bytes = 0
         self.model = ""
         self.tier = ""
@@ -130,6 +131,7 @@ class Seen:
         self._open = ""
 
     def take(self, chunk: Any) -> None:
+        self.begun = True
         if isinstance(chunk, bytes | str):
             self._frames(chunk.decode("utf-8", "replace") if isinstance(chunk, bytes) else chunk)
             return

@@ -86,6 +86,9 @@ def test_thinking_is_not_cut_below_its_budget() -> None:
         {"background": True},
         {"prediction": {"type": "content", "content": "x"}},
         {"modalities": ["text", "audio"], "audio": {"voice": "a"}},
+        {"extra_body": {"max_tokens": 100_000}},
+        {"extra_body": {"service_tier": "priority"}},
+        {"max_new_tokens": 100_000},
         {"fallbacks": [{"model": "other", "messages": [{"role": "user", "content": "longer"}]}]},
     ],
 )
@@ -113,12 +116,18 @@ def test_whom_a_call_is_charged_to() -> None:
     auth = {"team_alias": "Search", "user_id": "bob", "user_email": "bob@example.com", "key_alias": "ci"}
     headers = {"X-Capstan-Agent": "crawler", "X-Capstan-Team": "Chat", "x-claude-code-agent-id": "a"}
     metadata = {"tags": ["project:atlas", "User-Agent: curl", "plain"], "session_id": "s-1", "headers": headers}
+    metadata["user_api_key_team_alias"] = "Chat"
     data = chat("hi", metadata=metadata, user="ignored")
     owner = owner_of(data, auth, from_environment(ENVIRONMENT))
-    # A header cannot move a call out of its team.
+    # Neither a header nor metadata moves a call out of its team.
     assert owner.dimensions == {"team": "Search", "project": "atlas", "agent": "crawler"}
     assert owner.identities == {"email": "bob@example.com", "provider_user": "bob", "key_alias": "ci"}
     assert (owner.session, owner.tags, owner.depth) == ("s-1", {"project": "atlas"}, 1)
+
+
+def test_a_key_without_a_team_is_in_none() -> None:
+    data = chat("hi", metadata={"user_api_key_team_alias": "Chat"})
+    assert owner_of(data, {}, from_environment(ENVIRONMENT)).dimensions == {}
 
 
 def test_what_claude_code_writes_for_a_user_is_no_customer() -> None:

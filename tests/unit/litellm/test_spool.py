@@ -32,17 +32,17 @@ def test_what_was_sent_and_not_told_is_taken_over(tmp_path: Path) -> None:
     dead.done("3")
     dead.close()
     heir = spool(tmp_path)
-    assert heir.adopt() == 2
+    assert heir.adopt() == {"1": MESSAGE, "2": OTHERWISE}
     assert heir.unsent() == {"1": MESSAGE, "2": OTHERWISE}
     assert len(files(tmp_path)) == 1
-    assert heir.adopt() == 0
+    assert heir.adopt() == {}
     heir.close()
 
 
 def test_a_living_process_keeps_its_own(tmp_path: Path) -> None:
     alive, other = spool(tmp_path), spool(tmp_path)
     alive.send("1", MESSAGE).result(10)
-    assert other.adopt() == 0
+    assert other.adopt() == {}
     alive.done("1")
     for one in (alive, other):
         one.close()
@@ -56,9 +56,18 @@ def test_a_torn_last_line_is_not_in_the_way(tmp_path: Path) -> None:
     with files(tmp_path)[0].open("ab") as file:
         file.write(b'["send","2",{"do":"set')
     heir = spool(tmp_path)
-    assert heir.adopt() == 1
+    assert heir.adopt() == {"1": MESSAGE}
     heir.done("1")
     heir.close()
+
+
+def test_whoever_stops_waiting_does_not_stop_the_writer(tmp_path: Path) -> None:
+    one = spool(tmp_path)
+    one.send("1", MESSAGE).cancel()
+    one.send("2", MESSAGE).result(10)
+    for call in ("1", "2"):
+        one.done(call)
+    one.close()
 
 
 def test_it_is_written_anew_when_most_of_it_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from capstan_litellm.calls import FREE, UNSEEN, Call, cost_of
-from capstan_litellm.tries import Deployment, Plan, group_of, plan_of
+from capstan_litellm.tries import Deployment, Plan, group_of, plan_of, tried
 
 
 class Router:
@@ -100,6 +100,13 @@ def test_a_model_the_router_does_not_know_stands_for_itself() -> None:
     assert "anthropic/claude-opus" in made.names
 
 
+def test_a_try_is_of_the_deployment_it_says_whatever_it_is_called_there() -> None:
+    made = plan("large", Router(GROUPS))
+    assert tried(made, "azure/mine", "azure", "mine") == Deployment("azure", "gpt-4o")
+    assert tried(made, "gpt-4o", "openai", "gpt-4o") == Deployment("openai", "gpt-4o")
+    assert tried(made, "openai/gpt-5", "openai", "gpt-5") is None
+
+
 def test_the_group_of_a_model_is_one_where_all_deployments_are_that_model() -> None:
     found = group_of("gpt-4o-mini", Router(GROUPS), split, team=None)
     assert found is not None
@@ -142,7 +149,7 @@ def call(**given: Any) -> Call:
     usual: dict[str, Any] = {
         "id": "1",
         "authorization": "a-1",
-        "plan": Plan((Deployment("openai", "gpt-4o-mini"),), frozenset(), 3),
+        "plan": Plan((Deployment("openai", "gpt-4o-mini"),), {}, 3),
         "input_bytes": 400,
         "limit": 50,
         "request": {"id": "1", "model": "gpt-4o-mini"},
