@@ -1,11 +1,12 @@
 """`bench budget`: calls decided by leases, with the journal on, against conditional UPDATEs in the same PostgreSQL.
 
 Both sides decide the same: a call concerns four budgets (of its organization, team, project and person) of 10,001
-accounts; the most it can cost is held in all four or in none, and settled to what it did cost. Ours is one process with
-everything a gateway has but HTTP: attribution, prices, the provable worst case, leases, the journal with its syncs, its
-copying to the database; accounts are cold when it starts, and every pair is a ledger charge afterwards. Theirs is
-pgbench with 16 connections and prepared statements: a transaction of four conditional UPDATEs to hold, and one of four
-to settle, durable commits, which is the most favourable way to do it in the database.
+accounts; the most it can cost is held in all four or in none, and settled to what it did cost. Ours is one process:
+leases that are cold when it starts, the journal with its syncs, its copying to the database; every pair is a ledger
+charge afterwards, and the accounts must say what the ledger says. Theirs is pgbench with 16 connections and prepared
+statements: a transaction of four conditional UPDATEs to hold, and one of four to settle, durable commits, which is the
+most favourable way to do it in the database. Then with what a gateway does besides: attribution, prices, the provable
+worst case, the guard (`whole_…`); and all of it over HTTP.
 """
 
 from __future__ import annotations
@@ -27,17 +28,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import psycopg
-
 from bench import support
+from bench.deciding import CALLERS, call, decide
 from bench.http import Client
 
 TEAMS, PROJECTS, PEOPLE = 100, 900, 9_000
-CALLERS: Final = 64
 CONNECTIONS: Final = 16
 # Far from every limit: near it, asking the database for each call is what is right.
 LIMIT: Final = "1000000"
-MODELS: Final = (("openai", "gpt-5"), ("openai", "gpt-5-mini"), ("anthropic", "claude-sonnet-4-5"))
 
 
 def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]:
@@ -47,9 +45,11 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as folder, support.scratch_database():
         organization_id, secret = _company()
         say(f"deciding {pairs} calls by leases")
-        ours = _spawned(_decide, folder, pairs)
+        ours = _spawned(decide, folder, pairs, "leases", [PEOPLE, PROJECTS])
         say(f"{ours}; booking them")
         booked_in = _book(organization_id, pairs)
+        say(f"{pairs // 4} calls with everything a gateway does for them")
+        whole = _spawned(decide, folder, pairs // 4, "whole", [PEOPLE, PROJECTS])
         say(f"the same decisions by UPDATE, {CONNECTIONS} connections, {seconds} s")
         theirs = _updates(Path(folder), seconds)
         say("over HTTP")
@@ -62,7 +62,10 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
         "p99_us": round(ours["p99_us"]),
         "p50_us": round(ours["p50_us"]),
         "statements_per_1000_calls": round(ours["statements_per_1000_calls"], 2),
-        "statements_opening": ours["statements_opening"],
+        "whole_pairs_per_s": round(whole["pairs_per_s"]),
+        "whole_p50_us": round(whole["p50_us"]),
+        "whole_p99_us": round(whole["p99_us"]),
+        "statements": ours["statements"],
         "booked_per_s": round(pairs / booked_in),
         "http_pairs_per_s": round(over_http),
         "pairs": pairs,
@@ -115,19 +118,6 @@ def _company() -> tuple[int, str]:
     return org.id, secret
 
 
-def _call(dice: random.Random, n: int) -> dict[str, Any]:
-    person = dice.randrange(PEOPLE)
-    provider, model = MODELS[person % len(MODELS)]
-    return {
-        "id": f"c{n}",
-        "provider": provider,
-        "model": model,
-        "input": {"bytes": dice.randrange(200, 20_000), "messages": 4},
-        "max_output_tokens": 1_000,
-        "dimensions": {"person": f"p{person}", "project": f"j{person % PROJECTS}"},
-    }
-
-
 # --- Ours -------------------------------------------------------------------------------------------------------------
 def _spawned(target: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
     """The answer of a function run in a process of its own, which has no Django."""
@@ -136,90 +126,6 @@ def _spawned(target: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
     process = context.Process(target=target, args=(answers, support.address(), *arguments))
     process.start()
     return support.gather([process], answers)[0]
-
-
-def _decide(answers: Queue[dict[str, Any]], address: str, folder: str, pairs: int) -> None:
-    answers.put(asyncio.run(_Decider(address, Path(folder)).run(pairs)))
-
-
-class _Decider:
-    """A gateway process without its server."""
-
-    def __init__(self, address: str, folder: Path) -> None:
-        from routing.gateway.process import Process
-        from routing.gateway.settings import Settings
-
-        self.statements = _counted()
-        settings = Settings(address, b"", folder / "journals", f"unix:{folder}", "bench")
-        self.process = Process(settings)
-
-    async def run(self, pairs: int) -> dict[str, Any]:
-        import msgspec
-
-        from finops.runtime.collecting import calm_collector
-        from routing.gateway.asked import Asked
-        from routing.gateway.requests import Authorize, Settle
-
-        await self.process.start()
-        await asyncio.to_thread(self.process.configured.ready.wait)
-        (house,) = self.process.configured.houses.values()
-        (key,) = house.keys.values()
-        dice = random.Random(7)
-        requests = [msgspec.convert(_call(dice, n), Authorize) for n in range(50_000)]
-        settle = Settle(usage={"input_uncached": 900, "output_text": 200})
-        calm_collector()
-        taken: list[float] = []
-        numbers = iter(range(pairs))
-        calls, commits = self.process.calls, self.process.commits
-        replace = msgspec.structs.replace
-        loop = asyncio.get_running_loop()
-
-        async def caller() -> None:
-            for n in numbers:
-                request = replace(requests[n % len(requests)], id=f"c{n}")
-                began = time.perf_counter()
-                asked = calls.ask(house, key, request)
-                assert isinstance(asked, Asked)
-                said = calls.authorize(asked)
-                if said is None:
-                    said = await loop.run_in_executor(None, calls.authorize_slowly, asked)
-                taken.append(time.perf_counter() - began)
-                _, ticket = calls.settle(house, said.allowance.held.id, settle)
-                await commits.wait(ticket)
-
-        began = time.perf_counter()
-        opening = self.statements[0]
-        await asyncio.gather(*[caller() for _ in range(CALLERS)])
-        seconds = time.perf_counter() - began
-        opened = len(calls.accounts)
-        statements = self.statements[0] - opening
-        await self.process.stop()
-        taken.sort()
-        return {
-            "pairs_per_s": pairs / seconds,
-            "p50_us": taken[len(taken) // 2] * 1e6,
-            "p99_us": taken[len(taken) * 99 // 100] * 1e6,
-            "statements_opening": opened,
-            "statements_per_1000_calls": (statements - opened) * 1000 / pairs,
-        }
-
-
-def _counted() -> list[int]:
-    """How many statements this process has sent, as they are sent."""
-    count = [0]
-    execute, copy = psycopg.Cursor.execute, psycopg.Cursor.copy
-
-    def executes(*arguments: Any, **named: Any) -> Any:
-        count[0] += 1
-        return execute(*arguments, **named)
-
-    def copies(*arguments: Any, **named: Any) -> Any:
-        count[0] += 1
-        return copy(*arguments, **named)
-
-    psycopg.Cursor.execute = executes  # type: ignore[method-assign]
-    psycopg.Cursor.copy = copies  # type: ignore[method-assign]
-    return count
 
 
 def _book(organization_id: int, pairs: int) -> float:
@@ -337,8 +243,8 @@ async def _load(port: int, secret: str, seconds: int) -> float:
         nonlocal done
         client = await Client.open(port, secret)
         while time.perf_counter() < end:
-            call = _call(dice, next(numbers)) | {"id": f"h{next(numbers)}"}
-            status, body = await client.send("POST", "/api/v1/authorizations", json.dumps(call).encode())
+            call_ = call(dice, next(numbers), PEOPLE, PROJECTS) | {"id": f"h{next(numbers)}"}
+            status, body = await client.send("POST", "/api/v1/authorizations", json.dumps(call_).encode())
             assert status == 200, body
             path = f"/api/v1/authorizations/{json.loads(body)['id']}/settle"
             status, body = await client.send("POST", path, settle)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -33,7 +33,7 @@ _TURN_S: Final = 0.5
 CONNECTIONS: Final = 4
 # Every process says once a second that it lives.
 _DEAD_AFTER_S: Final = 5
-_OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s, %s)"  # noqa: S608 - constants
+_OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s::numeric[])"  # noqa: S608 - constants
 _OTHERS: Final = """
 SELECT id, address, seen_at > now() - make_interval(secs => %s), adopted_by FROM budgets_holder
 WHERE address <> '' AND seen_at > now() - interval '2 days' ORDER BY id
@@ -181,14 +181,15 @@ class Bank:
             _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
 
     def open(
-        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], least: int, most: int
+        self, organization_id: int, token: UUID | None, wanted: Mapping[Account, tuple[Terms, int]]
     ) -> dict[Account, Standing]:
-        """Open accounts where they are not, and lease between `least` and `most` of each, or of none. Nothing when
-        `token` is not of the budgets in force any more.
+        """Open accounts where they are not, and lease up to an amount of each. Nothing when `token` is not of the
+        budgets in force any more.
         """
+        columns = opening.columns([(terms, account) for account, (terms, _) in wanted.items()])
+        most = [from_pico(amount) for _, amount in wanted.values()]
         with self._cursor() as cursor:
-            columns = opening.columns(wanted)
-            cursor.execute(_OPEN, [organization_id, token, *columns, self.holder_id, from_pico(least), from_pico(most)])
+            cursor.execute(_OPEN, [organization_id, token, *columns, self.holder_id, most])
             rows = cursor.fetchall()
         return {Account(*row[:3]): Standing(row[3], *map(_pico, row[4:])) for row in rows}
 

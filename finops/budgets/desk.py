@@ -20,6 +20,7 @@ from uuid import UUID
 from psycopg import OperationalError
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
+from finops.budgets.gate import Gate
 from finops.budgets.hot import Leases, Settled, slice_wanted
 from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.worst import Worst
@@ -54,37 +55,15 @@ def _pass(_: Settled) -> None:
     pass
 
 
-class Gate:
-    """Many pass at once; while it is closed, none does. Whoever closes it waits until all have passed."""
+class _Opening:
+    """Accounts that a call needs opened, of an organization and by a token; with the most to lease of each."""
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._passing = 0
-        self._closed = False
-
-    @contextmanager
-    def passing(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
-            self._passing += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._passing -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def closed(self) -> Iterator[None]:
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: not self._passing)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._closed = False
-                self._changed.notify_all()
+    def __init__(self, whose: tuple[int, UUID | None], wanted: dict[Account, tuple[Terms, int]]) -> None:
+        self.whose = whose
+        self.wanted = wanted
+        self.found: dict[Account, int] = {}
+        self.failed: Exception | None = None
+        self.done = False
 
 
 class Desk:
@@ -104,6 +83,8 @@ class Desk:
         self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
+        self._openings: list[_Opening] = []
+        self._opening = threading.Lock()
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
@@ -140,13 +121,41 @@ class Desk:
         self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], amount: int
     ) -> dict[Account, int]:
         """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
-        room for one. Nothing when `token` is not of the budgets in force any more.
+        room for one. Nothing when `token` is not of the budgets in force any more. Who comes while the bank is asked is
+        asked for together next.
         """
-        with self._asking_bank():
-            found = self._bank.open(organization_id, token, wanted, amount, slice_wanted(amount, per_second=0))
-            with self._memory:
-                self._take(found.values())
-        return {account: one.account_id for account, one in found.items()}
+        most = slice_wanted(amount, per_second=0)
+        mine = _Opening((organization_id, token), {account: (terms, most) for terms, account in wanted})
+        with self._memory:
+            self._openings.append(mine)
+        with self._opening:
+            if not mine.done:
+                with self._memory:
+                    openings, self._openings = self._openings, []
+                self._open_together(openings)
+        if mine.failed is not None:
+            raise mine.failed
+        return {account: mine.found[account] for _, account in wanted if account in mine.found}
+
+    def _open_together(self, openings: Sequence[_Opening]) -> None:
+        for whose in {one.whose for one in openings}:
+            together = [one for one in openings if one.whose == whose]
+            wanted: dict[Account, tuple[Terms, int]] = {}
+            for one in together:
+                for account, (terms, most) in one.wanted.items():
+                    wanted[account] = terms, wanted.get(account, (terms, 0))[1] + most
+            try:
+                with self._asking_bank():
+                    found = self._bank.open(*whose, wanted)
+                    with self._memory:
+                        self._take(found.values())
+            except Exception as error:  # noqa: BLE001 - it is raised for each who waits
+                for one in together:
+                    one.failed, one.done = error, True
+                continue
+            ids = {account: standing.account_id for account, standing in found.items()}
+            for one in together:
+                one.found, one.done = ids, True
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
         """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""

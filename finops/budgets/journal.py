@@ -192,16 +192,16 @@ def abandoned(root: Path) -> Iterator[Journal]:
 
 def read_segment(path: Path) -> Iterator[bytes]:
     """The records of a segment file, up to the first that is not whole."""
-    with path.open("rb") as file:
-        while True:
-            header = file.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                return
-            length, checksum = _HEADER.unpack(header)
-            body = file.read(length) if 0 < length <= LARGEST else b""
-            if len(body) != length or not length or zlib.crc32(body) != checksum:
-                return
-            yield body
+    content = path.read_bytes()
+    place, end = 0, len(content)
+    while place + _HEADER.size <= end:
+        length, checksum = _HEADER.unpack_from(content, place)
+        begins = place + _HEADER.size
+        place = begins + length
+        body = content[begins:place]
+        if not 0 < length <= LARGEST or len(body) != length or zlib.crc32(body) != checksum:
+            return
+        yield body
 
 
 def _taken(folder: Path) -> int:

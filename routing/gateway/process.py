@@ -65,7 +65,7 @@ class Process:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._id = uuid4()
-        self._clock = Clock()
+        self.clock = Clock()
         self._stopping = asyncio.Event()
         # Kept until they are done, as asyncio wants.
         self._told: set[asyncio.Task[None]] = set()
@@ -74,24 +74,24 @@ class Process:
         loop = self._loop = asyncio.get_running_loop()
         settings = self._settings
         settings.journals.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._journal = Journal(settings.journals / self._id.hex)
+        self.journal = Journal(settings.journals / self._id.hex)
         self._bank = await asyncio.to_thread(
             Bank, settings.address, self._id, settings.name, reached_at=settings.reached_at
         )
-        self.desk = await asyncio.to_thread(Desk, self._bank, durable=self._journal.sync)
-        self.commits = Commits(self._journal, loop)
+        self.desk = await asyncio.to_thread(Desk, self._bank, durable=self.journal.sync)
+        self.commits = Commits(self.journal, loop)
         self._guard = Guard(self._id.hex)
         self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
         self._cuts = Cuts(self._id.hex)
         self.calls = Calls(
-            self.desk, self._guard, self._pulse, self._journal, self._id.hex, self._clock.now, self._bank.announce
+            self.desk, self._guard, self._pulse, self.journal, self._id.hex, self.clock.now, self._bank.announce
         )
         self.peers = Peers(self._id)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.door = Door(
-            self.configured, self.calls, self.commits, self.peers, self._cuts, settings.hash_key, self._clock.now
+            self.configured, self.calls, self.commits, self.peers, self._cuts, settings.hash_key, self.clock.now
         )
-        self.keeper = Keeper(settings.address, self._id, self._journal, settings.journals, self, self._on_loop)
+        self.keeper = Keeper(settings.address, self._id, self.journal, settings.journals, self, self._on_loop)
         await self._listen_to_peers()
         await asyncio.to_thread(self.keeper.start)
         await asyncio.to_thread(self._pulse.start)
@@ -110,7 +110,7 @@ class Process:
         await asyncio.to_thread(self.commits.close)
         await self.peers.close()
         await self._peer_runner.cleanup()
-        self._journal.close()
+        self.journal.close()
 
     # --- Whom the keeper tells ------------------------------------------------------------------------------------
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
@@ -127,7 +127,7 @@ class Process:
         return True
 
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
-        self._clock.set(now)
+        self.clock.set(now)
         self.peers.heard(others)
 
     # --- What runs beside -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ _SQL = Path(__file__).resolve().parent.parent / "sql" / "0004_gateways.sql"
 _OF_ACCOUNTS = "int[], text[], timestamptz[], timestamptz[], numeric[], numeric[], timestamptz[]"
 _DROP = f"""
 DROP FUNCTION budgets_adopt(uuid, uuid, bigint[], numeric[], numeric[]), budgets_open_known(int, uuid, {_OF_ACCOUNTS}),
-    budgets_open_and_grant(int, uuid, {_OF_ACCOUNTS}, uuid, numeric, numeric),
+    budgets_open_and_grant(int, uuid, {_OF_ACCOUNTS}, uuid, numeric[]),
     budgets_open(int, {_OF_ACCOUNTS}, timestamptz), budgets_opening({_OF_ACCOUNTS}, timestamptz),
     budgets_limit(int, text, timestamptz, numeric, numeric, timestamptz);
 DROP INDEX budgets_lease_of_holder, budgets_holder_living;

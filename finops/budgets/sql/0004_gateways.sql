@@ -88,8 +88,8 @@ BEGIN
             w.least, w.most
         FROM budgets_account a JOIN wanted w USING (id) LEFT JOIN seen USING (id)
     ), given AS (
-        SELECT *, CASE WHEN bool_and(free >= least) OVER () AND count(*) OVER () = cardinality(accounts)
-            THEN least(free, greatest(least, least(most, trunc(free / 8, 12)))) ELSE 0 END AS granted FROM standing
+        SELECT *, CASE WHEN bool_and(least = 0 OR free >= least) OVER () AND count(*) OVER () = cardinality(accounts)
+            THEN greatest(0, least(free, greatest(least, least(most, trunc(free / 8, 12))))) ELSE 0 END AS granted FROM standing
     ), taken AS (
         UPDATE budgets_account AS a SET leased = a.leased + g.granted FROM given AS g WHERE a.id = g.id AND g.granted > 0
     ), held AS (
@@ -100,26 +100,28 @@ BEGIN
     SELECT id, granted, free - granted, limit_amount, authorised, leased + granted, observed FROM given ORDER BY id;
 END $$;
 
--- As `budgets_open_known`, and a lease of each of them at once, as `budgets_grant`.
+-- As `budgets_open_known`, and leases of up to `most` of each at once, as far as there is room.
 CREATE FUNCTION budgets_open_and_grant(for_organization int, token uuid, budgets int[], subjects text[],
     starts timestamptz[], ends timestamptz[], own numeric[], rollover numeric[], earlier timestamptz[],
-    by_holder uuid, least_wanted numeric, most_wanted numeric)
+    by_holder uuid, most_wanted numeric[])
 RETURNS TABLE (budget_id int, subject text, starts_at timestamptz, account_id bigint, granted numeric, free numeric,
     limit_amount numeric, authorised numeric, leased numeric, observed numeric) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     ids bigint[];
+    most numeric[];
 BEGIN
-    SELECT array_agg(o.account_id) INTO ids
-    FROM budgets_open_known(for_organization, token, budgets, subjects, starts, ends, own, rollover, earlier) AS o;
+    SELECT array_agg(o.account_id ORDER BY o.account_id), array_agg(w.amount ORDER BY o.account_id) INTO ids, most
+    FROM budgets_open_known(for_organization, token, budgets, subjects, starts, ends, own, rollover, earlier) AS o
+    JOIN unnest(budgets, subjects, starts, most_wanted) AS w(budget_id, subject, starts_at, amount)
+        ON w.budget_id = o.budget_id AND w.subject COLLATE "C" = o.subject AND w.starts_at = o.starts_at;
     IF ids IS NULL THEN
         RETURN;
     END IF;
     RETURN QUERY
     SELECT a.budget_id, a.subject, a.starts_at, g.account_id, g.granted, g.free, g.limit_amount, g.authorised, g.leased,
         g.observed
-    FROM budgets_grant(by_holder, ids, array_fill(least_wanted, ARRAY[cardinality(ids)]),
-        array_fill(most_wanted, ARRAY[cardinality(ids)])) AS g
+    FROM budgets_grant(by_holder, ids, array_fill(0::numeric, ARRAY[cardinality(ids)]), most) AS g
     JOIN budgets_account AS a ON a.id = g.account_id;
 END $$;
 

@@ -24,7 +24,7 @@ def die(gateway: Gateway) -> None:
     process._pulse.close()
     process.desk._bank.close()
     gateway.run(process._peer_runner.cleanup())
-    os.close(process._journal._lock)
+    os.close(process.journal._lock)
     gateway.halt()
 
 
@@ -55,7 +55,7 @@ def test_a_call_whose_end_nobody_tells_is_charged_as_its_worst_and_mended_when_s
     cap = budget(cast.acme.id, "1", at=now)
     gateway = gateways()
     said = gateway.ask(secret, body=call(expires_in_s=30))
-    clock = gateway.process._clock
+    clock = gateway.process.clock
     clock.set(clock.now() + timedelta(seconds=31))
 
     gateway.run(gateway.process._end_expired())
