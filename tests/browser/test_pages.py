@@ -61,7 +61,7 @@ def addresses(company: Company) -> dict[str, str]:
         "incidents-all": f"{acme}incidents/?state=all",
         "incidents-none": f"{acme}incidents/?kind=spend.anomaly",
         "incident": f"{acme}incidents/{Incident.objects.earliest('id').id}/",
-        "incident-over": f"{acme}incidents/{Incident.objects.get(kind='stop.made').id}/",
+        "incident-over": f"{acme}incidents/{Incident.objects.filter(resolved_at__isnull=False).earliest('id').id}/",
         "alert-rules": f"{acme}alerts/rules/",
         "alert-rule-new": f"{acme}alerts/rules/new/?kind=spend.anomaly",
         "alert-rule": f"{acme}alerts/rules/{AlertRule.objects.get(name='Nobody’s spend').id}/",
