@@ -22,7 +22,7 @@ from routing.gateway.process import Process
 from routing.gateway.requests import Authorize, Settle
 from routing.gateway.settings import Settings
 
-CALLERS: Final = 64
+CALLERS: Final = 256
 MODELS: Final = (("openai", "gpt-5"), ("openai", "gpt-5-mini"), ("anthropic", "claude-sonnet-4-5"))
 SETTLED: Final = Settle(usage={"input_uncached": 900, "output_text": 200})
 _replace = msgspec.structs.replace

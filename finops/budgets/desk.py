@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
@@ -89,9 +90,11 @@ class Desk:
         self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
         self._used: dict[int, float] = {}
+        # How often each was leased to us while we have some of it.
+        self._asks: dict[int, int] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
-        self._over: dict[str, Allowed] = {}
+        self._over: OrderedDict[str, Allowed] = OrderedDict()
         # Whether the bank may have done what it could not answer: it may have leased more to us than we know.
         self.in_doubt = False
         self._gate = Gate()
@@ -264,7 +267,7 @@ class Desk:
         if answer is not None:
             self._over[call_id] = answer
             while len(self._over) > REMEMBERED:
-                del self._over[next(iter(self._over))]
+                self._over.popitem(last=False)
 
     def _forget_empty(self, accounts: Iterable[int]) -> None:
         for account in accounts:
@@ -272,6 +275,7 @@ class Desk:
                 self._standing.pop(account, None)
                 self._paces.pop(account, None)
                 self._used.pop(account, None)
+                self._asks.pop(account, None)
                 self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
@@ -304,6 +308,7 @@ class Desk:
     def _take(self, granted: Iterable[Standing]) -> None:
         for one in granted:
             if one.granted:
+                self._asks[one.account_id] = self._asks.get(one.account_id, 0) + 1
                 self._leases.granted(one.account_id, one.granted)
             self._standing[one.account_id] = one
 
@@ -327,7 +332,8 @@ class Desk:
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
                     pace = _per_second(self._paces.get(account), now)
-                    most = slice_wanted(lacking, per_second=pace) if generous else lacking
+                    asked = self._asks.get(account, 0)
+                    most = slice_wanted(lacking, per_second=pace, asked=asked) if generous else lacking
                     wants.append(Want(account, lacking, most))
         return wants
 

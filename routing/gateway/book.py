@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
@@ -34,9 +35,9 @@ class Book:
         # By who asked, and what they call it.
         self._ids: dict[tuple[str, str], str] = {}
         self.open: dict[str, Allowance] = {}
-        self._over: dict[str, Over] = {}
+        self._over: OrderedDict[str, Over] = OrderedDict()
         # Charged as the most they could cost; their figures may still come.
-        self.expired: dict[str, Allowance] = {}
+        self.expired: OrderedDict[str, Allowance] = OrderedDict()
         self._ends: list[tuple[datetime, str]] = []
         self._changing = threading.Lock()
 
@@ -111,9 +112,9 @@ class Book:
         return call_id in self.open or call_id in self._over or call_id in self.expired
 
 
-def _trim(memory: dict[str, T]) -> list[T]:
+def _trim(memory: OrderedDict[str, T]) -> list[T]:
     """Forget the oldest beyond what is remembered; gives them."""
     gone = []
     while len(memory) > REMEMBERED:
-        gone.append(memory.pop(next(iter(memory))))
+        gone.append(memory.popitem(last=False)[1])
     return gone
