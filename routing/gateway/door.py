@@ -32,6 +32,8 @@ AUTHORIZATIONS: Final = "/api/v1/authorizations"
 # A new configuration comes in well under a second.
 _NEWER_WITHIN_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 25
+# Calls that wait for the database at once; accounts that are cold are opened together.
+SLOW_THREADS: Final = 64
 
 
 class KeyRefused(FinopsError):
@@ -84,7 +86,7 @@ class Door:
         self._cuts = cuts
         self._hash_key = hash_key
         self._now = now
-        self._slow = ThreadPoolExecutor(max_workers=32, thread_name_prefix="slow")
+        self._slow = ThreadPoolExecutor(max_workers=SLOW_THREADS, thread_name_prefix="slow")
         self._newer = asyncio.Condition()
 
     async def answer(self, asked: Asked) -> Answer:
