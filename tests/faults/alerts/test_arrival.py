@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -23,6 +24,8 @@ from finops.alerts.models import Delivery, Incident
 from finops.config.celery import app
 from finops.runtime.places import CHECKOUT
 from tests.factories.alerts import channel, signal
+from tests.factories.gateway import Gateway, call, key, published
+from tests.factories.ledger import small_book
 from tests.factories.orgs import NOON, Cast, the_cast
 from tests.fakes.sinks import mail_sink, web_sink
 
@@ -122,6 +125,40 @@ def test_an_alert_arrives_once_by_each_way(running: Running, broker_url: str) ->
         assert subjects == ["[Acme] A breaker stopped session first", "[Acme] A breaker stopped session second"]
     # About two seconds on a quiet machine: a second until the signal is taken, and its way through the broker.
     assert took_s < 10, took_s
+
+
+def test_a_runaway_agent_is_stopped_within_a_second_and_told_of_once(
+    running: Running, broker_url: str, tmp_path: Path
+) -> None:
+    small_book()
+    cast = the_cast()
+    secret = key(cast.acme.id, at=NOON)
+    hook = f"http://127.0.0.1:{running.web_port}/hook"
+    channel(cast.acme.id, "email", at=NOON)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django.conf.settings.ALERTS_LOOPBACK", True)
+        channel(cast.acme.id, "webhook", address=hook, at=NOON)
+    published()
+    with ExitStack() as stack:
+        mail = stack.enter_context(mail_sink(running.mail_port))
+        web = stack.enter_context(web_sink(running.web_port))
+        gateway = Gateway(tmp_path)
+        stack.callback(gateway.stop)
+        began, calls = time.monotonic(), 0
+        while (said := gateway.ask(secret, body=call(session="s-1", fingerprint="the same"))).status == 200:
+            calls += 1
+            # Fifty a second.
+            time.sleep(max(0.0, began + calls / 50 - time.monotonic()))
+        assert (said.body["code"], calls) == ("budgets.stopped", 20)
+        assert time.monotonic() - began < 1, "it went on for too long"
+        _wait(lambda: len(web.posts) == 1 and len(mail.letters) == 1)
+        for _ in range(20):
+            assert gateway.ask(secret, body=call(session="s-1", fingerprint="the same")).status == 429
+        told_twice(running.queue, broker_url)
+        _wait(lambda: Delivery.objects.filter(state="delivered").count() == 2)
+        assert (len(web.posts), len(mail.letters)) == (1, 1)
+        (incident,) = json.loads(web.posts[0].body)["incidents"]
+        assert incident["key"] == "session:s-1"
 
 
 def _announce(cast: Cast, key: str) -> None:
