@@ -31,8 +31,8 @@ STRENGTHS: Final = {
     Enforcement.ALERT: "Tells somebody when a threshold is passed. Nothing is stopped.",
     Enforcement.DOWNGRADE: "Near the limit, calls go to a cheaper model; at the limit, they are refused. It holds for "
     "calls that are authorised by Capstan first.",
-    Enforcement.HARD: "At the limit, calls are refused: those that are authorised by Capstan first, at its gateway or by "
-    "a proxy that asks. All others are counted and shown, and their keys can be blocked beforehand.",
+    Enforcement.HARD: "At the limit, calls are refused: those that are authorised by Capstan first, at its gateway or "
+    "by a proxy that asks. All others are counted and shown, and their keys can be blocked beforehand.",
 }
 # A name of nobody, and words of a scope that a list shows before it counts.
 _NOBODY: Final = frozenset({"0", "-"})
