@@ -60,7 +60,7 @@ def addresses(company: Company) -> dict[str, str]:
         "incidents": f"{acme}incidents/",
         "incidents-all": f"{acme}incidents/?state=all",
         "incidents-none": f"{acme}incidents/?kind=spend.anomaly",
-        "incident": f"{acme}incidents/{Incident.objects.earliest('id').id}/",
+        "incident": f"{acme}incidents/{Incident.objects.filter(resolved_at__isnull=True).earliest('id').id}/",
         "incident-over": f"{acme}incidents/{Incident.objects.filter(resolved_at__isnull=False).earliest('id').id}/",
         "alert-rules": f"{acme}alerts/rules/",
         "alert-rule-new": f"{acme}alerts/rules/new/?kind=spend.anomaly",
