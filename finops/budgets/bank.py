@@ -27,10 +27,12 @@ _log = logging.getLogger(__name__)
 RECALL: Final = "budgets_recall"
 RETURNED: Final = "budgets_returned"
 # NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
-_MOST_NAMED: Final = 300
+MOST_NAMED: Final = 300
 _TURN_S: Final = 0.5
 # Cold accounts wait for a disk each; a few at once share its syncs.
 CONNECTIONS: Final = 4
+# One organization's budgets may be locked while their history is summed: others must not wait for it for ever.
+_PATIENCE: Final[dict[str, Any]] = {"connect_timeout": 5, "options": "-c lock_timeout=5000 -c statement_timeout=15000"}
 # Every process says once a second that it lives.
 _DEAD_AFTER_S: Final = 5
 _OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s::numeric[])"  # noqa: S608 - constants
@@ -161,7 +163,7 @@ class Bank:
         connection = self._free.get()
         try:
             if connection is None or connection.closed:
-                connection = psycopg.connect(self._address, autocommit=True)
+                connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
                 self._own.add(connection.info.backend_pid)
             with connection.transaction(), connection.cursor() as cursor:
                 yield cursor
@@ -240,6 +242,10 @@ class Bank:
             except psycopg.OperationalError as error:
                 _log.warning("the bank cannot be heard: %s", error)
                 self._stopping.wait(_TURN_S)
+            except Exception:  # noqa: BLE001 - logged, and tried again
+                # Whoever hears no more gives nothing back, and others are refused for it.
+                _log.exception("the bank could not be heard; trying again")
+                self._stopping.wait(_TURN_S)
 
     def close(self) -> None:
         self._stopping.set()
@@ -252,6 +258,6 @@ class Bank:
 
 
 def _notify(cursor: Cursor, channel: str, accounts: Iterable[int]) -> None:
-    named = [str(account) for account in accounts][:_MOST_NAMED]
+    named = [str(account) for account in accounts][:MOST_NAMED]
     if named:
         cursor.execute("SELECT pg_notify(%s, %s)", [channel, ",".join(named)])

@@ -18,12 +18,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from psycopg import OperationalError
-
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
 from finops.budgets.hot import Leases, Settled, slice_wanted
-from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -85,7 +82,7 @@ class Desk:
         self._returned = threading.Condition()
         self._returns = 0
         self._openings: list[_Opening] = []
-        self._opening = threading.Lock()
+        self._opening: dict[int, threading.Lock] = {}
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
@@ -131,10 +128,13 @@ class Desk:
         mine = _Opening((organization_id, token), {account: (terms, most) for terms, account in wanted})
         with self._memory:
             self._openings.append(mine)
-        with self._opening:
+        with self._memory:
+            alone = self._opening.setdefault(organization_id, threading.Lock())
+        with alone:
             if not mine.done:
                 with self._memory:
-                    openings, self._openings = self._openings, []
+                    openings = [one for one in self._openings if one.whose[0] == organization_id]
+                    self._openings = [one for one in self._openings if one.whose[0] != organization_id]
                 self._open_together(openings)
         if mine.failed is not None:
             raise mine.failed
@@ -234,7 +234,8 @@ class Desk:
         it changes and nothing is asked of the bank. Call it where calls are settled, so that none is half settled.
         """
         with self._gate.closed(), self._memory:
-            with_bank({account: one.free + one.held for account, one in self._leases.slots.items()})
+            slots = self._leases.slots.items()
+            with_bank({account: one.free + one.held for account, one in slots if one.free or one.held})
             self.in_doubt = False
 
     @contextmanager
@@ -242,7 +243,7 @@ class Desk:
         with self._gate.passing():
             try:
                 yield
-            except (OperationalError, JournalFailed):
+            except Exception:
                 self.in_doubt = True
                 raise
 
@@ -284,7 +285,7 @@ class Desk:
 
     def _hold_now(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         """The answer, when the money is in hand; the first answer, when another thread was quicker with this call."""
-        first = self._allowed.get(call_id)
+        first = self._allowed.get(call_id) or self._over.get(call_id)
         if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
             return first
         self._allowed[call_id] = wanted

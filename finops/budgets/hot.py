@@ -76,10 +76,10 @@ class Leases:
         short = []
         for account in accounts:
             slot = self._slots.get(account)
-            if slot is None or slot.free < amount:
-                short.append(account)
-            else:
+            if slot is not None and slot.free >= amount:
                 slots.append(slot)
+            elif amount:
+                short.append(account)
         if short:
             return short
         for slot in slots:
@@ -98,7 +98,8 @@ class Leases:
             raise NotOpen(f"no open authorization {call_id}")
         more = max(actual - hold.charged, 0)
         spent = min(more, hold.amount)
-        for account in hold.accounts:
+        # What holds nothing may have no slot.
+        for account in hold.accounts if hold.amount else ():
             slot = self._slots[account]
             slot.held -= hold.amount
             slot.free += hold.amount - spent
@@ -112,7 +113,7 @@ class Leases:
             raise NotOpen(f"no open authorization {call_id}")
         more = max(estimate - hold.charged, 0)
         spent = min(more, hold.amount)
-        for account in hold.accounts:
+        for account in hold.accounts if hold.amount else ():
             self._slots[account].held -= spent
         self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
         return Settled(hold.accounts, spent, more - spent)

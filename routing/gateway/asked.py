@@ -18,6 +18,8 @@ from routing.gateway.house import Concerned, House
 from routing.gateway.requests import Authorize, FieldInvalid, Settle
 from routing.gateway.wording import UNBOUNDED
 
+# What a journal's 64 bits hold, and no call costs.
+MOST_PICO: Final = 9 * 10**18
 ONE_REQUEST: Final = tuple(1 if place == METER_INDEX["requests"] else 0 for place in range(len(NO_COUNTS)))
 
 
@@ -95,8 +97,8 @@ def came_to(event: UsageEvent, told: Settle) -> UsageEvent:
     cost = None
     if told.cost is not None:
         cost = GivenCost(to_pico(to_ledger(Decimal(told.cost.amount))), told.cost.currency)
-        if cost.pico < 0:
-            raise FieldInvalid("a call costs nothing or more", field="cost.amount")
+        if not 0 <= cost.pico <= MOST_PICO:
+            raise FieldInvalid("a call costs nothing or more, and less than nine million", field="cost.amount")
     return replace(
         event,
         counts=counts,

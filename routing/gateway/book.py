@@ -8,15 +8,24 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
+from secrets import token_hex
 from typing import Final, NamedTuple, TypeVar
 
 from finops.budgets.hot import NotOpen
+from finops.core.errors import FinopsError
 from finops.ingest.records import Held
 from routing.gateway.wording import Allowance, Settlement
 
 # Calls that are over, whose answers are remembered for whoever asks again.
 REMEMBERED: Final = 50_000
 T = TypeVar("T")
+
+
+class Finished(FinopsError):
+    """The call that has this id is over."""
+
+    code = "budgets.call_is_over"
+    status = 409
 
 
 class Over(NamedTuple):
@@ -43,16 +52,17 @@ class Book:
 
     def id_of(self, asked_by: str, asked_as: str) -> str:
         """The id of a call: the same for whoever asks again."""
-        return self._ids.setdefault((asked_by, asked_as), f"{self._holder}-{next(self._numbers):x}")
+        return self._ids.setdefault((asked_by, asked_as), f"{self._holder}-{next(self._numbers):x}-{token_hex(4)}")
 
     def forget_id(self, asked_by: str, asked_as: str) -> None:
         """The call was refused: asked again, it is decided anew."""
         self._ids.pop((asked_by, asked_as), None)
 
     def answered(self, call_id: str) -> Allowance | None:
-        """What was allowed, whether the call is open or over."""
-        over = self._over.get(call_id)
-        return over.allowance if over else self.open.get(call_id) or self.expired.get(call_id)
+        """What was allowed, while the call is open. Raises Finished when it is over: it is not made once more."""
+        if call_id in self._over or call_id in self.expired:
+            raise Finished("this call is over; another call needs an id of its own", field="id")
+        return self.open.get(call_id)
 
     def keep(self, allowance: Allowance) -> None:
         """A call is open."""
@@ -78,6 +88,9 @@ class Book:
         """A call is over; no settlement where it never happened."""
         allowance = self.open.pop(held.id, None) or self.expired.pop(held.id)
         self._over[held.id] = Over(allowance, settled)
+        if settled is None:
+            # It never happened: asked for again, it is decided anew.
+            self.forget_id(held.asked_by, held.asked_as)
         for gone in _trim(self._over):
             self.forget_id(gone.allowance.held.asked_by, gone.allowance.held.asked_as)
 
@@ -97,6 +110,11 @@ class Book:
             if call is not None:
                 found.append(call.held)
         return found
+
+    def later(self, held: Held) -> None:
+        """What is due cannot be ended now."""
+        with self._changing:
+            heapq.heappush(self._ends, (held.expires_at, held.id))
 
     def knows_other(self, asked_by: str, asked_as: str, call_id: str) -> bool:
         """Whether the same call was decided here under another id, and that one is over, or is to be charged."""

@@ -41,6 +41,7 @@ def bounds_of(request: Authorize, window: int | None) -> Bounds:
         # Every choice is billed for its output, and some providers read the prompt for each.
         input_text=text * turns * request.choices,
         output_text=output_wanted(request, window) * turns * request.choices,
+        output_any=True,
         input_audio=given.audio_tokens * turns * request.choices,
         input_image=given.image_tokens * turns * request.choices,
         requests=turns,

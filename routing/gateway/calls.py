@@ -29,12 +29,12 @@ from finops.core.money import pico_text
 from finops.core.tokens import TOKEN_METERS
 from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
-from routing.gateway.asked import ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
+from routing.gateway.asked import MOST_PICO, ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
 from routing.gateway.book import REMEMBERED, Book
 from routing.gateway.bounds import reads_at_most
 from routing.gateway.house import Concern, Concerned, House
 from routing.gateway.refusals import Exceeded, guarded
-from routing.gateway.requests import Authorize, Settle
+from routing.gateway.requests import Authorize, FieldInvalid, Settle
 from routing.gateway.wording import Allowance, Budgets, Settlement, budget_details, budget_shown, exceeded
 
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
@@ -102,7 +102,7 @@ class Calls:
         call_id = self.book.id_of(key.prefix, request.id)
         known = self.book.answered(call_id)
         if known is not None:
-            return Decision(known, 0)
+            return Decision(known, self._journal.last)
         try:
             return self._cheaper(self._asked(call_id, house, key, request))
         except FinopsError:
@@ -115,6 +115,8 @@ class Calls:
         whose = house.whose(event)
         turns = (1 + sum(tool.max_uses or 0 for tool in request.hosted_tools)) * request.choices
         worst = house.worst(request, now.date()) if whose.concerns else nothing(request, turns)
+        if worst.amount > MOST_PICO:
+            raise FieldInvalid("no call may cost this much", field="input")
         reads = reads_at_most(request)
         if house.limits_tokens and request.max_output_tokens is None:
             ceiling = self._guard.token_ceiling(house.id, whose.call)
@@ -220,23 +222,28 @@ class Calls:
     def _allow(
         self, asked: Asked, accounts: tuple[int, ...], said: Allowed, concerns: Sequence[Concern] | None = None
     ) -> Decision:
+        known = self.book.answered(asked.id)
+        if known is not None:
+            return Decision(known, self._journal.last)
         request = asked.request
         ends = asked.event.occurred_at + timedelta(seconds=request.expires_in_s)
         held = Held(
             asked.id, asked.key.prefix, request.id, asked.house.id, asked.house.source_id, accounts, said.amount,
             said.output, ends, asked.event,
         )  # fmt: skip
-        try:
-            ticket = self._journal.append(encode(held))
-        except JournalFailed as error:
-            self._desk.void(asked.id)
-            raise Unavailable(error.message) from None
-        self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         house = asked.house
         concerned = asked.whose.concerns if concerns is None else concerns
         budgets = Budgets(house, tuple(concerned), self._desk.heard(accounts))
         allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
+        # Known before it is in the journal, so that no segment with it is let go of.
         self.book.keep(allowance)
+        try:
+            ticket = self._journal.append(encode(held))
+        except JournalFailed as error:
+            self.book.end(held, None)
+            self._desk.void(asked.id)
+            raise Unavailable(error.message) from None
+        self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         return Decision(allowance, ticket)
 
     def _refusal(self, asked: Asked, accounts: Sequence[int], said: Refused) -> Exceeded:
@@ -276,13 +283,15 @@ class Calls:
         """
         over = self.book.over(call_id, house.id)
         if over is not None and over.settled is not None:
-            return over.settled, 0
+            return over.settled, self._journal.last
         held = self.book.held(call_id, house.id)
         event = came_to(held.event, told)
         rated = house.cost(event)
         cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
         # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.
         actual = held.amount if cost is None else cost
+        if actual > MOST_PICO:
+            raise FieldInvalid("no call uses this much", field="usage")
         keep = self._keeps(held, event, final=not told.estimated)
         if call_id in self.book.expired:
             said = Settled((), 0, 0)
@@ -301,7 +310,7 @@ class Calls:
         """A call never happened; gives the journal's ticket. Raises NotOpen."""
         over = self.book.over(call_id, house.id)
         if over is not None and over.settled is None:
-            return 0
+            return self._journal.last
         held = self.book.held(call_id, house.id)
         if call_id in self.book.expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
@@ -309,6 +318,8 @@ class Calls:
 
     def release(self, held: Held) -> int:
         """A call that is open never happened, or did under another id; gives the journal's ticket."""
+        if held.id not in self.book.open:
+            return 0
         self._desk.void(held.id, lambda _: self._journal.append(encode(Voided(held.id))))
         self._guard.void(held.id, monotonic())
         self.book.end(held, None)

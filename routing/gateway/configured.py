@@ -60,6 +60,10 @@ class Configured:
             except psycopg.OperationalError as error:
                 log.warning("the configuration cannot be followed: %s", error)
                 self._stopping.wait(1.0)
+            except Exception:
+                # A process that follows no more would take revoked keys for good.
+                log.exception("the configuration could not be followed; trying again")
+                self._stopping.wait(1.0)
 
     def _until_lost(self, connection: psycopg.Connection[Any]) -> None:
         waited = EVERY_S

@@ -16,12 +16,13 @@ from uuid import uuid4
 
 import psycopg
 from aiohttp import web
+from msgspec.structs import replace
 
 from finops.budgets.bank import Bank, Other
 from finops.budgets.desk import Desk
 from finops.budgets.guard import Guard
 from finops.budgets.guard.answers import Stop
-from finops.budgets.journal import Journal
+from finops.budgets.journal import Journal, JournalFailed
 from finops.budgets.pulse import Pulse
 from finops.ingest.records import Held
 from finops.runtime import places
@@ -118,7 +119,9 @@ class Process:
 
     def adopted(self, calls: Sequence[Held]) -> None:
         for call in calls:
-            self.calls.adopt(call)
+            # Ours from now on, whoever had it before; and once, should the answer of the database have been lost.
+            if not self.calls.book.has(call.id):
+                self.calls.adopt(replace(call, moved_from=""))
 
     def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
         if not self.desk.in_doubt:
@@ -172,9 +175,14 @@ class Process:
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
-            await self._end_expired()
-            with suppress(psycopg.OperationalError):
+            try:
+                await self._end_expired()
                 await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
+            except (psycopg.OperationalError, JournalFailed) as error:
+                log.warning("what is due waits: %s", error)
+            except Exception:
+                # Nothing would expire any more, of any organization.
+                log.exception("what is due could not be ended; trying again")
 
     async def _end_expired(self) -> None:
         """What nobody told the end of is charged as the most it could cost; unless it was asked for once more when this
@@ -183,10 +191,12 @@ class Process:
         ticket = 0
         for held in self.calls.due():
             house = self.configured.houses.get(held.organization_id)
+            if house is None:
+                self.calls.book.later(held)
+                continue
             here = self.calls.book.knows_other(held.asked_by, held.asked_as, held.id)
             elsewhere = here or await self.peers.know_other(held)
-            if house is not None:
-                ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
+            ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
         await self.commits.wait(ticket)
 
     async def _listen_to_peers(self) -> None:

@@ -41,6 +41,7 @@ _CLASSES: Final = (
     _TEXT_OUT,
 )  # fmt: skip
 _OUTPUT: Final = len(_CLASSES) - 1
+_ANY_OUTPUT: Final = (_OUTPUT, _CLASSES.index(_AUDIO_OUT), _CLASSES.index(_IMAGE_OUT))
 # A card need not price these for a call to be bounded by it: where there is no such price there is no such class, and a
 # token that could have been one is one of the others.
 _OPTIONAL: Final = frozenset({"cache_read", "cache_write_5m", "cache_write_1h", "output_reasoning", "cache_read_audio"})
@@ -73,6 +74,8 @@ class Bounds:
     requests: int = 1
     web_searches: int = 0
     tool_calls: int = 0
+    # Nobody says what the answer is made of: each token of `output_text` may be text, sound or picture.
+    output_any: bool = False
 
 
 class Worst(NamedTuple):
@@ -165,7 +168,8 @@ class Prices:
                     raise Unpriced(f"the price of {meter} is not known for this model", field="model")
             fixed = max(fixed, sum(map(mul, counts, rates)))
             if output:
-                per_output = max(per_output, rates[_OUTPUT])
+                classes = _ANY_OUTPUT if bounds.output_any else _ANY_OUTPUT[:1]
+                per_output = max(per_output, *[rates[place] for place in classes])
         return Worst(fixed, per_output, output, self.currency)
 
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from finops.budgets import selectors
+from finops.budgets.bank import MOST_NAMED, RECALL
 from finops.budgets.models import BudgetsVersion, Increase
 from finops.budgets.rules import opening
 from finops.budgets.rules.matching import Matcher, limit_of
@@ -185,6 +186,13 @@ def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
             " FROM unnest(%s::bigint[], %s::numeric[]) AS w(id, own)"
             " JOIN budgets_account AS a USING (id) ORDER BY a.id FOR UPDATE OF a) AS w WHERE a.id = w.id",
             [at, [row.id for row in rows], own],
+        )
+        # What gateways have in hand beyond a lower limit comes home once this is committed.
+        cursor.execute(
+            "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM (SELECT id, row_number() OVER (ORDER BY id) AS n"
+            " FROM budgets_account WHERE id = ANY(%s) AND leased > 0 AND authorised + leased + observed > limit_amount)"
+            " AS over GROUP BY n / %s",
+            [RECALL, [row.id for row in rows], MOST_NAMED],
         )
 
 

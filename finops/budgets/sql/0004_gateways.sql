@@ -141,7 +141,8 @@ DECLARE
 BEGIN
     UPDATE budgets_holder SET adopted_by = by_holder, adopted_at = now() WHERE id = dead AND adopted_by IS NULL;
     IF NOT FOUND THEN
-        RETURN false;
+        -- True where it was this one, and the answer was lost.
+        RETURN EXISTS (SELECT FROM budgets_holder WHERE id = dead AND adopted_by = by_holder);
     END IF;
     SELECT array_agg(account_id ORDER BY account_id) INTO its FROM budgets_lease WHERE holder_id = dead AND amount > 0;
     PERFORM FROM budgets_account WHERE id = ANY(its) ORDER BY id FOR UPDATE;

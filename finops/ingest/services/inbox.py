@@ -31,7 +31,7 @@ from finops.ingest.types import Outcome, Status
 
 log = logging.getLogger(__name__)
 # After so many failures a row waits for somebody to look at it; the rest goes on.
-TRIES: Final = 5
+TRIES: Final = 20
 _FIND: Final = """
 SELECT id, holder_id, accounts, spent, body FROM ingest_inbox
 WHERE organization_id = %s AND source_id = %s AND tries < %s ORDER BY id LIMIT %s
@@ -80,6 +80,8 @@ def _book_source(organization_id: int, source_id: int, at: datetime) -> int:
                 log.exception("%d rows of the inbox of source %d could not be booked at once", len(rows), source_id)
                 for row in rows:
                     _book_one(organization_id, source_id, row, at)
+                # What failed is tried again with the next look, not at once.
+                break
             booked += len(rows)
     return booked
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from decimal import Decimal
 
 from finops.audit.models import Signal
 from finops.budgets.models import Budget
+from finops.budgets.services.budgets import change_budget
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import booked, call, used
+from tests.factories.gateway import booked, call, key, used
 from tests.factories.ledger import rows
-from tests.factories.orgs import Cast
+from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
 
 
@@ -110,3 +112,65 @@ def test_a_new_budget_holds_in_under_a_second(cast: Cast, secret: str, gateways:
         time.sleep(0.01)
     said = gateway.ask(secret, body=call())
     assert (said.status, said.body["budgets"][0]["budget_id"]) == (429, cap.id)
+
+
+def test_an_id_is_for_one_call_and_a_voided_one_is_decided_anew(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    first = gateway.ask(secret, body=call("call-1"))
+    gateway.ask(secret, f"/{first.body['id']}/void")
+    again = gateway.ask(secret, body=call("call-1"))
+    assert (again.status, again.body["id"] != first.body["id"]) == (200, True)
+    assert gateway.ask(secret, f"/{again.body['id']}/settle", used()).status == 200
+    over = gateway.ask(secret, body=call("call-1"))
+    assert (over.status, over.body["code"]) == (409, "budgets.call_is_over")
+
+
+def test_what_no_call_costs_is_refused_and_the_call_stays_open(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    path = f"/{gateway.ask(secret, body=call()).body['id']}/settle"
+    absurd = gateway.ask(secret, path, {"cost": {"amount": "999999999999", "currency": "USD"}})
+    assert (absurd.status, absurd.body["field"]) == (422, "cost.amount")
+    assert gateway.ask(secret, path, used(10**12)).body["field"] == "usage"
+    assert gateway.ask(secret, path, used()).status == 200
+
+
+def test_a_free_model_is_free_and_an_estimate_of_all_that_is_held_can_be_mended(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    budget(cast.acme.id, "0.012", at=now)
+    gateway = gateways()
+    path = f"/{gateway.ask(secret, body=call()).body['id']}/settle"
+    assert gateway.ask(secret, path, used(estimated=True)).status == 200
+    gateway.process.desk.give_back()
+    assert gateway.ask(secret, path, used()).status == 200
+    # Nothing is left, and nothing is needed.
+    free = gateway.ask(secret, body=call(input={"tokens": 0}, max_output_tokens=0, least_output_tokens=0))
+    assert free.status == 200, free
+
+
+def test_another_organization_knows_nothing_of_a_call(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    theirs = key(cast.globex.id, at=now)
+    gateway = gateways()
+    call_id = gateway.ask(secret, body=call()).body["id"]
+    for act in ("settle", "void"):
+        assert gateway.ask(theirs, f"/{call_id}/{act}", used()).status == 404
+    assert gateway.ask(secret, f"/{call_id}/settle", used()).status == 200
+    assert gateway.ask(theirs, f"/{call_id}/settle", used()).status == 404
+
+
+def test_a_lower_limit_calls_home_what_gateways_have(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    cap = budget(cast.acme.id, "100", at=now)
+    gateway = gateways()
+    gateway.ask(secret, f"/{gateway.ask(secret, body=call()).body['id']}/settle", used())
+    assert sum(free for free, _ in gateway.process.desk.leased().values()) > 0
+    change_budget(organization_id=cast.acme.id, budget_id=cap.id, limit_amount=Decimal("0.013"), by=HOUSE, at=now)
+    pause = threading.Event()
+    while gateway.process.desk.leased() and not pause.wait(0.01):
+        pass
+    assert gateway.ask(secret, body=call(least_output_tokens=100)).body["code"] == "budgets.exceeded"
