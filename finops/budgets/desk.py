@@ -21,6 +21,7 @@ from uuid import UUID
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
 from finops.budgets.hot import Leases, Settled, slice_wanted
+from finops.budgets.openings import Openings, Wanted, Whose
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -53,17 +54,6 @@ def _pass(_: Settled) -> None:
     pass
 
 
-class _Opening:
-    """Accounts that a call needs opened, of an organization and by a token; with the most to lease of each."""
-
-    def __init__(self, whose: tuple[int, UUID | None], wanted: dict[Account, tuple[Terms, int]]) -> None:
-        self.whose = whose
-        self.wanted = wanted
-        self.found: dict[Account, int] = {}
-        self.failed: Exception | None = None
-        self.done = False
-
-
 class Desk:
     """Decides the calls of one process; its methods may be called by any thread."""
 
@@ -81,12 +71,14 @@ class Desk:
         self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
-        self._openings: list[_Opening] = []
-        self._opening: dict[int, threading.Lock] = {}
+        self._openings = Openings(self._opened)
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
         self._paces: dict[int, tuple[float, int]] = {}
         self._used: dict[int, float] = {}
+        # What was called home, perhaps because the limit is lower now: what calls under way give free is not used again
+        # before the bank has said that there is room.
+        self._called_home: set[int] = set()
         # How often each was leased to us while we have some of it.
         self._asks: dict[int, int] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
@@ -125,40 +117,14 @@ class Desk:
         asked for together next.
         """
         most = slice_wanted(amount, per_second=0)
-        mine = _Opening((organization_id, token), {account: (terms, most) for terms, account in wanted})
-        with self._memory:
-            self._openings.append(mine)
-        with self._memory:
-            alone = self._opening.setdefault(organization_id, threading.Lock())
-        with alone:
-            if not mine.done:
-                with self._memory:
-                    openings = [one for one in self._openings if one.whose[0] == organization_id]
-                    self._openings = [one for one in self._openings if one.whose[0] != organization_id]
-                self._open_together(openings)
-        if mine.failed is not None:
-            raise mine.failed
-        return {account: mine.found[account] for _, account in wanted if account in mine.found}
+        return self._openings.open((organization_id, token), {account: (terms, most) for terms, account in wanted})
 
-    def _open_together(self, openings: Sequence[_Opening]) -> None:
-        for whose in {one.whose for one in openings}:
-            together = [one for one in openings if one.whose == whose]
-            wanted: dict[Account, tuple[Terms, int]] = {}
-            for one in together:
-                for account, (terms, most) in one.wanted.items():
-                    wanted[account] = terms, wanted.get(account, (terms, 0))[1] + most
-            try:
-                with self._asking_bank():
-                    found = self._bank.open(*whose, wanted)
-                    with self._memory:
-                        self._take(found.values())
-            except Exception as error:  # noqa: BLE001 - it is raised for each who waits
-                for one in together:
-                    one.failed, one.done = error, True
-                continue
-            ids = {account: standing.account_id for account, standing in found.items()}
-            for one in together:
-                one.found, one.done = ids, True
+    def _opened(self, whose: Whose, wanted: Wanted) -> dict[Account, int]:
+        with self._asking_bank():
+            found = self._bank.open(*whose, wanted)
+            with self._memory:
+                self._take(found.values())
+        return {account: standing.account_id for account, standing in found.items()}
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
         """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
@@ -277,17 +243,24 @@ class Desk:
                 self._paces.pop(account, None)
                 self._used.pop(account, None)
                 self._asks.pop(account, None)
+                self._called_home.discard(account)
                 self._asking.pop(account, None)
 
     def _hold(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         with self._memory:
             return self._hold_now(call_id, accounts, wanted)
 
-    def _hold_now(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
+    def _hold_now(
+        self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, just_asked: bool = False
+    ) -> Allowed | None:
         """The answer, when the money is in hand; the first answer, when another thread was quicker with this call."""
         first = self._allowed.get(call_id) or self._over.get(call_id)
-        if first is not None or self._leases.hold(call_id, accounts, wanted.amount):
+        if first is not None:
             return first
+        if not just_asked and not self._called_home.isdisjoint(accounts):
+            return None
+        if self._leases.hold(call_id, accounts, wanted.amount):
+            return None
         self._allowed[call_id] = wanted
         now = self._clock()
         for account in accounts:
@@ -299,12 +272,16 @@ class Desk:
         said = self._hold(call_id, accounts, wanted)
         if said is not None:
             return said
+        with self._memory:
+            called_home = self._called_home.intersection(accounts)
+        if called_home:
+            self.give_back(sorted(called_home))
         with self._asking_bank():
             granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
             # Held before anybody can call it home again.
             with self._memory:
                 self._take(granted)
-                return self._hold_now(call_id, accounts, wanted)
+                return self._hold_now(call_id, accounts, wanted, just_asked=True)
 
     def _take(self, granted: Iterable[Standing]) -> None:
         for one in granted:
@@ -312,6 +289,8 @@ class Desk:
                 self._asks[one.account_id] = self._asks.get(one.account_id, 0) + 1
                 self._leases.granted(one.account_id, one.granted)
             self._standing[one.account_id] = one
+            if one.free >= 0:
+                self._called_home.discard(one.account_id)
 
     @contextmanager
     def _alone(self, accounts: Sequence[int], amount: int) -> Iterator[None]:
@@ -377,6 +356,8 @@ class Desk:
         return Refused(tuple(one for one, left in zip(standing, free, strict=True) if left < worst.amount))
 
     def _recalled(self, accounts: list[int]) -> None:
+        with self._memory:
+            self._called_home.update(one for one in accounts if self._leases.slot(one))
         self.give_back(accounts)
 
     def _came_back(self, accounts: list[int]) -> None:

@@ -167,10 +167,16 @@ def test_another_organization_knows_nothing_of_a_call(cast: Cast, secret: str, g
 def test_a_lower_limit_calls_home_what_gateways_have(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
     cap = budget(cast.acme.id, "100", at=now)
     gateway = gateways()
+    under_way = gateway.ask(secret, body=call()).body["id"]
     gateway.ask(secret, f"/{gateway.ask(secret, body=call()).body['id']}/settle", used())
     assert sum(free for free, _ in gateway.process.desk.leased().values()) > 0
     change_budget(organization_id=cast.acme.id, budget_id=cap.id, limit_amount=Decimal("0.013"), by=HOUSE, at=now)
     pause = threading.Event()
-    while gateway.process.desk.leased() and not pause.wait(0.01):
+    while any(free for free, _ in gateway.process.desk.leased().values()) and not pause.wait(0.01):
         pass
+    # What a call under way held is not used again either.
+    gateway.ask(secret, f"/{under_way}/void")
     assert gateway.ask(secret, body=call(least_output_tokens=100)).body["code"] == "budgets.exceeded"
+    assert standing(cap, now).leased == Decimal("0.012")
+    change_budget(organization_id=cast.acme.id, budget_id=cap.id, limit_amount=Decimal(100), by=HOUSE, at=now)
+    assert gateway.ask(secret, body=call()).status == 200
