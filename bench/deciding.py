@@ -6,20 +6,18 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import psycopg
+import uvloop
 
-from finops.budgets.desk import Allowed
 from finops.connectors.types import UsageEvent
 from finops.ingest.records import Held, Spent, encode
 from finops.runtime.collecting import calm_collector
-from routing.gateway.asked import Asked, came_to, event_of
-from routing.gateway.door import SLOW_THREADS
+from routing.gateway.asked import came_to, event_of
 from routing.gateway.process import Process
 from routing.gateway.requests import Authorize, Settle
 from routing.gateway.settings import Settings
@@ -44,7 +42,7 @@ def call(dice: random.Random, n: int, people: int, projects: int) -> dict[str, A
 
 
 def decide(answers: Queue[dict[str, Any]], address: str, folder: str, pairs: int, kind: str, size: list[int]) -> None:
-    answers.put(asyncio.run(_Deciding(address, Path(folder) / kind, size).run(pairs, kind)))
+    answers.put(uvloop.run(_Deciding(address, Path(folder) / kind, size).run(pairs, kind)))
 
 
 class _Deciding:
@@ -78,8 +76,6 @@ class _Deciding:
                     self.taken = []
                 await pair(n)
 
-        # As many as the gateway's own, see `routing.gateway.door`.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(SLOW_THREADS))
         began = time.perf_counter()
         await asyncio.gather(*[caller() for _ in range(CALLERS)])
         seconds = time.perf_counter() - began
@@ -101,11 +97,7 @@ class _Deciding:
         calls = self.process.calls
         request = _replace(self.requests[n % len(self.requests)], id=f"w{n}")
         began = time.perf_counter()
-        asked = calls.ask(self.house, self.key, request)
-        assert isinstance(asked, Asked)
-        said = calls.authorize(asked)
-        if said is None:
-            said = await asyncio.get_running_loop().run_in_executor(None, calls.authorize_slowly, asked)
+        said = await self.process.deciding.decision(self.house, self.key, request)
         self.taken.append(time.perf_counter() - began)
         _, ticket = calls.settle(self.house, said.allowance.held.id, SETTLED)
         await self.process.commits.wait(ticket)
@@ -115,7 +107,7 @@ class _Deciding:
         what it can cost is known; accounts are opened and leased when they first come, and the journal keeps it all.
         """
         house, process = self.house, self.process
-        desk, commits, append, accounts = process.desk, process.commits, process.journal.append, process.calls.accounts
+        desk, commits, append, supply = process.desk, process.commits, process.journal.append, process.supply
         prepared = []
         for request in self.requests:
             event = event_of(request, self.key, process.clock.now())
@@ -128,26 +120,19 @@ class _Deciding:
             whose, worst, event, settled, cost = prepared[n % len(prepared)]
             began = time.perf_counter()
             call_id = f"l{n:x}"
-            said = None if whose.accounts is None else desk.at_once(call_id, whose.accounts, worst)
-            if said is None:
-                said = await asyncio.get_running_loop().run_in_executor(None, slowly, call_id, whose, worst)
-            assert whose.accounts is not None
+            accounts = supply.known(whose)
+            said = None if accounts is None else desk.at_once(call_id, accounts, worst)
+            while accounts is None or said is None:
+                await supply.fetch(house, whose, worst.amount)
+                accounts = supply.known(whose)
+                said = None if accounts is None else desk.at_once(call_id, accounts, worst)
             named = _replace(event, external_id=call_id)
-            held = (house.id, house.source_id, whose.accounts, said.amount, said.output, event.occurred_at, named)
+            held = (house.id, house.source_id, accounts, said.amount, said.output, event.occurred_at, named)
             append(encode(Held(call_id, "", call_id, *held)))
             self.taken.append(time.perf_counter() - began)
             outcome = _replace(settled, external_id=call_id)
             desk.settle(call_id, cost, lambda spent: append(_spent(call_id, house, spent, outcome)))
             await commits.wait(process.journal.last)
-
-        def slowly(call_id: str, whose: Any, worst: Any) -> Allowed:
-            if whose.accounts is None:
-                wanted = [(one.terms, one.account) for one in whose.concerns if one.account not in accounts]
-                accounts.update(desk.open(house.id, house.token, wanted, worst.amount))
-                whose.accounts = tuple(accounts[one.account] for one in whose.concerns)
-            said = desk.authorize(call_id, whose.accounts, worst)
-            assert isinstance(said, Allowed)
-            return said
 
         return pair
 

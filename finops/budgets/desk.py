@@ -13,15 +13,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
-from finops.budgets.hot import Leases, Settled, slice_wanted
-from finops.budgets.openings import Openings, Wanted, Whose
+from finops.budgets.hot import Leases, Need, Settled, slice_wanted
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -29,6 +28,8 @@ RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
 _IDLE_AT_ONCE: Final = 1_000
+# The bank gives no more than an eighth of what is left, unless a call needs it.
+_PLENTY: Final = 8
 # How many calls that are over are remembered, for whoever asks again.
 REMEMBERED: Final = 50_000
 
@@ -71,16 +72,11 @@ class Desk:
         self._asking: dict[int, threading.Lock] = {}
         self._returned = threading.Condition()
         self._returns = 0
-        self._openings = Openings(self._opened)
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
-        self._paces: dict[int, tuple[float, int]] = {}
-        self._used: dict[int, float] = {}
         # What was called home, perhaps because the limit is lower now: what calls under way give free is not used again
         # before the bank has said that there is room.
         self._called_home: set[int] = set()
-        # How often each was leased to us while we have some of it.
-        self._asks: dict[int, int] = {}
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: OrderedDict[str, Allowed] = OrderedDict()
@@ -92,8 +88,7 @@ class Desk:
     def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
         """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
         with self._memory:
-            known = self._allowed.get(call_id) or self._over.get(call_id)
-            return known or self._hold_now(call_id, accounts, Allowed(worst.amount, worst.output))
+            return self._hold_now(call_id, accounts, Allowed(worst.amount, worst.output))
 
     def authorize(
         self, call_id: str, accounts: Sequence[int], worst: Worst, *, least_output: int = 1
@@ -110,21 +105,34 @@ class Desk:
         return said or self._offer(call_id, accounts, worst, least_output)
 
     def open(
-        self, organization_id: int, token: UUID | None, wanted: Sequence[tuple[Terms, Account]], amount: int
+        self, organization_id: int, token: UUID | None, wanted: Mapping[Account, tuple[Terms, Need]]
     ) -> dict[Account, int]:
-        """Ids of accounts, opened where they are not, with a lease in hand for some calls of that amount where there is
-        room for one. Nothing when `token` is not of the budgets in force any more. Who comes while the bank is asked is
-        asked for together next.
+        """Ids of accounts, opened where they are not, with a lease in hand for some calls where there is room for one:
+        `wanted` gives the terms of each and what is needed of it. Nothing when `token` is not of the budgets in force
+        any more.
         """
-        most = slice_wanted(amount, per_second=0)
-        return self._openings.open((organization_id, token), {account: (terms, most) for terms, account in wanted})
-
-    def _opened(self, whose: Whose, wanted: Wanted) -> dict[Account, int]:
+        most = {account: (terms, self._slice(0, need)) for account, (terms, need) in wanted.items()}
         with self._asking_bank():
-            found = self._bank.open(*whose, wanted)
+            found = self._bank.open(organization_id, token, most)
             with self._memory:
                 self._take(found.values())
         return {account: standing.account_id for account, standing in found.items()}
+
+    def lacking(self, accounts: Sequence[int], amount: int) -> list[int]:
+        """Those that have too little in hand, where the bank has plenty as far as is known."""
+        with self._memory:
+            slots, heard = self._leases.slots, self._standing
+            short = [one for one in accounts if (slot := slots.get(one)) is None or slot.free < amount]
+            return [one for one in short if (known := heard.get(one)) is None or known.free >= amount * _PLENTY]
+
+    def top_up(self, needs: Mapping[int, Need]) -> None:
+        """Lease more of accounts, of each as far as there is room."""
+        with self._asking_bank():
+            with self._memory:
+                wants = [Want(one, 0, self._slice(one, need)) for one, need in sorted(needs.items())]
+            granted = self._bank.grant(wants)
+            with self._memory:
+                self._take(granted)
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
         """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
@@ -155,9 +163,6 @@ class Desk:
             said = self._leases.settle(call_id, actual)
             keep(said)
             self._is_over(call_id)
-            now = self._clock()
-            for account in said.accounts:
-                self._paces[account] = _paced(self._paces.get(account), said.spent, now)
             return said
 
     def void(self, call_id: str, keep: Keep = _pass) -> None:
@@ -195,14 +200,18 @@ class Desk:
                 self._bank.account_for(lines)
             return len(lines)
 
-    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> None:
-        """Bring memory and bank together again: `with_bank` is given what is in hand of each account, while nothing of
-        it changes and nothing is asked of the bank. Call it where calls are settled, so that none is half settled.
+    @contextmanager
+    def standing_still(self) -> Iterator[bool]:
+        """Nothing is asked of the bank meanwhile, so that memory and bank can be brought together; False when somebody
+        still asks.
         """
-        with self._gate.closed(), self._memory:
-            slots = self._leases.slots.items()
-            with_bank({account: one.free + one.held for account, one in slots if one.free or one.held})
-            self.in_doubt = False
+        with self._gate.closed(timeout=RECALL_S) as closed:
+            yield closed
+
+    def in_hand(self) -> dict[int, int]:
+        """What is free and held of each account. Call it where calls are settled, so that none is half settled."""
+        with self._memory:
+            return {n: one.free + one.held for n, one in self._leases.slots.items() if one.free or one.held}
 
     @contextmanager
     def _asking_bank(self) -> Iterator[None]:
@@ -217,7 +226,7 @@ class Desk:
         """Return what is free of accounts that no call was held against for so long; gives how many there were."""
         until = self._clock() - idle_s
         with self._memory:
-            idle = [account for account in self._leases.idle() if self._used.get(account, until) <= until]
+            idle = self._leases.idle(until)
         return self.give_back(idle[:_IDLE_AT_ONCE]) if idle else 0
 
     def close(self) -> None:
@@ -240,9 +249,6 @@ class Desk:
         for account in accounts:
             if self._leases.slot(account) is None:
                 self._standing.pop(account, None)
-                self._paces.pop(account, None)
-                self._used.pop(account, None)
-                self._asks.pop(account, None)
                 self._called_home.discard(account)
                 self._asking.pop(account, None)
 
@@ -257,14 +263,11 @@ class Desk:
         first = self._allowed.get(call_id) or self._over.get(call_id)
         if first is not None:
             return first
-        if not just_asked and not self._called_home.isdisjoint(accounts):
+        if self._called_home and not just_asked and not self._called_home.isdisjoint(accounts):
             return None
-        if self._leases.hold(call_id, accounts, wanted.amount):
+        if self._leases.hold(call_id, accounts, wanted.amount, now=self._clock()):
             return None
         self._allowed[call_id] = wanted
-        now = self._clock()
-        for account in accounts:
-            self._used[account] = now
         return wanted
 
     def _ask(self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, generous: bool) -> Allowed | None:
@@ -286,7 +289,6 @@ class Desk:
     def _take(self, granted: Iterable[Standing]) -> None:
         for one in granted:
             if one.granted:
-                self._asks[one.account_id] = self._asks.get(one.account_id, 0) + 1
                 self._leases.granted(one.account_id, one.granted)
             self._standing[one.account_id] = one
             if one.free >= 0:
@@ -305,17 +307,19 @@ class Desk:
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
         wants = []
-        now = self._clock()
         with self._memory:
             for account in accounts:
                 slot = self._leases.slot(account)
                 lacking = amount - (slot.free if slot else 0)
                 if lacking > 0:
-                    pace = _per_second(self._paces.get(account), now)
-                    asked = self._asks.get(account, 0)
-                    most = slice_wanted(lacking, per_second=pace, asked=asked) if generous else lacking
+                    most = self._slice(account, Need(lacking, lacking)) if generous else lacking
                     wants.append(Want(account, lacking, most))
         return wants
+
+    def _slice(self, account: int, need: Need) -> int:
+        slot = self._leases.slot(account)
+        asked, pace = (slot.asked, slot.per_second(self._clock())) if slot else (0, 0)
+        return max(need.together, slice_wanted(need.largest, per_second=pace, asked=asked))
 
     def _ask_all(self, call_id: str, accounts: Sequence[int], wanted: Allowed) -> Allowed | None:
         """Call home what others have idle, and try again as it comes, for a quarter of a second. Nobody else's call
@@ -364,14 +368,3 @@ class Desk:
         with self._returned:
             self._returns += 1
             self._returned.notify_all()
-
-
-def _paced(before: tuple[float, int] | None, spent: int, now: float) -> tuple[float, int]:
-    """When an account began to be spent at, and how much since; begun anew after ten seconds."""
-    if before is None or now - before[0] > 10:
-        return now, spent
-    return before[0], before[1] + spent
-
-
-def _per_second(pace: tuple[float, int] | None, now: float) -> int:
-    return int(pace[1] / max(now - pace[0], 1.0)) if pace else 0

@@ -28,12 +28,15 @@ class Gate:
                 self._changed.notify_all()
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
+    def closed(self, *, timeout: float) -> Iterator[bool]:
+        """False when somebody was still passing after so many seconds; then it is open all the while."""
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: not self._passing)
+            self._closed = self._changed.wait_for(lambda: not self._passing, timeout)
+            all_passed = self._closed
+            self._changed.notify_all()
         try:
-            yield
+            yield all_passed
         finally:
             with self._changed:
                 self._closed = False

@@ -11,7 +11,7 @@ and nothing is ever promised twice. All amounts are whole picodollars of the org
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError
@@ -21,6 +21,8 @@ SLICE_SECONDS: Final = 2
 # And where no rate is known yet, for so many calls.
 SLICE_CALLS: Final = 64
 MOST_DOUBLED: Final = 6
+# How long the rate is measured over.
+PACE_S: Final = 10.0
 
 
 class NotOpen(FinopsError):
@@ -31,13 +33,27 @@ class NotOpen(FinopsError):
 
 
 class Slot:
-    """One account as this process holds it."""
+    """One account as this process holds it: what of its lease is free and what is held. Beside it when it was last held
+    against, what was spent since when, and how often it was leased; times are the caller's, in seconds.
+    """
 
-    __slots__ = ("free", "held")
+    __slots__ = ("asked", "free", "held", "since", "spent", "used")
 
     def __init__(self) -> None:
         self.free = 0
         self.held = 0
+        self.used = 0.0
+        self.since = 0.0
+        self.spent = 0
+        self.asked = 0
+
+    def per_second(self, now: float) -> int:
+        """What is spent a second, of late."""
+        lasted = now - self.since
+        pace = int(self.spent / max(lasted, 1.0))
+        if lasted > PACE_S:
+            self.since, self.spent = now, 0
+        return pace
 
 
 class Hold(NamedTuple):
@@ -65,7 +81,9 @@ class Leases:
         self._slots: dict[int, Slot] = {}
         self._holds: dict[str, Hold] = {}
 
-    def hold(self, call_id: str, accounts: Sequence[int], amount: int, *, charged: int = 0) -> list[int]:
+    def hold(
+        self, call_id: str, accounts: Sequence[int], amount: int, *, charged: int = 0, now: float = 0.0
+    ) -> list[int]:
         """Promise an amount in every account, or in none: gives the accounts that have too little (none: it is held).
 
         A call that is held already stays held as it was. `charged` was spent before, by who held it then.
@@ -85,6 +103,7 @@ class Leases:
         for slot in slots:
             slot.free -= amount
             slot.held += amount
+            slot.used = now
         self._holds[call_id] = Hold(tuple(accounts), amount, charged)
         return []
 
@@ -103,7 +122,9 @@ class Leases:
             slot = self._slots[account]
             slot.held -= hold.amount
             slot.free += hold.amount - spent
-            self._forget_empty(account, slot)
+            slot.spent += spent
+            if not slot.free and not slot.held:
+                del self._slots[account]
         return Settled(hold.accounts, spent, more - spent)
 
     def settle_part(self, call_id: str, estimate: int) -> Settled:
@@ -124,7 +145,11 @@ class Leases:
 
     def granted(self, account: int, amount: int) -> None:
         """The database leased more."""
-        self._slots.setdefault(account, Slot()).free += amount
+        slot = self._slots.get(account)
+        if slot is None:
+            slot = self._slots[account] = Slot()
+        slot.free += amount
+        slot.asked += 1
 
     def give_back(self, account: int, *, keep: int = 0) -> int:
         """Take what is free beyond `keep` out of the lease, to be returned to the database; gives how much."""
@@ -133,7 +158,8 @@ class Leases:
             return 0
         amount = slot.free - keep
         slot.free = keep
-        self._forget_empty(account, slot)
+        if not slot.free and not slot.held:
+            del self._slots[account]
         return amount
 
     def slot(self, account: int) -> Slot | None:
@@ -147,13 +173,22 @@ class Leases:
     def holds(self) -> Mapping[str, Hold]:
         return self._holds
 
-    def _forget_empty(self, account: int, slot: Slot) -> None:
-        if not slot.free and not slot.held:
-            del self._slots[account]
+    def idle(self, until: float) -> list[int]:
+        """Accounts with money in hand that no open call is promised, last held against at `until` or before."""
+        return [n for n, slot in self._slots.items() if slot.free and not slot.held and slot.used <= until]
 
-    def idle(self) -> Iterable[int]:
-        """Accounts with money in hand that no open call is promised."""
-        return [account for account, slot in self._slots.items() if slot.free and not slot.held]
+
+class Need(NamedTuple):
+    """What calls that wait need of an account now: the `largest` of them, and all together."""
+
+    largest: int
+    together: int
+
+    def and_also(self, amount: int) -> Need:
+        return Need(max(self.largest, amount), self.together + amount)
+
+
+NOTHING: Final = Need(0, 0)
 
 
 def slice_wanted(amount: int, *, per_second: int, asked: int = 0) -> int:

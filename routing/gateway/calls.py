@@ -32,9 +32,10 @@ from routing.configuration.wire import Key
 from routing.gateway.asked import MOST_PICO, ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
 from routing.gateway.book import REMEMBERED, Book
 from routing.gateway.bounds import reads_at_most
-from routing.gateway.house import Concern, Concerned, House
+from routing.gateway.house import Concern, House
 from routing.gateway.refusals import Exceeded, guarded
 from routing.gateway.requests import Authorize, FieldInvalid, Settle
+from routing.gateway.supply import Supply
 from routing.gateway.wording import Allowance, Budgets, Settlement, budget_details, budget_shown, exceeded
 
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
@@ -70,7 +71,7 @@ class Decision(NamedTuple):
 
 class Calls:
     """Open calls of this process. `authorize` and `settle` are quick and never wait for the database; where they must,
-    `authorize_slowly` does, in a thread.
+    `authorize_slowly` does, in a thread (see `deciding`).
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Calls:
         holder: str,
         now: Callable[[], datetime],
         announce: Announce,
+        supply: Supply,
     ) -> None:
+        self._supply = supply
         self._announce = announce
         self._told: dict[Account, float] = {}
         self._desk = desk
@@ -91,8 +94,6 @@ class Calls:
         self._journal = journal
         self._now = now
         self.book = Book(holder)
-        # Ids of accounts that are open.
-        self.accounts: dict[Account, int] = {}
 
     # --- Allow --------------------------------------------------------------------------------------------------------
     def ask(self, house: House, key: Key, request: Authorize) -> Asked | Decision:
@@ -104,7 +105,7 @@ class Calls:
         if known is not None:
             return Decision(known, self._journal.last)
         try:
-            return self._cheaper(self._asked(call_id, house, key, request))
+            return self.cheaper(self._asked(call_id, house, key, request))
         except FinopsError:
             self.book.forget_id(key.prefix, request.id)
             raise
@@ -125,14 +126,14 @@ class Calls:
                 worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
         return Asked(call_id, house, key, request, event, whose, worst, turns, reads)
 
-    def _cheaper(self, asked: Asked) -> Asked:
+    def cheaper(self, asked: Asked) -> Asked:
         """The call with the model that a budget sends it to by now, where that costs less and is allowed; else as it
         is.
         """
         if not asked.house.downgrades or asked.downgraded_from:
             return asked
         for concern in asked.whose.concerns:
-            account = self.accounts.get(concern.account)
+            account = self._supply.account(concern.account)
             standing = self._desk.standing(account) if account else None
             step = None if standing is None else step_for(concern.terms, standing)
             if step is None:
@@ -152,7 +153,7 @@ class Calls:
         if found is not None:
             self.book.forget_id(asked.key.prefix, asked.request.id)
             raise guarded(found)
-        accounts = self._known(asked.whose)
+        accounts = self._supply.known(asked.whose)
         if accounts is None:
             return None
         said = self._desk.at_once(asked.id, accounts, asked.worst)
@@ -166,17 +167,13 @@ class Calls:
                 raise guarded(found)
             return self._decide(asked)
         except OperationalError:
-            return self._without_database(asked)
+            return self.without_database(asked)
         except FinopsError:
-            self._guard.void(asked.id, monotonic())
-            self.book.forget_id(asked.key.prefix, asked.request.id)
+            self.refused(asked)
             raise
 
     def _decide(self, asked: Asked) -> Decision:
-        if self._opened(asked):
-            asked = self._cheaper(asked)
-            self._opened(asked)
-        accounts = self._known(asked.whose)
+        accounts = self._supply.known(asked.whose)
         if accounts is None:
             raise Stale("the budgets have just changed")
         least = min(asked.request.least_output_tokens * asked.turns, asked.worst.output)
@@ -185,39 +182,24 @@ class Calls:
             raise self._refusal(asked, accounts, said)
         return self._allow(asked, accounts, said)
 
-    def _opened(self, asked: Asked) -> bool:
-        """Whether accounts of the call were not known here; they are now, unless the budgets have changed."""
-        if self._known(asked.whose) is not None:
-            return False
-        house = asked.house
-        wanted = [(one.terms, one.account) for one in asked.whose.concerns if one.account not in self.accounts]
-        self.accounts.update(self._desk.open(house.id, house.token, wanted, asked.worst.amount))
-        return True
+    def refused(self, asked: Asked) -> None:
+        """A call was not allowed: asked for again, it is decided anew."""
+        self._guard.void(asked.id, monotonic())
+        self.book.forget_id(asked.key.prefix, asked.request.id)
 
-    def _without_database(self, asked: Asked) -> Decision:
+    def without_database(self, asked: Asked) -> Decision:
         """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
         asked about refuses, but where all budgets of the call go on so. Raises Unavailable.
         """
         concerns = asked.whose.concerns
         closed = [one for one in concerns if not one.terms.fail_open]
         minutes = self._guard.has(asked.id) or (concerns and not closed)
-        accounts = self._ids_of(closed) if minutes else None
+        accounts = self._supply.ids(closed) if minutes else None
         said = None if accounts is None else self._desk.at_once(asked.id, accounts, asked.worst)
         if said is None or accounts is None:
-            self._guard.void(asked.id, monotonic())
-            self.book.forget_id(asked.key.prefix, asked.request.id)
+            self.refused(asked)
             raise Unavailable("the database cannot be asked, and what is in hand does not suffice")
         return self._allow(asked, accounts, said, closed)
-
-    def _known(self, whose: Concerned) -> tuple[int, ...] | None:
-        if whose.accounts is None:
-            whose.accounts = self._ids_of(whose.concerns)
-        return whose.accounts
-
-    def _ids_of(self, concerns: Sequence[Concern]) -> tuple[int, ...] | None:
-        known = self.accounts
-        accounts = tuple([known.get(one.account, 0) for one in concerns])
-        return None if 0 in accounts else accounts
 
     def _allow(
         self, asked: Asked, accounts: tuple[int, ...], said: Allowed, concerns: Sequence[Concern] | None = None

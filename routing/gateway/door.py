@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
@@ -18,10 +17,10 @@ from finops.orgs import hot
 from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Answer, Asked, answered, refused
-from routing.gateway.asked import Asked as CallAsked
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
+from routing.gateway.deciding import Deciding
 from routing.gateway.house import House
 from routing.gateway.peers import KNOWN, OwnerAway, Peers
 from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, read
@@ -29,11 +28,7 @@ from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, rea
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.authorize"
 AUTHORIZATIONS: Final = "/api/v1/authorizations"
-# A new configuration comes in well under a second.
-_NEWER_WITHIN_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 25
-# Calls that wait for the database at once; accounts that are cold are opened together.
-SLOW_THREADS: Final = 64
 
 
 class KeyRefused(FinopsError):
@@ -73,6 +68,7 @@ class Door:
         self,
         configured: Configured,
         own: calls.Calls,
+        deciding: Deciding,
         commits: Commits,
         peers: Peers,
         cuts: Cuts,
@@ -81,13 +77,12 @@ class Door:
     ) -> None:
         self._configured = configured
         self._calls = own
+        self._deciding = deciding
         self._commits = commits
         self._peers = peers
         self._cuts = cuts
         self._hash_key = hash_key
         self._now = now
-        self._slow = ThreadPoolExecutor(max_workers=SLOW_THREADS, thread_name_prefix="slow")
-        self._newer = asyncio.Condition()
 
     async def answer(self, asked: Asked) -> Answer:
         """Never raises for what somebody sent."""
@@ -103,13 +98,6 @@ class Door:
             # Its text may quote what somebody sent, so it stays in the log.
             log.exception("a request could not be answered")
             return refused(Unexpected("something went wrong here; nothing is known of what became of the request"))
-
-    async def configuration_changed(self) -> None:
-        async with self._newer:
-            self._newer.notify_all()
-
-    def close(self) -> None:
-        self._slow.shutdown(wait=True)
 
     async def _route(self, asked: Asked) -> Answer:
         if asked.path == "/healthz":
@@ -163,46 +151,7 @@ class Door:
             except OwnerAway:
                 # It died a moment ago, and whoever asked waits: decided here, it is held once more at most.
                 log.warning("a peer cannot be reached; its call is decided here")
-        return answered(await self._decided(house, key, request))
-
-    async def _decided(self, house: House, key: Key, request: Authorize) -> dict[str, object]:
-        """Raises what refuses the call."""
-        asked = self._calls.ask(house, key, request)
-        if isinstance(asked, calls.Decision):
-            return asked.allowance.shown()
-        said = self._calls.authorize(asked)
-        if said is None:
-            said = await self._slowly(asked)
-        await self._commits.wait(said.ticket)
-        return said.allowance.shown()
-
-    async def _slowly(self, asked: CallAsked) -> calls.Decision:
-        loop = asyncio.get_running_loop()
-        for last in (False, True):
-            try:
-                return await loop.run_in_executor(self._slow, self._calls.authorize_slowly, asked)
-            except calls.Stale:
-                house = None if last else await self._newer_than(asked.house)
-                if house is None or asked.key.prefix not in house.keys:
-                    raise
-                again = self._calls.ask(house, house.keys[asked.key.prefix], asked.request)
-                if isinstance(again, calls.Decision):
-                    return again
-                asked = again
-        raise AssertionError("the last try returns or raises")
-
-    async def _newer_than(self, house: House) -> House | None:
-        """The organization's next configuration; None when none comes."""
-
-        def newer() -> bool:
-            return self._configured.houses.get(house.id) is not house
-
-        try:
-            async with asyncio.timeout(_NEWER_WITHIN_S), self._newer:
-                await self._newer.wait_for(newer)
-        except TimeoutError:
-            return None
-        return self._configured.houses.get(house.id)
+        return answered((await self._deciding.decide(house, key, request)).shown())
 
     async def _batch(self, house: House, key: Key, asked: Asked) -> Answer:
         requests = read(Batch, asked.body).authorizations

@@ -19,6 +19,7 @@ import msgspec
 import psycopg
 
 from finops.budgets.bank import Other, live, others
+from finops.budgets.desk import Desk
 from finops.budgets.journal import Journal, JournalFailed, abandoned
 from finops.ingest.inbox import adopt, copy_segment, reckon
 from finops.ingest.records import HELD, SPENT, Held, Record, decode, encode, read_head, still_open
@@ -40,9 +41,6 @@ class Owner(Protocol):
     def adopted(self, calls: Sequence[Held]) -> None:
         """These calls of a dead process are ours now."""
 
-    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
-        """Whether the bank may have leased more than is known; then `with_bank` is given what is in hand."""
-
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
         """The database's time, and who else there is."""
 
@@ -55,6 +53,7 @@ class Keeper:
         journal: Journal,
         root: Path,
         owner: Owner,
+        desk: Desk,
         on_loop: Callable[[Callable[[], Any]], Any],
     ) -> None:
         """`on_loop` runs a function where calls are decided, and gives its result."""
@@ -63,6 +62,7 @@ class Keeper:
         self._journal = journal
         self._root = root
         self._owner = owner
+        self._desk = desk
         self._on_loop = on_loop
         # Segments in the inbox whose calls are not all over: since when, and which calls.
         self._copied: dict[int, tuple[float, frozenset[str]]] = {}
@@ -95,7 +95,8 @@ class Keeper:
                             looked = now
                             self._take_over(connection)
                         self.bring(connection)
-                        self._on_loop(partial(self._owner.reckon, partial(self._reckon, connection)))
+                        if self._desk.in_doubt:
+                            self._reckon(connection)
                         if stopping:
                             return
                         stopping = self._stopping.wait(EVERY_S)
@@ -131,18 +132,32 @@ class Keeper:
 
     def _copy(self, connection: psycopg.Connection[Any]) -> None:
         self._journal.turn()
+        self._copy_closed(connection)
+
+    def _copy_closed(self, connection: psycopg.Connection[Any]) -> None:
         for segment in self._journal.closed():
             if segment not in self._copied:
                 held, spent = _sorted(self._journal.read(segment))
                 copy_segment(connection, self._holder_id, segment, spent)
                 self._copied[segment] = time.monotonic(), held
 
-    def _reckon(self, connection: psycopg.Connection[Any], in_hand: dict[int, int]) -> None:
-        """Return what was granted and never heard of."""
-        self._copy(connection)
-        found = reckon(connection, self._holder_id, in_hand)
-        if found:
-            log.warning("returned what was leased of %d accounts while the database was away", found)
+    def _reckon(self, connection: psycopg.Connection[Any]) -> None:
+        """Return what was granted and never heard of, while nothing is asked of the bank. What is in hand and what was
+        spent until then, which the closed segments have, are seen at one moment of the event loop.
+        """
+
+        def look() -> dict[int, int]:
+            self._journal.turn()
+            return self._desk.in_hand()
+
+        with self._desk.standing_still() as still:
+            if still:
+                in_hand = self._on_loop(look)
+                self._copy_closed(connection)
+                found = reckon(connection, self._holder_id, in_hand)
+                self._desk.in_doubt = False
+                if found:
+                    log.warning("returned what was leased of %d accounts while the database was away", found)
 
     def _take_over(self, connection: psycopg.Connection[Any]) -> None:
         for left in abandoned(self._root):
@@ -150,9 +165,11 @@ class Keeper:
                 continue
             try:
                 self._adopt(connection, left)
-            except (psycopg.Error, msgspec.ValidationError, ValueError):
-                log.exception("the journal in %s could not be adopted yet", left.folder.name)
+            except Exception as error:
                 left.close()
+                if isinstance(error, JournalFailed):
+                    raise
+                log.exception("the journal in %s could not be adopted yet", left.folder.name)
 
     def _adopt(self, connection: psycopg.Connection[Any], left: Journal) -> None:
         """What it spent goes to the inbox, what it held is held here, and what it had free goes back."""

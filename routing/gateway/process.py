@@ -7,6 +7,7 @@ import concurrent.futures
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,16 +33,20 @@ from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
+from routing.gateway.deciding import Deciding
 from routing.gateway.door import Door
 from routing.gateway.keeper import Keeper
 from routing.gateway.peers import FORWARDED, Peers
 from routing.gateway.settings import Settings
+from routing.gateway.supply import Supply
 
 log = logging.getLogger(__name__)
 _EXPIRE_EVERY_S: Final = 1.0
 # What nobody used for so long is there for others again, without being called home.
 _IDLE_S: Final = 30.0
 BODY_MOST: Final = 2**20
+# Calls that wait for the database at once.
+SLOW_THREADS: Final = 64
 
 
 class Clock:
@@ -84,15 +89,22 @@ class Process:
         self._guard = Guard(self._id.hex)
         self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
         self._cuts = Cuts(self._id.hex)
+        self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="slow")
+        self.supply = Supply(self.desk)
         self.calls = Calls(
-            self.desk, self._guard, self._pulse, self.journal, self._id.hex, self.clock.now, self._bank.announce
+            *(self.desk, self._guard, self._pulse, self.journal, self._id.hex, self.clock.now, self._bank.announce),
+            self.supply,
         )
         self.peers = Peers(self._id)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
+        self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow)
         self.door = Door(
-            self.configured, self.calls, self.commits, self.peers, self._cuts, settings.hash_key, self.clock.now
+            *(self.configured, self.calls, self.deciding, self.commits, self.peers, self._cuts),
+            *(settings.hash_key, self.clock.now),
         )
-        self.keeper = Keeper(settings.address, self._id, self.journal, settings.journals, self, self._on_loop)
+        self.keeper = Keeper(
+            settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
+        )
         await self._listen_to_peers()
         await asyncio.to_thread(self.keeper.start)
         await asyncio.to_thread(self._pulse.start)
@@ -105,7 +117,8 @@ class Process:
         await self._expiring
         await asyncio.to_thread(self.configured.close)
         await asyncio.to_thread(self._pulse.close)
-        await asyncio.to_thread(self.door.close)
+        await asyncio.to_thread(self.supply.close)
+        await asyncio.to_thread(self._slow.shutdown)
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.commits.close)
@@ -122,12 +135,6 @@ class Process:
             # Ours from now on, whoever had it before; and once, should the answer of the database have been lost.
             if not self.calls.book.has(call.id):
                 self.calls.adopt(replace(call, moved_from=""))
-
-    def reckon(self, with_bank: Callable[[dict[int, int]], None]) -> bool:
-        if not self.desk.in_doubt:
-            return False
-        self.desk.reckon(with_bank)
-        return True
 
     def lives(self, now: datetime, others: Sequence[Other]) -> None:
         self.clock.set(now)
@@ -148,7 +155,7 @@ class Process:
         return done.result(timeout=30)
 
     def _configuration_changed(self) -> None:
-        self._soon(self.door.configuration_changed)
+        self._soon(self.deciding.configuration_changed)
 
     def _cut(self, call_ids: list[str], stop: Stop) -> None:
         """Calls of this process are stopped: every process is told, for their makers may ask any."""
