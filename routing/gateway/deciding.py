@@ -8,7 +8,6 @@ from typing import Final
 
 import psycopg
 
-from finops.core.errors import FinopsError
 from routing.configuration.wire import Key
 from routing.gateway.asked import Asked
 from routing.gateway.calls import Calls, Decision, Stale
@@ -72,7 +71,7 @@ class Deciding:
                     return said
         except psycopg.OperationalError:
             return self._calls.without_database(asked)
-        except FinopsError:
+        except Exception:
             self._calls.refused(asked)
             raise
         return await asyncio.get_running_loop().run_in_executor(self._slow, self._calls.authorize_slowly, asked)
