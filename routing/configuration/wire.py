@@ -40,6 +40,46 @@ class Key(msgspec.Struct, frozen=True):
     expires_at: datetime | None
 
 
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that answers calls of models. `dialect` is openai or anthropic: whose API it speaks below `base_url`
+    (https://api.openai.com/v1, https://api.anthropic.com). `provider` and `host` say whose prices hold. `sealed` is its
+    credential, b'' for none, sent as `auth` says: bearer, x-api-key, api-key or none.
+    """
+
+    upstream_id: int
+    name: str
+    dialect: str
+    base_url: str
+    provider: str
+    host: str = ""
+    auth: str = "bearer"
+    sealed: bytes = b""
+    headers: dict[str, str] = {}
+    region: str = ""
+    labels: frozenset[str] = frozenset()
+    # It takes any model's name as it is, not only those that are deployed here.
+    any_model: bool = False
+    weight: int = 1
+    connect_s: float = 5.0
+    first_byte_s: float = 60.0
+    total_s: float = 900.0
+    # It bills an answer that nobody reads to its end: it is read to its end, so that its figure is known.
+    bills_cancelled: bool = False
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A model at an upstream. Clients say `model`, the upstream is sent `upstream_model`. Lower `rank` is tried first;
+    among equals `weight` decides.
+    """
+
+    deployment_id: int
+    upstream_id: int
+    model: str
+    upstream_model: str
+    rank: int = 0
+    weight: int = 1
+
+
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """`budgets.types.Terms`, with its name and with decimals for amounts."""
 
@@ -143,6 +183,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     # Each team with every team above it.
     above: Mapping[int, frozenset[int]]
     guard: GuardRules
+    upstreams: tuple[Upstream, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
 
 
 encode: Final = msgspec.msgpack.Encoder().encode
