@@ -53,9 +53,12 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._lock = _taken(folder)
         self._changing = threading.Lock()
+        # Taken in this order: who syncs, who writes, who appends.
         self._syncing = threading.Lock()
+        self._writing = threading.Lock()
         self._waiting: list[bytes] = []
-        # Records taken, and how many of those the disk has.
+        # Records taken, how many of those the kernel has, and how many the disk.
+        self._taken = 0
         self._written = 0
         self._durable = 0
         self._failed = False
@@ -73,8 +76,15 @@ class Journal:
             if self._failed:
                 raise JournalFailed("the journal cannot be written")
             self._waiting.append(record)
-            self._written += 1
-            return self._written
+            self._taken += 1
+            return self._taken
+
+    def flush(self) -> None:
+        """Hand all that was appended to the kernel: it outlives this process, and not yet a loss of power. Raises
+        JournalFailed.
+        """
+        with self._writing:
+            self._write()
 
     def wait(self, ticket: int) -> None:
         """Return once the record is durable; with it become all that were appended meanwhile. Raises JournalFailed."""
@@ -89,7 +99,7 @@ class Journal:
 
     def sync(self) -> None:
         """Return once all that was appended by now is durable. Raises JournalFailed."""
-        self.wait(self._written)
+        self.wait(self._taken)
 
     def _is_durable(self, ticket: int) -> bool:
         if self._durable < ticket and self._failed:
@@ -121,7 +131,7 @@ class Journal:
     @property
     def last(self) -> int:
         """The ticket of what was appended last."""
-        return self._written
+        return self._taken
 
     @property
     def durable(self) -> int:
@@ -139,16 +149,20 @@ class Journal:
             os.close(self._file)
             os.close(self._lock)
 
-    # What follows is for whoever holds `_syncing`: only one thread writes.
+    # What follows is for whoever holds `_syncing`.
     def _turn(self) -> None:
         """The new segment first: should it fail, there is still the old one to close."""
-        before = self._file
-        try:
-            self._file = self._open(self._number + 1)
-        except OSError as error:
-            self._failed = True
-            raise JournalFailed(f"the journal cannot go on: {error}") from error
-        os.close(before)
+        with self._writing:
+            self._write()
+            before = self._file
+            try:
+                os.fdatasync(before)
+                self._file = self._open(self._number + 1)
+            except OSError as error:
+                self._failed = True
+                raise JournalFailed(f"the journal cannot go on: {error}") from error
+            self._durable = self._written
+            os.close(before)
 
     def _open(self, number: int) -> int:
         found = os.open(_path(self.folder, number), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -158,10 +172,26 @@ class Journal:
         return found
 
     def _make_durable(self) -> None:
-        """Write and sync what waits. A write that is not whole leaves a torn end, which nobody was told of."""
+        with self._writing:
+            self._write()
+            reached, file = self._written, self._file
+        if reached == self._durable:
+            return
+        if self._failed:
+            raise JournalFailed("the journal cannot be written")
+        try:
+            os.fdatasync(file)
+        except OSError as error:
+            # The kernel may have dropped what it could not write: a second try would lie.
+            self._failed = True
+            raise JournalFailed(f"the journal cannot be made durable: {error}") from error
+        self._durable = reached
+
+    def _write(self) -> None:
+        """For whoever holds `_writing`. A write that is not whole leaves a torn end, which nobody was told of."""
         with self._changing:
             records, self._waiting = self._waiting, []
-            reached = self._written
+            reached = self._taken
         if not records:
             return
         if self._failed:
@@ -169,16 +199,14 @@ class Journal:
         body = b"".join(records)
         try:
             whole = os.write(self._file, body) == len(body)
-            os.fdatasync(self._file)
         except OSError as error:
-            # The kernel may have dropped what it could not write: a second try would lie.
             self._failed = True
-            raise JournalFailed(f"the journal cannot be made durable: {error}") from error
+            raise JournalFailed(f"the journal cannot be written: {error}") from error
         if not whole:
             self._failed = True
             raise JournalFailed("the disk is full")
         self._size += len(body)
-        self._durable = reached
+        self._written = reached
 
 
 def abandoned(root: Path) -> Iterator[Journal]:

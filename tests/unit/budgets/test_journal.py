@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from finops.budgets.journal import Journal, JournalFailed, JournalTaken, abandoned, read_segment
 from finops.runtime.places import CHECKOUT
 
-# Reports each record on stdout once it is durable, until it is killed.
+# Reports each record on stdout once it is out of the process's hands, until it is killed.
 WRITER = """
 import sys
 from pathlib import Path
@@ -26,7 +26,8 @@ journal = Journal(Path(sys.argv[1]), segment_bytes=2000)
 number = 0
 while True:
     number += 1
-    journal.wait(journal.append(b"call-%d" % number))
+    ticket = journal.append(b"call-%d" % number)
+    journal.wait(ticket) if sys.argv[2] == "durable" else journal.flush()
     sys.stdout.write(f"{number}\\n")
     sys.stdout.flush()
 """
@@ -151,9 +152,10 @@ def test_a_record_has_a_size(journal: Journal, size: int) -> None:
         journal.append(b"x" * size)
 
 
-def test_what_was_durable_when_its_process_was_killed_is_adopted_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["durable", "written"])
+def test_what_was_durable_when_its_process_was_killed_is_adopted_whole(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "journals" / "gateway-1"
-    command = [sys.executable, "-c", WRITER, str(folder)]
+    command = [sys.executable, "-c", WRITER, str(folder), kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=CHECKOUT) as writer:
         assert writer.stdout is not None
         reported = [int(writer.stdout.readline()) for _ in range(300)]
