@@ -70,6 +70,11 @@ def is_internal(parts: SplitResult, internal: Collection[str]) -> bool:
     return parts.hostname in internal or f"{parts.hostname}:{parts.port}" in internal
 
 
+def is_allowed(address: str, *, internal: bool) -> bool:
+    """Whether an address may be connected to; `internal` when the host it is of was named."""
+    return _allowed(ipaddress.ip_address(address.partition("%")[0]), internal=internal)
+
+
 def _allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address, *, internal: bool) -> bool:
     """Addresses at which clouds tell a machine its own credentials are nobody's, also where internal ones are meant."""
     plain = getattr(address, "ipv4_mapped", None) or address

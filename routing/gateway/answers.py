@@ -10,6 +10,12 @@ import msgspec
 from finops.api.problems import MEDIA_TYPE, problem
 from finops.core.errors import FinopsError
 
+
+class Unexpected(FinopsError):
+    code = "api.unexpected"
+    status = 500
+
+
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _JSON: Final[Mapping[str, str]] = {"content-type": "application/json"}
 

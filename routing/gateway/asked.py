@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, TypedDict
@@ -23,6 +24,9 @@ MOST_PICO: Final = 9 * 10**18
 ONE_REQUEST: Final = tuple(1 if place == METER_INDEX["requests"] else 0 for place in range(len(NO_COUNTS)))
 
 
+Serves = Callable[[str, str], bool]
+
+
 class Asked(NamedTuple):
     """A call that is to be decided: by whom and of what, and what it can cost at most."""
 
@@ -38,6 +42,8 @@ class Asked(NamedTuple):
     reads: int
     # The model it was asked for with, where a budget sends it to a cheaper one.
     downgraded_from: str = ""
+    # Whether a provider's model can be had, for whoever makes the call itself.
+    serves: Serves | None = None
 
 
 def nothing(request: Authorize, turns: int) -> Worst:
@@ -87,7 +93,7 @@ def _identities(request: Authorize) -> tuple[tuple[str, str], ...]:
     return tuple((kind, value) for kind in told.__struct_fields__ if (value := getattr(told, kind)))
 
 
-def came_to(event: UsageEvent, told: Settle) -> UsageEvent:
+def came_to(event: UsageEvent, told: Settle, evidence: str = "") -> UsageEvent:
     """The call as it was served. Raises FieldInvalid."""
     counts = counts_of(told.usage) if told.usage else ONE_REQUEST
     if isinstance(counts, Problem):
@@ -108,6 +114,6 @@ def came_to(event: UsageEvent, told: Settle) -> UsageEvent:
         service_tier=told.service_tier or event.service_tier,
         provider_account=told.provider_account,
         provider_request_id=told.provider_request_id,
-        evidence="estimated" if told.estimated else "metered",
+        evidence=evidence or ("estimated" if told.estimated else "metered"),
         cost=cost,
     )

@@ -29,7 +29,7 @@ from finops.core.money import pico_text
 from finops.core.tokens import TOKEN_METERS
 from finops.ingest.records import Held, Spent, Voided, encode
 from routing.configuration.wire import Key
-from routing.gateway.asked import MOST_PICO, ONE_REQUEST, Asked, came_to, event_of, guarding, nothing
+from routing.gateway.asked import MOST_PICO, ONE_REQUEST, Asked, Serves, came_to, event_of, guarding, nothing
 from routing.gateway.book import REMEMBERED, Book
 from routing.gateway.bounds import reads_at_most
 from routing.gateway.house import Concern, House
@@ -96,8 +96,10 @@ class Calls:
         self.book = Book(holder)
 
     # --- Allow --------------------------------------------------------------------------------------------------------
-    def ask(self, house: House, key: Key, request: Authorize) -> Asked | Decision:
-        """A call made ready to be decided, or the first answer to one that was. Raises Unbounded and Unpriced."""
+    def ask(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Asked | Decision:
+        """A call made ready to be decided, or the first answer to one that was. Raises Unbounded and Unpriced. A budget
+        sends it to no model that cannot be had (`serves`).
+        """
         if len(self.book.open) >= MOST_OPEN:
             raise Unavailable("too many calls are open here")
         call_id = self.book.id_of(key.prefix, request.id)
@@ -105,7 +107,7 @@ class Calls:
         if known is not None:
             return Decision(known, self._journal.last)
         try:
-            return self.cheaper(self._asked(call_id, house, key, request))
+            return self.cheaper(self._asked(call_id, house, key, request)._replace(serves=serves))
         except FinopsError:
             self.book.forget_id(key.prefix, request.id)
             raise
@@ -136,13 +138,13 @@ class Calls:
             account = self._supply.account(concern.account)
             standing = self._desk.standing(account) if account else None
             step = None if standing is None else step_for(concern.terms, standing)
-            if step is None:
+            if step is None or (asked.serves is not None and not asked.serves(*step)):
                 continue
             request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
             cheaper = self._asked(asked.id, asked.house, asked.key, request)
             allowed = self._guard.allows_model(asked.house.id, cheaper.whose.call)
             if allowed and cheaper.worst.amount < asked.worst.amount:
-                return cheaper._replace(downgraded_from=asked.request.model)
+                return cheaper._replace(downgraded_from=asked.request.model, serves=asked.serves)
         return asked
 
     def authorize(self, asked: Asked) -> Decision | None:
@@ -258,8 +260,9 @@ class Calls:
         self._announce(asked.house.id, "cap.tripped", key, details)
 
     # --- Settle -------------------------------------------------------------------------------------------------------
-    def settle(self, house: House, call_id: str, told: Settle) -> tuple[Settlement, int]:
+    def settle(self, house: House, call_id: str, told: Settle, *, evidence: str = "") -> tuple[Settlement, int]:
         """A call came to this; gives the answer, and the journal's ticket it must wait for (0: it is durable already).
+        `evidence` is how sure its figures are, where that is not what `told` says.
 
         Raises NotOpen, and FieldInvalid for usage that cannot be.
         """
@@ -267,7 +270,7 @@ class Calls:
         if over is not None and over.settled is not None:
             return over.settled, self._journal.last
         held = self.book.held(call_id, house.id)
-        event = came_to(held.event, told)
+        event = came_to(held.event, told, evidence)
         rated = house.cost(event)
         cost = self._cost(house, event, rated.effective_pico if rated.priced else None, rated.currency)
         # Nobody knows its price: it may have cost all that was held, and until somebody does know, it did.

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from routing.configuration.wire import Key
-from routing.gateway.asked import Asked
+from routing.gateway.asked import Asked, Serves
 from routing.gateway.calls import Calls, Decision, Stale
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
@@ -39,9 +39,9 @@ class Deciding:
         await self._commits.wait(said.ticket)
         return said.allowance
 
-    async def decision(self, house: House, key: Key, request: Authorize) -> Decision:
+    async def decision(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Decision:
         """A call may be made; nobody may be told before that is durable. Raises what refuses it."""
-        asked = self._calls.ask(house, key, request)
+        asked = self._calls.ask(house, key, request, serves)
         return asked if isinstance(asked, Decision) else self._calls.authorize(asked) or await self._slowly(asked)
 
     async def configuration_changed(self) -> None:
@@ -55,7 +55,7 @@ class Deciding:
             house = await self._newer_than(asked.house)
             if house is None or asked.key.prefix not in house.keys:
                 raise
-            again = self._calls.ask(house, house.keys[asked.key.prefix], asked.request)
+            again = self._calls.ask(house, house.keys[asked.key.prefix], asked.request, asked.serves)
             return again if isinstance(again, Decision) else await self._supplied(again)
 
     async def _supplied(self, asked: Asked) -> Decision:

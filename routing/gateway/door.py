@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -13,15 +12,15 @@ import psycopg
 
 from finops.budgets.journal import JournalFailed
 from finops.core.errors import FinopsError, NotFound
-from finops.orgs import hot
 from routing.configuration.wire import Key
 from routing.gateway import calls
-from routing.gateway.answers import Answer, Asked, answered, refused
+from routing.gateway.answers import Answer, Asked, Unexpected, answered, refused
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
 from routing.gateway.house import House
+from routing.gateway.keys import Keys, NotReady
 from routing.gateway.peers import KNOWN, OwnerAway, Peers
 from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, read
 
@@ -31,34 +30,9 @@ AUTHORIZATIONS: Final = "/api/v1/authorizations"
 _LONGEST_WAIT_S: Final = 25
 
 
-class KeyRefused(FinopsError):
-    """One answer for a key that is unknown, wrong, revoked or expired."""
-
-    code = "orgs.key_refused"
-    status = 401
-
-
-class PermissionMissing(FinopsError):
-    code = "orgs.permission_missing"
-    status = 403
-
-
-class NotReady(FinopsError):
-    """This process has no configuration yet."""
-
-    code = "gateway.not_ready"
-    status = 503
-    retry_after_s = 1
-
-
 class MethodNotAllowed(FinopsError):
     code = "api.method_not_allowed"
     status = 405
-
-
-class Unexpected(FinopsError):
-    code = "api.unexpected"
-    status = 500
 
 
 class Door:
@@ -72,8 +46,7 @@ class Door:
         commits: Commits,
         peers: Peers,
         cuts: Cuts,
-        hash_key: bytes,
-        now: Callable[[], datetime],
+        keys: Keys,
     ) -> None:
         self._configured = configured
         self._calls = own
@@ -81,8 +54,7 @@ class Door:
         self._commits = commits
         self._peers = peers
         self._cuts = cuts
-        self._hash_key = hash_key
-        self._now = now
+        self._keys = keys
 
     async def answer(self, asked: Asked) -> Answer:
         """Never raises for what somebody sent."""
@@ -128,19 +100,8 @@ class Door:
         """Raises MethodNotAllowed, NotReady, KeyRefused and PermissionMissing."""
         if asked.method != method:
             raise MethodNotAllowed(f"use {method}")
-        if not self._configured.ready.is_set():
-            raise NotReady("there is no configuration yet")
         secret = asked.authorization.removeprefix("Bearer ").strip()
-        prefix = hot.prefix_of(secret) or ""
-        house = self._configured.by_prefix.get(prefix)
-        key = house.keys[prefix] if house else None
-        # Hashed even when there is no such key, so that the time does not tell which prefixes exist.
-        matches = hot.same(hot.digest(secret, self._hash_key), key.digest if key else "0" * 64)
-        if house is None or key is None or not matches or (key.expires_at and self._now() >= key.expires_at):
-            raise KeyRefused("This key is not good: unknown, revoked or expired.")
-        if PERMISSION not in key.permissions:
-            raise PermissionMissing(f"This needs the permission {PERMISSION}.")
-        return house, key
+        return self._keys.authenticated(secret, PERMISSION)
 
     async def _authorize(self, house: House, key: Key, asked: Asked) -> Answer:
         request = read(Authorize, asked.body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -13,10 +13,12 @@ from finops.budgets.rules.worst import Prices, Unpriced, Worst
 from finops.budgets.types import Account, Call, Enforcement, Terms
 from finops.connectors.types import UsageEvent
 from finops.core.money import convert_pico
+from finops.core.tokens import METERS
 from finops.pricing.rules import Catalogue, Exchange, Found, Names, Overrides, Pricer, rate
 from finops.pricing.types import Rated
 from routing.configuration import wire
 from routing.gateway.bounds import bounds_of
+from routing.gateway.proxy.candidates import Candidate, Deployments, Price
 from routing.gateway.requests import Authorize, Deployment
 
 # What is remembered of strangers' words is bounded.
@@ -24,6 +26,16 @@ _REMEMBERED: Final = 50_000
 # Of the tiers a model is sold in, those that are only ever cheaper are not waited for.
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _CHEAPER: Final = frozenset({"batch", "flex"})
+
+
+def _tokens(**counts: int) -> tuple[int, ...]:
+    return tuple(counts.get(name, 0) for name in METERS)
+
+
+# What prices of tokens are compared by: as calls usually mix them, and each kind.
+_MIXES: Final = (
+    _tokens(input_uncached=3_000, output_text=1_000), _tokens(input_uncached=1_000), _tokens(output_text=1_000),
+)  # fmt: skip
 
 
 class NoExchangeRate(Unpriced):
@@ -86,6 +98,7 @@ class House:
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
         self.downgrades = any(terms.downgrade_to for terms in asked)
         self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
+        self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))
         self._public = public
@@ -95,6 +108,7 @@ class House:
         self._calls: dict[tuple[Any, ...], Concerned] = {}
         self._prices: dict[tuple[Any, ...], list[_Served]] = {}
         self._ends: dict[Account, datetime | None] = {}
+        self._tokens: dict[tuple[str, str, str, date], Price | None] = {}
 
     def whose(self, event: UsageEvent) -> Concerned:
         """Whom and what a call concerns, exactly as its charge will be attributed, and against which accounts it is
@@ -139,6 +153,22 @@ class House:
         assert worst is not None  # noqa: S101 - there is at least the call's own deployment
         return worst if request.tries == 1 else worst.times(request.tries)
 
+    def price(self, candidate: Candidate, day: date) -> Price | None:
+        """Of a token at a deployment; None where nobody knows."""
+        upstream = candidate.upstream
+        key = (candidate.model, upstream.provider, upstream.host, day)
+        if key not in self._tokens:
+            _bounded(self._tokens)[key] = self._price(upstream.provider, candidate.model, upstream.host, day)
+        return self._tokens[key]
+
+    def models(self, family: str, day: date) -> list[str]:
+        """What may be asked for, as far as names are known."""
+        found = set(self.deployments.names(family))
+        for provider, model in self._public.catalogue.models(self.deployments.providers(family)):
+            if self._find(provider, model, "", "", day).priced:
+                found.add(model)
+        return sorted(found)
+
     def cost(self, event: UsageEvent) -> Rated:
         """What a call cost, in the price's currency; not `priced` where nobody knows."""
         found = self._find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
@@ -152,6 +182,18 @@ class House:
         if dated is None:
             raise NoExchangeRate(f"no rate from {currency} to {self.currency} is known for {day}", field="model")
         return convert_pico(pico, dated.rate)
+
+    def _is_priced(self, provider: str, model: str, day: date) -> bool:
+        return self._find(provider, model, "", "", day).priced
+
+    def _price(self, provider: str, model: str, host: str, day: date) -> Price | None:
+        found = self._find(provider, model, "", host, day)
+        dated = self._exchange.rate(found.cards[0].currency, day) if found.priced else None
+        if dated is None:
+            return None
+        at = datetime.combine(day, time(), UTC)
+        usual, *each = (float(rate(found, counts, at).effective_pico * dated.rate) / sum(counts) for counts in _MIXES)
+        return Price(usual, max(each))
 
     def _served(self, request: Authorize, day: date) -> list[_Served]:
         """For each deployment that a try may land on."""

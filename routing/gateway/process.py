@@ -36,6 +36,7 @@ from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
 from routing.gateway.door import Door
 from routing.gateway.keeper import Keeper
+from routing.gateway.keys import Keys
 from routing.gateway.peers import FORWARDED, Peers
 from routing.gateway.settings import Settings
 from routing.gateway.supply import Supply
@@ -98,9 +99,10 @@ class Process:
         self.peers = Peers(self._id)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow)
+        self.keys = Keys(self.configured, settings.hash_key, self.clock.now)
         self.door = Door(
             *(self.configured, self.calls, self.deciding, self.commits, self.peers, self._cuts),
-            *(settings.hash_key, self.clock.now),
+            self.keys,
         )
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop

@@ -5,7 +5,7 @@ What is fixed for a tier, a day and a model is worked out once and kept: asking 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -58,6 +58,10 @@ class Catalogue:
 
     def knows(self, provider: str, model: str) -> bool:
         return (provider, model) in self._models
+
+    def models(self, providers: Collection[str]) -> list[tuple[str, str]]:
+        """Every model there ever was a price for of these providers."""
+        return [one for one in self._models if one[0] in providers]
 
 
 class Overrides:

@@ -1,0 +1,65 @@
+"""A model call as it was asked for: by whom, in which dialect, and where it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+from routing.configuration.wire import Key
+from routing.gateway.attributed import Attribution
+from routing.gateway.dialects.types import Dialect, ModelCall, Wording
+from routing.gateway.house import House
+from routing.gateway.proxy.candidates import Candidate
+from routing.gateway.requests import Authorize
+
+# A hold outlives its try by so long, for what is still to be read and settled.
+_GRACE_S: Final = 60
+
+
+class Ask(NamedTuple):
+    id: str
+    day: date
+    house: House
+    key: Key
+    dialect: Dialect
+    wording: Wording
+    call: ModelCall
+    whose: Attribution
+    candidates: Sequence[Candidate]
+    method: str
+    query: str
+    # What upstreams are sent.
+    headers: list[tuple[str, str]]
+
+    def request(self, candidate: Candidate, number: int) -> Authorize:
+        """What one try asks of the budgets."""
+        call, whose, upstream = self.call, self.whose, candidate.upstream
+        return Authorize(
+            id=f"{self.id}.{number}",
+            model=candidate.model,
+            provider=upstream.provider,
+            host=upstream.host,
+            service_tier=call.service_tier,
+            region=upstream.region,
+            input=call.input,
+            max_output_tokens=call.max_output_tokens,
+            choices=call.choices,
+            server_input=call.server_input,  # type: ignore[arg-type]
+            hosted_tools=call.hosted_tools,
+            dimensions=whose.dimensions,
+            identities=whose.identities,
+            tags=whose.tags,
+            session=whose.session,
+            task_type=whose.task_type,
+            fingerprint=call.fingerprint,
+            depth=whose.depth,
+            expires_in_s=int(upstream.total_s) + _GRACE_S,
+        )
+
+    def serves(self, provider: str, model: str) -> bool:
+        """Whether a budget may send the call there."""
+        return self.elsewhere(provider, model) is not None
+
+    def elsewhere(self, provider: str, model: str) -> Candidate | None:
+        return self.house.deployments.serving(self.dialect.family, provider, model, self.day)

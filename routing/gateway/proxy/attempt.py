@@ -1,0 +1,252 @@
+"""One try of a call at one upstream: held, sent, read to its end, and settled. What it held is never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from enum import Enum, auto
+from time import monotonic
+from typing import Final
+
+import aiohttp
+from msgspec.structs import replace
+
+from finops.connectors.addresses import AddressRefused
+from finops.core.sealing import CannotOpen
+from routing.gateway.calls import Calls
+from routing.gateway.dialects.types import Answered, Dialect, ModelCall
+from routing.gateway.house import House
+from routing.gateway.proxy.candidates import Candidate
+from routing.gateway.proxy.errors import AnswerTooLarge
+from routing.gateway.proxy.sender import Sender, failed_before_sending, stale
+from routing.gateway.requests import Settle
+from routing.gateway.wording import UNBOUNDED, Settlement
+
+EVENT_STREAM: Final = "text/event-stream"
+# Of an answer that is not streamed, or an error.
+ANSWER_MOST: Final = 64 * 2**20
+ERROR_MOST: Final = 2**20
+# Between two pieces of a stream; providers send a ping more often than that.
+SILENCE_S: Final = 300.0
+# How many bytes a token has at least, mostly: for what nobody counted.
+_BYTES_OF_TOKEN: Final = 3
+# Statuses that another upstream may answer better.
+_ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
+
+
+class Fate(Enum):
+    """What became of a try as far as its money goes."""
+
+    # Nothing was worked on, so nothing is billed.
+    NOTHING = auto()
+    # It may have been worked on, and nobody will say.
+    UNKNOWN = auto()
+
+
+class Failed(Exception):
+    """No answer that can be passed on came of it. `elsewhere`: another upstream may do better."""
+
+    def __init__(
+        self, why: str, fate: Fate, *, status: int = 0, headers: list[tuple[str, str]] | None = None, body: bytes = b"",
+        elsewhere: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(why)
+        self.why = why
+        self.fate = fate
+        self.status = status
+        self.headers = headers or []
+        self.body = body
+        self.elsewhere = elsewhere
+
+
+class Attempt:
+    """`send`, then `chunks` (or `whole`), then `settle`; `give_up` at any time before that."""
+
+    def __init__(self, calls: Calls, sender: Sender, house: House, candidate: Candidate, allowance: Allowance) -> None:
+        self._calls = calls
+        self._sender = sender
+        self._house = house
+        self.candidate = candidate
+        self.allowance = said.allowance
+        # Of the journal: what is held is durable once it is.
+        self.ticket = said.ticket
+        self._sent_bytes = 0
+        self._response: aiohttp.ClientResponse | None = None
+        self._answered: Answered | None = None
+        self.settlement: Settlement | None = None
+        self._over = False
+        self._since = monotonic()
+        self.first_byte_s: float | None = None
+
+    @property
+    def most_output(self) -> int | None:
+        """The most tokens each answer may have; None where nothing bounds it."""
+        held = self.allowance.held
+        return None if held.output == UNBOUNDED else held.output // self.allowance.turns
+
+    @property
+    def began(self) -> bool:
+        """Whether an answer is being read."""
+        return self._answered is not None
+
+    @property
+    def streams(self) -> bool:
+        return self.response.content_type == EVENT_STREAM
+
+    @property
+    def bills_cancelled(self) -> bool:
+        return self.candidate.upstream.bills_cancelled
+
+    @property
+    def response(self) -> aiohttp.ClientResponse:
+        assert self._response is not None  # noqa: S101 - asked for once it was sent
+        return self._response
+
+    @property
+    def answered(self) -> Answered:
+        assert self._answered is not None  # noqa: S101 - asked for once it was sent
+        return self._answered
+
+    # --- The way there ------------------------------------------------------------------------------------------------
+    async def send(
+        self, dialect: Dialect, call: ModelCall, method: str, query: str, headers: list[tuple[str, str]]
+    ) -> bytes:
+        """The first piece of an answer with a good status. Raises Failed."""
+        upstream = self.candidate.upstream
+        body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
+        self._sent_bytes = len(body)
+        patience = upstream.first_byte_s if call.stream else upstream.total_s
+        try:
+            async with asyncio.timeout(patience):
+                response = await self._send_once(dialect, method, query, headers, body)
+                status = response.status
+                if not 200 <= status < 300:
+                    raise await self._refused(response)
+                self._answered = dialect.answered(call, stream=self.streams)
+                first = await response.content.readany()
+        except TimeoutError:
+            raise Failed(f"{upstream.name} did not begin to answer within {patience:g} s", Fate.UNKNOWN) from None
+        except (aiohttp.ClientError, OSError) as error:
+            fate = Fate.NOTHING if failed_before_sending(error) else Fate.UNKNOWN
+            raise Failed(f"{upstream.name} cannot be reached: {type(error).__name__}", fate) from None
+        except (AddressRefused, CannotOpen) as error:
+            raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING) from None
+        self.first_byte_s = monotonic() - self._since
+        return first
+
+    async def _send_once(
+        self, dialect: Dialect, method: str, query: str, headers: list[tuple[str, str]], body: bytes
+    ) -> aiohttp.ClientResponse:
+        """Once; and once more where the connection we had kept was closed under us."""
+        for last in (False, True):
+            try:
+                found = await self._sender.send(self.candidate.upstream, method, dialect.path, query, headers, body)
+            except (aiohttp.ClientError, OSError) as error:
+                if last or not stale(error, self._response):
+                    raise
+            else:
+                self._response = found
+                return found
+        raise AssertionError("the last try returns or raises")
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> Failed:
+        body = await response.content.read(ERROR_MOST)
+        response.close()
+        status = response.status
+        elsewhere = status in _ELSEWHERE or status >= 500
+        name = self.candidate.upstream.name
+        return Failed(
+            f"{name} answered {status}", Fate.NOTHING, status=status, headers=passed_on(response), body=body,
+            elsewhere=elsewhere,
+        )  # fmt: skip
+
+    # --- The answer ---------------------------------------------------------------------------------------------------
+    async def next(self) -> bytes:
+        """The next piece, b'' at the end. Raises Failed where it breaks off."""
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await self.response.content.readany()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            name = self.candidate.upstream.name
+            raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN) from None
+
+    async def whole(self, first: bytes) -> bytes:
+        """All of an answer. Raises Failed and AnswerTooLarge."""
+        parts, size, piece = [], 0, first
+        while piece:
+            parts.append(piece)
+            size += len(piece)
+            if size > ANSWER_MOST:
+                raise AnswerTooLarge(f"the upstream's answer has more than {ANSWER_MOST} bytes")
+            piece = await self.next()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    # --- The end ------------------------------------------------------------------------------------------------------
+    def settle(self) -> int:
+        """It came to what the answer says; where it says nothing, to an estimate. Gives the journal's ticket; once."""
+        answered = self.answered
+        if answered.usage is not None and answered.complete:
+            return self._settle(self._told(answered.usage), evidence="metered")
+        return self._settle(self._estimated(), evidence="estimated")
+
+    def give_up(self, fate: Fate) -> int:
+        """It will not be answered. What may have been billed by somebody who bills to the end stays held until its time
+        is over, and is then charged as the most it can be. Gives the journal's ticket.
+        """
+        self.close()
+        if self._over:
+            return 0
+        if fate is Fate.NOTHING:
+            self._over = True
+            return self._calls.void(self._house, self.allowance.held.id)
+        if self.candidate.upstream.bills_cancelled:
+            told = self._estimated()
+            return self._settle(replace(told, estimated=True), evidence="estimated")
+        return self._settle(self._estimated(), evidence="estimated")
+
+    def close(self) -> None:
+        """Let go of the connection; one whose answer was not read to its end is not used again."""
+        if self._response is not None:
+            self._response.release()
+
+    def _settle(self, told: Settle, *, evidence: str) -> int:
+        if self._over:
+            return 0
+        self._over = True
+        call_id = self.allowance.held.id
+        self.settlement, ticket = self._calls.settle(self._house, call_id, told, evidence=evidence)
+        return ticket
+
+    def _told(self, usage: Mapping[str, int]) -> Settle:
+        answered = self._answered
+        return Settle(
+            usage=dict(usage),
+            service_tier=answered.service_tier[:200] if answered else "",
+            provider_request_id=answered.request_id[:200] if answered else "",
+        )
+
+    def _estimated(self) -> Settle:
+        """What was told so far, and the rest by its size."""
+        usage = dict(self._answered.usage or {}) if self._answered else {}
+        if not any(name.startswith(("input_", "cache_")) for name in usage):
+            usage["input_uncached"] = _tokens(self._sent_bytes)
+        written = _tokens(self._answered.output_bytes) if self._answered else 0
+        usage["output_text"] = max(usage.get("output_text", 0), written)
+        return self._told(usage)
+
+
+def _tokens(size: int) -> int:
+    return -(-size // _BYTES_OF_TOKEN)
+
+
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding",
+        "upgrade", "content-length", "set-cookie", "alt-svc", "strict-transport-security",
+    }
+)  # fmt: skip
+
+
+def passed_on(response: aiohttp.ClientResponse) -> list[tuple[str, str]]:
+    """Headers of an answer that are the client's too."""
+    return [(name, value) for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP]

@@ -1,0 +1,87 @@
+"""The client's side of a call, over ASGI: its request read within bounds, the answer sent as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+from routing.gateway.proxy.errors import BodySlow, BodyTooLarge
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# What Anthropic takes at most, and more than OpenAI does.
+BODY_MOST: Final = 32 * 2**20
+BODY_WITHIN_S: Final = 60.0
+
+
+class ClientGone(Exception):
+    """Nobody listens any more."""
+
+
+class Client:
+    """One request of a client, and the answer to it."""
+
+    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query = str(scope["query_string"], "latin-1")
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self._receive = receive
+        self._send = send
+        self.started = False
+
+    @property
+    def secret(self) -> str:
+        """The virtual key, wherever a client of any family puts it."""
+        given = self.headers
+        bearer: str = given.get("authorization", "").removeprefix("Bearer ").removeprefix("bearer ").strip()
+        return bearer or given.get("x-api-key", "").strip() or given.get("api-key", "").strip()
+
+    async def body(self) -> bytes:
+        """All of it. Raises BodyTooLarge, BodySlow and ClientGone."""
+        declared = self.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > BODY_MOST:
+            raise BodyTooLarge(f"a body has at most {BODY_MOST} bytes")
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                return await self._read()
+        except TimeoutError:
+            raise BodySlow(f"the body did not come within {BODY_WITHIN_S:.0f} seconds") from None
+
+    async def _read(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part = message.get("body", b"")
+            size += len(part)
+            if size > BODY_MOST:
+                raise BodyTooLarge(f"a body has at most {BODY_MOST} bytes")
+            parts.append(part)
+            if not message.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def gone(self) -> None:
+        """Return when nobody listens any more."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        self.started = True
+        encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def write(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def finish(self, body: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def answer(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """All of an answer at once."""
+        await self.start(status, [*headers, ("content-length", str(len(body)))])
+        await self.finish(body)

@@ -1,0 +1,223 @@
+"""One call from its client to whichever upstream answers it, try by try, and the answer back as it comes.
+
+Another upstream is tried only before the first byte has reached the client. Money is held before a try is sent and
+settled before the answer's end leaves; whatever happens in between, what was held is given up by what may have been
+billed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, NamedTuple
+
+from finops.budgets.journal import Journal
+from finops.core.errors import FinopsError
+from routing.gateway.calls import Calls
+from routing.gateway.commits import Commits
+from routing.gateway.deciding import Deciding
+from routing.gateway.proxy.ask import Ask
+from routing.gateway.proxy.attempt import Attempt, Failed, Fate
+from routing.gateway.proxy.candidates import Candidate
+from routing.gateway.proxy.client import Client, ClientGone
+from routing.gateway.proxy.errors import CutOff, UpstreamBroke
+from routing.gateway.proxy.headers import told_of
+from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.sender import Sender
+
+log = logging.getLogger(__name__)
+MOST_TRIES: Final = 4
+
+
+class Means(NamedTuple):
+    """What every call of a process is made with."""
+
+    deciding: Deciding
+    calls: Calls
+    commits: Commits
+    journal: Journal
+    sender: Sender
+    health: Health
+    retries: RetryBudget
+
+
+class Flow:
+    """`run` it once; `cut` it from outside, on the same event loop."""
+
+    def __init__(self, means: Means, client: Client, ask: Ask) -> None:
+        self._means = means
+        self._client = client
+        self._ask = ask
+        self._attempt: Attempt | None = None
+        self._tries = 0
+        # Nobody listens any more; it was stopped, and why.
+        self._gone = False
+        self._cut = ""
+        self._task: asyncio.Task[object] | None = None
+        # While nothing but an upstream is waited for.
+        self._interruptible = False
+
+    @property
+    def held(self) -> str:
+        """The id of what is held for the try under way, '' for none."""
+        return self._attempt.allowance.held.id if self._attempt else ""
+
+    def cut(self, reason: str) -> None:
+        """End it now."""
+        self._cut = reason or "stopped"
+        self._interrupt()
+
+    async def run(self) -> None:
+        """Raises what refuses the call, and Failed where no upstream has an answer."""
+        self._task = asyncio.current_task()
+        watcher = asyncio.get_running_loop().create_task(self._watch())
+        try:
+            attempt, first = await self._answering()
+            await (self._stream(attempt, first) if attempt.streams else self._whole(attempt, first))
+        except asyncio.CancelledError:
+            if not (self._gone or self._cut):
+                raise
+            assert self._task is not None  # noqa: S101 - it is the one that was interrupted
+            self._task.uncancel()
+            await self._interrupted()
+        except ClientGone:
+            log.debug("nobody listens any more")
+        finally:
+            watcher.cancel()
+            if self._attempt is not None:
+                # Nothing, where it was settled.
+                self._attempt.give_up(Fate.UNKNOWN)
+
+    # --- Interruptions ------------------------------------------------------------------------------------------------
+    async def _watch(self) -> None:
+        await self._client.gone()
+        self._gone = True
+        # Whoever bills an answer to its end is read to its end, so that its figure is known.
+        if self._attempt is not None and not self._attempt.bills_cancelled:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._interruptible and self._task is not None:
+            self._task.cancel()
+
+    def _wait_for_upstream(self) -> None:
+        """What follows may be interrupted. Raises CutOff and ClientGone when it already is."""
+        if self._cut:
+            raise self._cut_off()
+        if self._gone:
+            raise ClientGone
+        self._interruptible = True
+
+    def _cut_off(self) -> CutOff:
+        return CutOff(f"The call was stopped: {self._cut}.")
+
+    async def _interrupted(self) -> None:
+        self._interruptible = False
+        attempt = self._attempt
+        if self._cut and not self._gone:
+            await self._break_off(self._cut_off())
+            self._gone = True
+        if attempt is not None and attempt.bills_cancelled and attempt.began:
+            try:
+                while piece := await attempt.next():
+                    attempt.answered.feed(piece)
+            except Failed as failed:
+                log.info("%s", failed.why)
+            else:
+                await self._settled(attempt)
+
+    async def _break_off(self, error: FinopsError) -> None:
+        """Tell the client that no more comes. Raises the error where nothing was answered yet."""
+        if not self._client.started:
+            raise error
+        await self._client.finish(self._ask.wording.event(error))
+
+    # --- Tries --------------------------------------------------------------------------------------------------------
+    async def _answering(self) -> tuple[Attempt, bytes]:
+        """The first upstream that answers, with the first piece of it. Raises what the last of them failed with."""
+        health, retries = self._means.health, self._means.retries
+        retries.called()
+        last: Failed | None = None
+        for candidate in self._ask.candidates[:MOST_TRIES]:
+            if last is not None and not retries.may():
+                break
+            attempt = await self._held(candidate)
+            name = attempt.candidate.name
+            health.tries(name)
+            try:
+                return attempt, await self._sent(attempt)
+            except Failed as failed:
+                attempt.give_up(failed.fate)
+                last = failed
+                log.info("%s", failed.why)
+                if not failed.elsewhere:
+                    health.answered(name)
+                    break
+                health.failed(name)
+        assert last is not None  # noqa: S101 - there is at least one candidate
+        raise last
+
+    async def _held(self, candidate: Candidate) -> Attempt:
+        """A try whose money is held, which outlives this process. Raises what refuses it."""
+        ask, means = self._ask, self._means
+        self._interruptible = False
+        self._tries += 1
+        request = ask.request(candidate, self._tries)
+        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves)
+        event = said.allowance.held.event
+        if said.allowance.downgraded_from:
+            candidate = ask.elsewhere(event.provider, event.model) or candidate
+        self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
+        means.journal.flush()
+        means.commits.begin(said.ticket)
+        return self._attempt
+
+    async def _sent(self, attempt: Attempt) -> bytes:
+        ask, means = self._ask, self._means
+        self._wait_for_upstream()
+        first = await attempt.send(ask.dialect, ask.call, ask.method, ask.query, ask.headers)
+        means.health.answered(attempt.candidate.name, attempt.first_byte_s)
+        # Durable by now, mostly. A loss of power must not forget the hold of an answer that somebody has.
+        await means.commits.wait(attempt.ticket)
+        return first
+
+    # --- The answer ---------------------------------------------------------------------------------------------------
+    async def _whole(self, attempt: Attempt, first: bytes) -> None:
+        answered = attempt.answered
+        body = await attempt.whole(first)
+        self._interruptible = False
+        body = answered.feed(body) + answered.end()
+        await self._settled(attempt)
+        if not self._gone:
+            headers = told_of(attempt, self._ask, self._tries)
+            await self._client.answer(attempt.response.status, headers, body)
+
+    async def _stream(self, attempt: Attempt, first: bytes) -> None:
+        client, answered = self._client, attempt.answered
+        if not self._gone:
+            await client.start(attempt.response.status, told_of(attempt, self._ask, self._tries))
+        piece = first
+        try:
+            while piece:
+                shown = answered.feed(piece)
+                if answered.complete:
+                    await self._settled(attempt)
+                if shown and not self._gone:
+                    await client.write(shown)
+                piece = await attempt.next()
+        except Failed as failed:
+            log.info("%s", failed.why)
+            self._means.health.failed(attempt.candidate.name)
+        self._interruptible = False
+        if not answered.complete:
+            await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
+            if not self._gone:
+                await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+            return
+        await self._settled(attempt)
+        if not self._gone:
+            await client.finish(answered.end())
+
+    async def _settled(self, attempt: Attempt) -> None:
+        """What it came to is durable."""
+        await self._means.commits.wait(attempt.settle())

@@ -1,0 +1,163 @@
+"""The door of model calls: any client's dialect in, an upstream's answer out; every error in the client's own shape."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from secrets import token_hex
+from typing import Final
+
+from finops.budgets.journal import JournalFailed
+from finops.core.errors import FinopsError
+from routing.configuration.wire import Key
+from routing.gateway import calls
+from routing.gateway.answers import Unexpected
+from routing.gateway.attributed import attributed, forwarded
+from routing.gateway.dialects import by_path, family_of, models_answer, wording_of
+from routing.gateway.dialects.types import Dialect, ModelCall, Wording
+from routing.gateway.house import House
+from routing.gateway.keys import Keys
+from routing.gateway.proxy.ask import Ask
+from routing.gateway.proxy.attempt import Failed
+from routing.gateway.proxy.candidates import Candidate, Price, Wishes, ordered, wishes_of
+from routing.gateway.proxy.client import Client, ClientGone
+from routing.gateway.proxy.errors import Overloaded, PathRefused, UpstreamAway, UpstreamRefusesUs
+from routing.gateway.proxy.flow import Flow, Means
+
+log = logging.getLogger(__name__)
+PERMISSION: Final = "calls.make"
+# Calls under way in one process, and bytes of requests that are read or kept for another try.
+MOST_CALLS: Final = 10_000
+MOST_BYTES: Final = 512 * 2**20
+
+# Where a call may go, in the order it is tried: what Routing decides by. The identity, until there is a rule.
+Route = Callable[[House, ModelCall, Sequence[Candidate]], Sequence[Candidate]]
+
+
+def as_asked(_house: House, _call: ModelCall, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    return candidates
+
+
+class Relay:
+    """Answers model calls; one for each process, used by its event loop alone."""
+
+    def __init__(self, keys: Keys, means: Means, now: Callable[[], datetime], route: Route = as_asked) -> None:
+        self._keys = keys
+        self._means = means
+        self._now = now
+        self._route = route
+        self._flows: set[Flow] = set()
+        self._bytes = 0
+
+    def takes(self, path: str) -> bool:
+        """Whether a path is of the model APIs, metered or not; all others are somebody else's."""
+        return not path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))
+
+    async def answer(self, client: Client) -> None:
+        """Never raises for what somebody sent."""
+        wording = wording_of(client.path, client.headers)
+        try:
+            await self._answer(client, wording)
+        except ClientGone:
+            log.debug("nobody listens any more")
+        except Failed as failed:
+            await self._failed(client, wording, failed)
+        except FinopsError as error:
+            await self._say(client, wording, error)
+        except JournalFailed as error:
+            await self._say(client, wording, calls.Unavailable(error.message))
+        except Exception:
+            # Its text may quote what somebody sent, so it stays in the log.
+            log.exception("a model call could not be answered")
+            await self._say(client, wording, Unexpected("something went wrong here; the call was not answered"))
+
+    async def cut(self, called: Sequence[tuple[str, str]], reason: str) -> None:
+        """Calls that are stopped, each with who asked: those under way here end."""
+        ids = {call_id for _, call_id in called}
+        for flow in [one for one in self._flows if one.held in ids]:
+            flow.cut(reason)
+
+    async def _answer(self, client: Client, wording: Wording) -> None:
+        house, key = self._keys.authenticated(client.secret, PERMISSION)
+        if client.method == "GET" and client.path.rstrip("/").endswith("/models"):
+            await self._models(client, house)
+            return
+        dialect = by_path(client.path)
+        if dialect is None or client.method != "POST":
+            raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
+        if len(self._flows) >= MOST_CALLS or self._bytes >= MOST_BYTES:
+            raise Overloaded("too many calls are under way here")
+        body = await client.body()
+        self._bytes += len(body)
+        try:
+            flow = Flow(self._means, client, self._ask(client, house, key, dialect, wording, body))
+            self._flows.add(flow)
+            try:
+                await flow.run()
+            finally:
+                self._flows.discard(flow)
+        finally:
+            self._bytes -= len(body)
+
+    def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, wording: Wording, body: bytes) -> Ask:
+        call = dialect.read(body)
+        whose = attributed(client.headers, call.told)
+        model, wishes = wishes_of(call.model, client.headers)
+        call_id, day = token_hex(12), self._now().date()
+        found = self._route(house, call, house.deployments.of(dialect.family, model, day))
+        candidates = self._ordered(house, found, wishes, day, whose.session or call_id)
+        return Ask(
+            call_id, day, house, key, dialect, wording, call, whose, candidates, client.method, client.query,
+            forwarded(client.headers),
+        )  # fmt: skip
+
+    def _ordered(
+        self, house: House, candidates: Sequence[Candidate], wishes: Wishes, day: date, key: str
+    ) -> Sequence[Candidate]:
+        health = self._means.health
+
+        def price(one: Candidate) -> Price | None:
+            return house.price(one, day)
+
+        return ordered(
+            candidates,
+            wishes,
+            key=key,
+            usable=lambda one: health.usable(one.name),
+            price=price,
+            pace=lambda one: health.first_byte_s(one.name),
+        )
+
+    async def _models(self, client: Client, house: House) -> None:
+        family = family_of(client.path, client.headers)
+        body = models_answer(family, house.models(family, self._now().date()))
+        await client.answer(200, [("content-type", "application/json")], body)
+
+    async def _failed(self, client: Client, wording: Wording, failed: Failed) -> None:
+        """No upstream had an answer: the last one's own words, where it had any that are meant for the client."""
+        if failed.status in (401, 403):
+            await self._say(client, wording, UpstreamRefusesUs(f"{failed.why}: it does not take our credential"))
+        elif failed.status:
+            await self._send(client, failed.status, failed.headers, failed.body)
+        else:
+            await self._say(client, wording, UpstreamAway(failed.why))
+
+    async def _say(self, client: Client, wording: Wording, error: FinopsError) -> None:
+        if client.started:
+            return
+        headers = [("content-type", "application/json")]
+        retry_after_s = getattr(error, "retry_after_s", None)
+        if retry_after_s is not None:
+            headers.append(("retry-after", str(retry_after_s)))
+        if error.code.startswith("budgets.") and error.status == 429:
+            # Clients that know the header do not try again on their own.
+            headers.append(("x-should-retry", "false"))
+        await self._send(client, error.status, headers, wording.error(error))
+
+    @staticmethod
+    async def _send(client: Client, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        try:
+            await client.answer(status, headers, body)
+        except Exception:  # noqa: BLE001 - whoever asked is gone
+            log.debug("an error could not be told")

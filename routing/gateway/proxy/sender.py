@@ -1,0 +1,129 @@
+"""The upstream's side of a call: one HTTP request over connections that stay open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from multidict import CIMultiDict
+from yarl import URL
+
+from finops.connectors.addresses import AddressRefused, is_allowed
+from routing.configuration.wire import Upstream
+
+_KEPT_S: Final = 75.0
+_HEADER: Final = {"x-api-key": "x-api-key", "api-key": "api-key"}
+# We say what we take, and nothing of our own is added.
+_OURS: Final = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+
+
+class Sender:
+    """Sends requests to upstreams; one for each process, made on its event loop."""
+
+    def __init__(self, open_sealed: Callable[[bytes], str], internal: Collection[str]) -> None:
+        """`internal` hosts are of our own, as the operator named them: host or host:port."""
+        self._open_sealed = open_sealed
+        self._secrets: dict[bytes, str] = {}
+        self._urls: dict[tuple[str, str, str], URL] = {}
+        self._internal = internal
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=_KEPT_S, ttl_dns_cache=60, resolver=_Resolver(internal)
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_OURS,
+            trust_env=False,
+        )
+
+    async def send(
+        self, upstream: Upstream, method: str, path: str, query: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> aiohttp.ClientResponse:
+        """The head of the answer. Raises aiohttp.ClientError, and CannotOpen where the credential cannot be read."""
+        told = CIMultiDict(headers)
+        told.update(upstream.headers)
+        told["Accept-Encoding"] = "identity"
+        secret = self._secret(upstream)
+        if secret:
+            if upstream.auth == "bearer":
+                told["Authorization"] = f"Bearer {secret}"
+            elif upstream.auth in _HEADER:
+                told[_HEADER[upstream.auth]] = secret
+        return await self._session.request(
+            method,
+            self._url(upstream.base_url, path, query),
+            headers=told,
+            data=body or None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=upstream.connect_s),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    def _url(self, base: str, path: str, query: str) -> URL:
+        key = (base, path, query)
+        found = self._urls.get(key)
+        if found is None:
+            if len(self._urls) >= 1_000:
+                self._urls.clear()
+            found = URL(base.rstrip("/") + path + (f"?{query}" if query else ""), encoded=True)
+            _check_literal(found, self._internal)
+            self._urls[key] = found
+        return found
+
+    def _secret(self, upstream: Upstream) -> str:
+        if not upstream.sealed or upstream.auth == "none":
+            return ""
+        found = self._secrets.get(upstream.sealed)
+        if found is None:
+            if len(self._secrets) >= 1_000:
+                self._secrets.clear()
+            found = self._secrets[upstream.sealed] = self._open_sealed(upstream.sealed)
+        return found
+
+
+def _check_literal(url: URL, internal: Collection[str]) -> None:
+    """An address that stands there outright is not resolved, so it is looked at here. Raises AddressRefused."""
+    host = url.host or ""
+    with suppress(ValueError):
+        if not is_allowed(host, internal=host in internal or f"{host}:{url.port}" in internal):
+            raise AddressRefused(f"{host} is an address inside; name it in CAPSTAN_INTERNAL_HOSTS if it is meant")
+
+
+class _Resolver(AbstractResolver):
+    """What names mean, without addresses that are nobody's business."""
+
+    def __init__(self, internal: Collection[str]) -> None:
+        self._internal = internal
+        self._names = ThreadedResolver(asyncio.get_running_loop())
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._names.resolve(host, port, family)
+        internal = host in self._internal or f"{host}:{port}" in self._internal
+        allowed = [one for one in found if is_allowed(one["host"], internal=internal)]
+        if not allowed:
+            raise OSError(f"{host} means an address inside; name it in CAPSTAN_INTERNAL_HOSTS if it is meant")
+        return allowed
+
+    async def close(self) -> None:
+        await self._names.close()
+
+
+def failed_before_sending(error: BaseException) -> bool:
+    """Whether nothing of the request can have been worked on."""
+    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
+
+
+def stale(error: BaseException, response: Any) -> bool:
+    """A connection that had been kept open was closed under us, before a byte of an answer."""
+    return response is None and isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
