@@ -53,6 +53,7 @@ ROOMS = [
     "finops.alerts",
     "finops.ingest",
     "routing.configuration",
+    "routing.upstreams",
     "finops.budgets",
     "finops.ledger",
     "finops.attribution",

@@ -65,6 +65,21 @@ def resolve(host: str, port: int, *, internal: bool) -> str:
     return str(addresses[0])
 
 
+def check_number(host: str, *, internal: bool) -> None:
+    """A host that is written as an address, in whatever form the system takes one, or that is this very machine: what
+    `resolve` refuses later is refused at once. No name is looked up. Raises AddressRefused.
+    """
+    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+        host = "127.0.0.1"
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return
+    addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+    if not all(_allowed(one, internal=internal) for one in addresses):
+        raise AddressRefused(f"{host} is an address inside; name it in CAPSTAN_INTERNAL_HOSTS if it is meant")
+
+
 def is_internal(parts: SplitResult, internal: Collection[str]) -> bool:
     """Whether an address is of a host that was named, as host or host:port."""
     return parts.hostname in internal or f"{parts.hostname}:{parts.port}" in internal

@@ -50,8 +50,13 @@ class Permission(StrEnum):
     BUDGETS_MANAGE = "budgets.manage"
     # Ask before a call whether it may be made, and say what became of it: for proxies.
     CALLS_AUTHORIZE = "calls.authorize"
+    # Call models through the gateway: for the keys of engineers and of what they build.
+    CALLS_MAKE = "calls.make"
     # Stop agents, sessions, keys, teams or everything within one's reach at once, and let them go on.
     CALLS_STOP = "calls.stop"
+    # Where the gateway sends calls: upstreams and deployments, without their credentials.
+    GATEWAY_READ = "gateway.read"
+    GATEWAY_MANAGE = "gateway.manage"
     ALERTS_READ = "alerts.read"
     # Acknowledge and resolve incidents.
     ALERTS_HANDLE = "alerts.handle"
@@ -81,6 +86,7 @@ _ENGINEER: Final = _VIEWER | {
     Permission.EXPORT,
     Permission.BUDGETS_ASK,
     Permission.ALERTS_READ,
+    Permission.GATEWAY_READ,
 }
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(

@@ -17,18 +17,27 @@ from finops.pricing import selectors as pricing
 from finops.sources.services import ensure_gateway_source
 from routing.configuration import wire
 from routing.configuration.models import CATALOGUE, Published
+from routing.upstreams import selectors as upstreams
+from routing.upstreams.models import Upstream
 
 log = logging.getLogger(__name__)
 CHANNEL: Final = "configuration_published"
 PUBLISHER: Final = Actor("system:publisher", "publisher")
+# Said alike in the rows and on the wire.
+_OF_UPSTREAM: Final = (
+    "name", "dialect", "base_url", "provider", "host", "auth", "headers", "region", "any_model", "weight", "connect_s",
+    "first_byte_s", "total_s", "bills_cancelled",
+)  # fmt: skip
+_OF_DEPLOYMENT: Final = ("upstream_id", "model", "upstream_model", "rank", "weight")
 # One small row for each organization; the parts are the tokens that rooms change with whatever they own.
 _STAMPS: Final = """
-SELECT o.id, concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token) AS stamp, d.stamp
+SELECT o.id, concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token) AS stamp, d.stamp
 FROM orgs_organization AS o
 LEFT JOIN pricing_pricingversion AS p ON p.organization_id = o.id
 LEFT JOIN pricing_pricingversion AS c ON c.organization_id IS NULL
 LEFT JOIN attribution_attributionstamp AS a ON a.organization_id = o.id
 LEFT JOIN budgets_budgetsversion AS b ON b.organization_id = o.id
+LEFT JOIN upstreams_upstreamsversion AS u ON u.organization_id = o.id
 LEFT JOIN configuration_published AS d ON d.organization_id = o.id
 UNION ALL
 SELECT %s, coalesce((SELECT token::text FROM pricing_pricingversion WHERE organization_id IS NULL), ''),
@@ -94,4 +103,15 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         budgets=tuple(wire.budget_of(terms, names[terms.budget_id]) for terms in snapshot.terms),
         above=snapshot.above,
         guard=load_guard_rules(organization_id, at=at),
+        upstreams=tuple(_upstream(row) for row in upstreams.upstreams(organization_id)),
+        deployments=tuple(
+            wire.Deployment(deployment_id=row.id, **{name: getattr(row, name) for name in _OF_DEPLOYMENT})
+            for row in upstreams.deployments_in_use(organization_id)
+        ),
     )
+
+
+def _upstream(row: Upstream) -> wire.Upstream:
+    """The credential stays sealed: whoever reads the database or a backup of it has nothing."""
+    same = {name: getattr(row, name) for name in _OF_UPSTREAM}
+    return wire.Upstream(upstream_id=row.id, sealed=bytes(row.sealed), labels=frozenset(row.labels), **same)

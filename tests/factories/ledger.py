@@ -22,6 +22,7 @@ from finops.sources.models import Source
 from finops.sources.services import add_source
 from tests.factories.orgs import HOUSE
 from tests.factories.pricing import counts, provider, seed
+from tests.factories.small_book import SMALL_BOOK
 
 # When the stories happen: usage of October, booked on the first of November.
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -29,18 +30,9 @@ THEN = datetime(2026, 10, 14, 9, 30, tzinfo=UTC)
 
 
 def small_book() -> None:
-    """Two providers with round prices, dollars per million tokens."""
+    """Providers with round prices."""
     seed(
-        [
-            provider(
-                "openai",
-                {
-                    "gpt": {"input_mtok": "10", "output_mtok": "20", "cache_read_mtok": "1"},
-                    "gpt-mini": {"input_mtok": "1", "output_mtok": "2"},
-                },
-            ),
-            provider("azure", {}, fallbacks=["openai"]),
-        ],
+        [*(provider(name, models) for name, models in SMALL_BOOK.items()), provider("azure", {}, fallbacks=["openai"])],
         at=AT - timedelta(days=100),
     )
 

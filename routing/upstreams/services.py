@@ -1,0 +1,235 @@
+"""Upstreams and deployments: made, changed, archived; audited, with nothing of a credential in the trail.
+
+Gateways hear of a change with the next publication, in under a second.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from finops.audit import services as audit
+from finops.core.actors import Actor
+from finops.core.errors import FinopsError, NotFound
+from routing.upstreams import rules
+from routing.upstreams.hot import sealer
+from routing.upstreams.models import Deployment, Upstream, UpstreamsVersion
+from routing.upstreams.types import Auth, DeploymentDraft, UpstreamDraft
+
+MOST_UPSTREAMS: Final = 200
+MOST_DEPLOYMENTS: Final = 2_000
+_SAID: Final = (
+    "name", "dialect", "base_url", "provider", "host", "auth", "headers", "region", "any_model", "weight", "connect_s",
+    "first_byte_s", "total_s", "bills_cancelled",
+)  # fmt: skip
+
+
+class UpstreamNameTaken(FinopsError):
+    """An archived upstream keeps its name: it may be taken back into use."""
+
+    code = "upstreams.name_taken"
+    status = 409
+
+
+class UpstreamArchived(FinopsError):
+    code = "upstreams.archived"
+    status = 409
+
+
+class TooManyUpstreams(FinopsError):
+    code = "upstreams.too_many"
+    status = 409
+
+
+class CredentialNeeded(FinopsError):
+    """A credential is for one origin, and is not sent to another because somebody changed an address."""
+
+    code = "upstreams.credential_needed"
+    status = 409
+
+
+@transaction.atomic
+def create_upstream(
+    *, organization_id: int, draft: UpstreamDraft, credential: str = "", by: Actor, at: datetime
+) -> Upstream:
+    """Raises UpstreamInvalid, AddressRefused, UpstreamNameTaken and TooManyUpstreams."""
+    draft = rules.check_upstream(draft, internal=settings.INTERNAL_HOSTS)
+    _changed(organization_id)
+    if Upstream.objects.filter(organization_id=organization_id).count() >= MOST_UPSTREAMS:
+        raise TooManyUpstreams(f"An organization has at most {MOST_UPSTREAMS} upstreams, archived ones among them.")
+    row = Upstream(organization_id=organization_id, changed_at=at)
+    _say(row, draft)
+    _seal(row, credential, at)
+    _save(row)
+    _note("upstream.added", row, _said(row), by, at)
+    return row
+
+
+@transaction.atomic
+def change_upstream(
+    *, organization_id: int, upstream_id: int, draft: UpstreamDraft, credential: str = "", by: Actor, at: datetime
+) -> Upstream:
+    """Everything but archiving. An empty credential keeps the one there is, unless the address is now another server's.
+    Raises as `create_upstream`, NotFound, UpstreamArchived and CredentialNeeded.
+    """
+    draft = rules.check_upstream(draft, internal=settings.INTERNAL_HOSTS)
+    _changed(organization_id)
+    row = _live(organization_id, upstream_id)
+    before, had, server = _said(row), row.auth != Auth.NONE, rules.origin(row.base_url)
+    _say(row, draft)
+    if row.auth == Auth.NONE or credential or not had:
+        _seal(row, credential, at)
+    elif rules.origin(row.base_url) != server:
+        raise CredentialNeeded(
+            "The address is another server's: give the credential that is for that one.", field="credential"
+        )
+    after = _said(row)
+    changed: dict[str, Any] = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+    if credential:
+        changed["credential"] = "replaced"
+    if changed:
+        row.changed_at = at
+        _save(row)
+        _note("upstream.changed", row, changed, by, at)
+    return row
+
+
+@transaction.atomic
+def rotate_credential(*, organization_id: int, upstream_id: int, credential: str, by: Actor, at: datetime) -> Upstream:
+    """Calls are sent with this one from now on; those under way end with theirs. Raises UpstreamInvalid, NotFound and
+    UpstreamArchived.
+    """
+    _changed(organization_id)
+    row = _live(organization_id, upstream_id)
+    if row.auth == Auth.NONE:
+        raise rules.UpstreamInvalid("no credential is sent there: auth is none", field="credential")
+    _seal(row, credential, at)
+    row.changed_at = at
+    row.save(update_fields=["sealed", "hint", "credential_at", "changed_at"])
+    _note("upstream.credential_rotated", row, {}, by, at)
+    return row
+
+
+@transaction.atomic
+def archive_upstream(*, organization_id: int, upstream_id: int, by: Actor, at: datetime) -> Upstream:
+    """No call goes there any more. Raises NotFound; again changes nothing."""
+    _changed(organization_id)
+    row = _locked(organization_id, upstream_id)
+    if row.archived_at is None:
+        row.archived_at = row.changed_at = at
+        row.save(update_fields=["archived_at", "changed_at"])
+        _note("upstream.archived", row, {}, by, at)
+    return row
+
+
+@transaction.atomic
+def restore_upstream(*, organization_id: int, upstream_id: int, by: Actor, at: datetime) -> Upstream:
+    """As it was, with its deployments and its credential. Raises NotFound; again changes nothing."""
+    _changed(organization_id)
+    row = _locked(organization_id, upstream_id)
+    if row.archived_at is not None:
+        row.archived_at, row.changed_at = None, at
+        row.save(update_fields=["archived_at", "changed_at"])
+        _note("upstream.restored", row, {}, by, at)
+    return row
+
+
+@transaction.atomic
+def set_deployment(
+    *, organization_id: int, upstream_id: int, draft: DeploymentDraft, by: Actor, at: datetime
+) -> Deployment:
+    """A model at an upstream; said again of the same model, it replaces what was said. Raises UpstreamInvalid,
+    NotFound, UpstreamArchived and TooManyUpstreams.
+    """
+    draft = rules.check_deployment(draft)
+    _changed(organization_id)
+    upstream = _live(organization_id, upstream_id)
+    where: dict[str, Any] = {"organization_id": organization_id, "upstream": upstream, "model": draft.model}
+    ours = Deployment.objects.filter(organization_id=organization_id)
+    if not ours.filter(**where).exists() and ours.count() >= MOST_DEPLOYMENTS:
+        raise TooManyUpstreams(f"An organization has at most {MOST_DEPLOYMENTS:,} deployments.")
+    says = {"upstream_model": draft.upstream_model, "rank": draft.rank, "weight": draft.weight}
+    row, _ = Deployment.objects.update_or_create(**where, defaults={**says, "changed_at": at})
+    _note("deployment.set", upstream, {"model": row.model, **says}, by, at)
+    return row
+
+
+@transaction.atomic
+def remove_deployment(*, organization_id: int, upstream_id: int, deployment_id: int, by: Actor, at: datetime) -> None:
+    """Raises NotFound."""
+    _changed(organization_id)
+    where = {"organization_id": organization_id, "upstream_id": upstream_id, "id": deployment_id}
+    row = Deployment.objects.select_for_update(of=("self",)).select_related("upstream").filter(**where).first()
+    if row is None:
+        raise NotFound("There is no such deployment.")
+    row.delete()
+    details = {"model": row.model, "upstream_model": row.upstream_model}
+    _note("deployment.removed", row.upstream, details, by, at)
+
+
+def draft_of(row: Upstream) -> UpstreamDraft:
+    """The upstream as it is, to be changed in part."""
+    return UpstreamDraft(labels=tuple(row.labels), **{name: getattr(row, name) for name in _SAID})
+
+
+def _say(row: Upstream, draft: UpstreamDraft) -> None:
+    for name in _SAID:
+        setattr(row, name, getattr(draft, name))
+    row.headers, row.labels = dict(draft.headers), list(draft.labels)
+
+
+def _seal(row: Upstream, credential: str, at: datetime) -> None:
+    credential = rules.check_credential(credential, auth=row.auth)
+    seals = sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+    row.sealed, row.hint = seals.seal(credential) if credential else b"", rules.hint_of(credential)
+    row.credential_at = at if credential else None
+
+
+def _save(row: Upstream) -> None:
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        if "upstream_name_once" in str(error):
+            raise UpstreamNameTaken(f"The name {row.name!r} is taken.", field="name") from None
+        raise
+
+
+def _said(row: Upstream) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _SAID} | {"labels": list(row.labels)}
+
+
+def _changed(organization_id: int) -> None:
+    """What is published is stale. One writer at a time, until the transaction ends."""
+    UpstreamsVersion.objects.update_or_create(organization_id=organization_id, defaults={"token": uuid.uuid4()})
+
+
+def _locked(organization_id: int, upstream_id: int) -> Upstream:
+    row = Upstream.objects.select_for_update().filter(organization_id=organization_id, id=upstream_id).first()
+    if row is None:
+        raise NotFound("There is no such upstream.")
+    return row
+
+
+def _live(organization_id: int, upstream_id: int) -> Upstream:
+    row = _locked(organization_id, upstream_id)
+    if row.archived_at is not None:
+        raise UpstreamArchived("An archived upstream does not change; restore it first.")
+    return row
+
+
+def _note(verb: str, row: Upstream, details: dict[str, Any], by: Actor, at: datetime) -> None:
+    audit.record(
+        organization_id=row.organization_id,
+        verb=verb,
+        subject_kind="upstream",
+        subject_id=row.id,
+        subject_label=row.name,
+        details=details,
+        by=by,
+        at=at,
+    )
