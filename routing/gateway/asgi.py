@@ -11,6 +11,7 @@ from finops.core.errors import FinopsError
 from finops.runtime.collecting import calm_collector
 from routing.gateway.answers import Answer, Asked, refused
 from routing.gateway.process import BODY_MOST, Process
+from routing.gateway.proxy.client import Client
 from routing.gateway.settings import from_environment
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ class Gateway:
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         assert self._process is not None  # noqa: S101 - the server waits for the start
+        relay = self._process.relay
+        if relay.takes(scope["path"]):
+            await relay.answer(Client(scope, receive, send))
+            return
         body = await _body(receive)
         if body is None:
             answer = refused(TooLarge(f"a body has at most {BODY_MOST} bytes"))

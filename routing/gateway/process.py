@@ -38,8 +38,13 @@ from routing.gateway.door import Door
 from routing.gateway.keeper import Keeper
 from routing.gateway.keys import Keys
 from routing.gateway.peers import FORWARDED, Peers
+from routing.gateway.proxy.flow import Means
+from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.relay import Relay
+from routing.gateway.proxy.sender import Sender
 from routing.gateway.settings import Settings
 from routing.gateway.supply import Supply
+from routing.upstreams.hot import sealer
 
 log = logging.getLogger(__name__)
 _EXPIRE_EVERY_S: Final = 1.0
@@ -104,6 +109,11 @@ class Process:
             *(self.configured, self.calls, self.deciding, self.commits, self.peers, self._cuts),
             self.keys,
         )
+        self._sender = Sender(lambda sealed: sealer(settings.secrets).open(sealed), settings.internal)
+        means = Means(
+            self.deciding, self.calls, self.commits, self.journal, self._sender, Health(time.monotonic), RetryBudget()
+        )
+        self.relay = Relay(self.keys, means, self.clock.now)
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
@@ -124,6 +134,7 @@ class Process:
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.commits.close)
+        await self._sender.close()
         await self.peers.close()
         await self._peer_runner.cleanup()
         self.journal.close()
@@ -168,6 +179,7 @@ class Process:
     def _was_cut(self, payload: str) -> None:
         for calls, reason in cut.heard(payload):
             self._soon(partial(self._cuts.add, calls, reason))
+            self._soon(partial(self.relay.cut, calls, reason))
 
     def _soon(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something on the event loop, from another thread, and wait for nothing."""

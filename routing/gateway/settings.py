@@ -24,6 +24,9 @@ class Settings(NamedTuple):
     journals: Path
     reached_at: str
     name: str
+    # What credentials of upstreams are sealed under, the present one first; and hosts of our own they may be at.
+    secrets: tuple[str, ...] = ()
+    internal: frozenset[str] = frozenset()
 
 
 def from_environment() -> Settings:
@@ -36,6 +39,8 @@ def from_environment() -> Settings:
         journals=folder / "journals",
         reached_at=env.text("CAPSTAN_GATEWAY_PEERS") or f"unix:{places.socket_dir(folder, 'x' * 24)}",
         name=f"{socket.gethostname()}:{os.getpid()}",
+        secrets=(secret, *env.words("CAPSTAN_FORMER_SECRET_KEYS", [])),
+        internal=frozenset(env.words("CAPSTAN_INTERNAL_HOSTS", [])),
     )
 
 

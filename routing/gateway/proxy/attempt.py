@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
-from routing.gateway.calls import Calls
+from routing.gateway.calls import Calls, Decision
 from routing.gateway.dialects.types import Answered, Dialect, ModelCall
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
@@ -62,7 +62,7 @@ class Failed(Exception):
 class Attempt:
     """`send`, then `chunks` (or `whole`), then `settle`; `give_up` at any time before that."""
 
-    def __init__(self, calls: Calls, sender: Sender, house: House, candidate: Candidate, allowance: Allowance) -> None:
+    def __init__(self, calls: Calls, sender: Sender, house: House, candidate: Candidate, said: Decision) -> None:
         self._calls = calls
         self._sender = sender
         self._house = house

@@ -78,13 +78,15 @@ class Deployments:
                 self._deployed.setdefault((upstream.dialect, one.model), []).append(candidate)
 
     def of(self, family: str, model: str, day: date) -> tuple[Candidate, ...]:
-        """Where a model is deployed; where it is not, at upstreams that take any, of which those go first whose prices
-        are known. `upstream/model` and `provider/model` name one. Raises NoDeployment.
+        """Where a model is deployed; where it is not, at upstreams that take any: those of them whose prices are known,
+        if there are. `upstream/model` and `provider/model` name one, where there is one of that name. Raises
+        NoDeployment.
         """
-        found = self._deployed.get((family, model)) or self._at_any(family, model, day)
-        if not found:
-            where, _, rest = model.partition("/")
-            found = [one for one in self._named(family, rest, day) if _is(one.upstream, where)] if rest else []
+        found = self._deployed.get((family, model), [])
+        where, _, rest = model.partition("/")
+        if not found and rest:
+            found = [one for one in self._named(family, rest, day) if _is(one.upstream, where)]
+        found = found or self._at_any(family, model, day)
         if not found:
             raise NoDeployment(f"no upstream here serves {model[:200]!r}", field="model")
         return tuple(found)

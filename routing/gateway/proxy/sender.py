@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -14,7 +13,7 @@ from aiohttp.resolver import ThreadedResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from finops.connectors.addresses import AddressRefused, is_allowed
+from finops.connectors.addresses import check_number, is_allowed
 from routing.configuration.wire import Upstream
 
 _KEPT_S: Final = 75.0
@@ -75,7 +74,9 @@ class Sender:
             if len(self._urls) >= 1_000:
                 self._urls.clear()
             found = URL(base.rstrip("/") + path + (f"?{query}" if query else ""), encoded=True)
-            _check_literal(found, self._internal)
+            # An address that stands there outright is not resolved, so it is looked at here.
+            host = found.host or ""
+            check_number(host, internal=host in self._internal or f"{host}:{found.port}" in self._internal)
             self._urls[key] = found
         return found
 
@@ -88,14 +89,6 @@ class Sender:
                 self._secrets.clear()
             found = self._secrets[upstream.sealed] = self._open_sealed(upstream.sealed)
         return found
-
-
-def _check_literal(url: URL, internal: Collection[str]) -> None:
-    """An address that stands there outright is not resolved, so it is looked at here. Raises AddressRefused."""
-    host = url.host or ""
-    with suppress(ValueError):
-        if not is_allowed(host, internal=host in internal or f"{host}:{url.port}" in internal):
-            raise AddressRefused(f"{host} is an address inside; name it in CAPSTAN_INTERNAL_HOSTS if it is meant")
 
 
 class _Resolver(AbstractResolver):

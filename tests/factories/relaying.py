@@ -1,0 +1,101 @@
+"""Model calls to a gateway process without a server before it: what an HTTP server would do, over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from routing.gateway.proxy.client import Client
+from tests.factories.gateway import PATIENCE_S, Gateway
+
+
+class Exchange:
+    """One call under way: its answer as far as it has come."""
+
+    def __init__(
+        self, gateway: Gateway, path: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+    ) -> None:
+        self._gateway = gateway
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.pieces: list[bytes] = []
+        self.finished = False
+        self._changed: asyncio.Condition
+        self._left: asyncio.Event
+        self.done: Future[None] = asyncio.run_coroutine_threadsafe(
+            self._run(path, body, dict(headers), method), gateway.loop
+        )
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw)
+
+    def whole(self) -> Exchange:
+        """Once it is over."""
+        self.done.result(PATIENCE_S)
+        return self
+
+    def until(self, pieces: int) -> Exchange:
+        """Once so many pieces of the answer have come."""
+        self._gateway.run(self._until(pieces))
+        return self
+
+    def leave(self) -> None:
+        """The client closes its connection."""
+        self._gateway.loop.call_soon_threadsafe(self._left.set)
+
+    async def _until(self, pieces: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.pieces) >= pieces)
+
+    async def _run(self, path: str, body: bytes, headers: dict[str, str], method: str) -> None:
+        self._changed, self._left = asyncio.Condition(), asyncio.Event()
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await self._left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            async with self._changed:
+                if message["type"] == "http.response.start":
+                    self.status = message["status"]
+                    self.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+                else:
+                    if message["body"]:
+                        self.pieces.append(message["body"])
+                    self.finished = not message["more_body"]
+                self._changed.notify_all()
+
+        await self._gateway.process.relay.answer(Client(scope, receive, send))
+
+
+def chat(gateway: Gateway, secret: str, *, headers: Mapping[str, str] | None = None, **given: Any) -> Exchange:
+    """A chat completion of gpt in OpenAI's dialect."""
+    body = {"model": "gpt", "messages": [{"role": "user", "content": "Hello"}]} | given
+    told = {"authorization": f"Bearer {secret}", "content-type": "application/json"} | dict(headers or {})
+    return Exchange(gateway, "/v1/chat/completions", json.dumps(body).encode(), told)
+
+
+def message(gateway: Gateway, secret: str, *, headers: Mapping[str, str] | None = None, **given: Any) -> Exchange:
+    """A message to claude in Anthropic's dialect."""
+    body = {"model": "claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]} | given
+    told = {"x-api-key": secret, "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    return Exchange(gateway, "/v1/messages", json.dumps(body).encode(), told | dict(headers or {}))

@@ -1,0 +1,205 @@
+"""Model calls through the gateway: an upstream that keeps its own bill, and a ledger that must say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from finops.budgets.services.budgets import change_budget
+from tests.factories.budgets import budget, standing
+from tests.factories.gateway import booked, key
+from tests.factories.ledger import rows
+from tests.factories.orgs import HOUSE, Cast
+from tests.factories.relaying import chat, deployed, message
+from tests.fakes.upstream.running import Upstream, upstream
+from tests.fakes.upstream.script import Plan
+from tests.rooms.gateway.conftest import Opens
+
+
+@pytest.fixture
+def provider() -> Iterator[Upstream]:
+    """Speaks both families' APIs."""
+    with upstream() as running:
+        yield running
+
+
+@pytest.fixture
+def standby() -> Iterator[Upstream]:
+    with upstream() as running:
+        yield running
+
+
+@pytest.fixture
+def secret(cast: Cast, now: datetime) -> str:
+    """The key of an engineer of acme."""
+    return key(cast.acme.id, "calls.make", at=now)
+
+
+def charges() -> list[tuple[str, Decimal]]:
+    found = rows("SELECT model, effective_cost FROM ledger_charge ORDER BY occurred_at, id")
+    return [(model, cost) for model, cost in found]
+
+
+def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    said = chat(gateway, secret).whole()
+    assert said.status == 200, said.raw
+    assert said.body["choices"][0]["message"]["role"] == "assistant"
+    assert said.headers["x-capstan-upstream"] == "openai"
+    cost = Decimal(provider.bill.pico) / 10**12
+    assert Decimal(said.headers["x-capstan-cost"]) == cost
+
+    gateway.bring()
+    booked()
+    assert charges() == [("gpt", cost)]
+    gateway.process.desk.give_back()
+    assert standing(cap, now).authorised == cost
+    assert standing(cap, now).leased == 0
+
+
+@pytest.mark.parametrize("speak", [chat, message])
+def test_a_stream_passes_on_as_it_comes_and_is_charged_by_its_own_figures(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: type[chat]
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=5))
+    stream = speak(gateway, secret, stream=True).until(3)
+    assert not stream.finished
+    provider.release()
+    raw = stream.whole().raw
+    assert stream.status == 200
+    assert b'"usage"' in raw if speak is message else b'"completion_tokens"' not in raw
+    gateway.bring()
+    booked()
+    assert sum(cost for _, cost in charges()) == Decimal(provider.bill.pico) / 10**12
+
+
+def test_the_cap_holds_and_says_so_in_the_clients_own_shape(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "0.000001", at=now, name="Acme a month")
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    for said in (chat(gateway, secret).whole(), message(gateway, secret).whole()):
+        assert said.status == 429, said.raw
+        assert "Acme a month" in said.body["error"]["message"]
+        assert said.headers["x-should-retry"] == "false"
+        assert int(said.headers["retry-after"]) > 0
+    assert provider.bill.lines == []
+    assert gateway.process.desk.leased() == {} or not any(held for _, held in gateway.process.desk.leased().values())
+
+
+def test_another_upstream_answers_where_the_first_fails(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+    gateway = gateways()
+    for plan in (Plan(status=500), Plan(status=429), Plan(fault="reset", after_events=0)):
+        provider.then(plan)
+        said = chat(gateway, secret, stream=True).whole()
+        assert said.status == 200, said.raw
+        assert (said.headers["x-capstan-upstream"], said.headers["x-capstan-tries"]) == ("standby", "2")
+    provider.close()
+    assert chat(gateway, secret).whole().status == 200
+
+
+def test_what_the_client_did_wrong_is_tried_nowhere_else(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+    gateway = gateways()
+    provider.then(Plan(status=400, message="this is not how it is done"))
+    said = chat(gateway, secret).whole()
+    assert (said.status, said.body["error"]["message"]) == (400, "this is not how it is done")
+    assert standby.seen == []
+
+
+def test_a_client_that_leaves_is_charged_what_was_told_and_nothing_stays_held(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=10))
+    stream = message(gateway, secret, stream=True).until(3)
+    stream.leave()
+    stream.whole()
+    gateway.bring()
+    booked()
+    ((_, evidence),) = rows("SELECT effective_cost, evidence FROM ledger_charge")
+    assert evidence == "estimated"
+    gateway.process.desk.give_back()
+    assert standing(cap, now).leased == 0
+
+
+def test_an_upstream_that_bills_to_the_end_is_read_to_the_end(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
+    gateway = gateways()
+    provider.then(Plan(holds_after=10))
+    stream = chat(gateway, secret, stream=True).until(3)
+    stream.leave()
+    provider.release()
+    stream.whole()
+    gateway.bring()
+    booked()
+    assert sum(cost for _, cost in charges()) == Decimal(provider.bill.pico) / 10**12
+
+
+def test_stop_now_ends_a_stream_that_is_under_way(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=10))
+    stream = chat(gateway, secret, stream=True, headers={"x-capstan-session": "loop-1"}).until(3)
+    from finops.budgets.services.stops import stop
+
+    stop(organization_id=cast.acme.id, dimension="session", subject="loop-1", reason="It loops", by=HOUSE, at=now)
+    assert b"It loops" in stream.whole().raw
+
+
+def test_a_path_that_is_not_metered_is_refused(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    from tests.factories.relaying import Exchange
+
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    headers = {"authorization": f"Bearer {secret}"}
+    for path in ("/v1/fine_tuning/jobs", "/v1/assistants", "/v1/threads", "/anything"):
+        said = Exchange(gateway, path, b"{}", headers).whole()
+        assert (said.status, said.body["error"]["code"]) == (404, "gateway.path_refused")
+    assert provider.seen == []
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-api-key", "api-key"])
+def test_the_key_is_taken_from_wherever_a_client_puts_it_and_no_other_is(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, header: str
+) -> None:
+    from tests.factories.relaying import Exchange
+
+    deployed(cast.acme.id, provider, at=now, credential="sk-upstream")
+    gateway = gateways()
+    body = b'{"model":"gpt","messages":[{"role":"user","content":"Hello"}]}'
+    given = f"Bearer {secret}" if header == "authorization" else secret
+    assert Exchange(gateway, "/v1/chat/completions", body, {header: given}).whole().status == 200
+    (seen,) = provider.seen
+    assert seen.header("authorization") == "Bearer sk-upstream"
+    assert secret not in repr(seen.headers)
+    said = Exchange(gateway, "/v1/chat/completions", body, {header: given[:-1] + "x"}).whole()
+    assert (said.status, said.body["error"]["code"]) == (401, "orgs.key_refused")
