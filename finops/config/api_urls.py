@@ -11,11 +11,14 @@ from django.urls import include, path
 from finops.api.docs import ApiDocs, ApiSchema
 
 # The rooms that have resources, in the order the documentation lists them.
-_ROOMS: Final = ("orgs", "sources", "ingest", "ledger", "pricing", "attribution", "budgets", "alerts", "jobs")
+_ROOMS: Final = (
+    "finops.orgs", "finops.sources", "finops.ingest", "finops.ledger", "finops.pricing", "finops.attribution",
+    "finops.budgets", "finops.alerts", "routing.upstreams", "finops.jobs",
+)  # fmt: skip
 
 
 def _resources() -> list[Any]:
-    names = [f"finops.{room}.api_urls" for room in _ROOMS]
+    names = [f"{room}.api_urls" for room in _ROOMS]
     return [pattern for name in names if find_spec(name) for pattern in import_module(name).urlpatterns]
 
 

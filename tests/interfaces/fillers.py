@@ -39,7 +39,8 @@ from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
-from tests.factories import alerts, attribution
+from routing.upstreams.models import Deployment, Upstream
+from tests.factories import alerts, attribution, upstreams
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
@@ -222,6 +223,17 @@ class World:
         return key
 
     @cached_property
+    def upstream(self) -> Upstream:
+        name = f"{MARKER.lower()}-upstream"
+        return upstreams.upstream(
+            self.globex.id, name=name, base_url=f"https://{name}.example/v1", credential=f"{MARKER}-credential", at=NOON
+        )
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        return upstreams.deployment(self.upstream, f"{MARKER}-model", at=NOON)
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -275,6 +287,8 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "channel_id": lambda world: world.channel.id,
     "incident_id": lambda world: world.incident.id,
     "enforceable_id": lambda world: world.enforceable.id,
+    "upstream_id": lambda world: world.upstream.id,
+    "deployment_id": lambda world: world.deployment.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.
