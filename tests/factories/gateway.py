@@ -50,6 +50,8 @@ class Gateway:
                 journals=folder / "journals",
                 reached_at=f"unix:{folder}",
                 name="test",
+                secrets=(django.SECRET_KEY,),
+                internal=frozenset(django.INTERNAL_HOSTS),
             )
         )
         self.run(self.process.start())

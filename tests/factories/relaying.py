@@ -6,10 +6,38 @@ import asyncio
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from routing.gateway.proxy.client import Client
+from routing.upstreams.services import create_upstream, set_deployment
+from routing.upstreams.types import DeploymentDraft, UpstreamDraft
 from tests.factories.gateway import PATIENCE_S, Gateway
+from tests.factories.orgs import HOUSE
+from tests.factories.small_book import SMALL_BOOK
+from tests.fakes.upstream.running import Upstream
+
+MODELS: Final[Mapping[str, tuple[str, ...]]] = {provider: tuple(models) for provider, models in SMALL_BOOK.items()}
+
+
+def deployed(
+    organization_id: int, provider: Upstream, *, at: datetime, name: str = "", rank: int = 0, **given: Any
+) -> None:
+    """What an upstream of the small book serves, in both families' dialects, deployed for an organization."""
+    for dialect, models in MODELS.items():
+        draft = UpstreamDraft(
+            name=(name and (name if dialect == "openai" else f"{name}-{dialect}")) or dialect,
+            dialect=dialect,
+            base_url=provider.address + ("/v1" if dialect == "openai" else ""),
+            provider=dialect,
+            **{"auth": "bearer" if dialect == "openai" else "x-api-key", "total_s": 30.0}
+            | {key: value for key, value in given.items() if key != "credential"},
+        )
+        credential = given.get("credential", "sk-upstream")
+        row = create_upstream(organization_id=organization_id, draft=draft, credential=credential, by=HOUSE, at=at)
+        for model in models:
+            deployment = DeploymentDraft(model=model, rank=rank)
+            set_deployment(organization_id=organization_id, upstream_id=row.id, draft=deployment, by=HOUSE, at=at)
 
 
 class Exchange:

@@ -5,21 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories.ledger import Book, small_book
-from tests.factories.orgs import Cast, the_cast
 from tests.fakes.sinks import MailSink, WebSink, mail_sink, web_sink
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return the_cast()
-
-
-@pytest.fixture
-def book(cast: Cast) -> Book:
-    """Acme's ledger, with the small price book."""
-    small_book()
-    return Book(cast.acme)
 
 
 @pytest.fixture

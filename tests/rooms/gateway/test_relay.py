@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from pytest_django.fixtures import SettingsWrapper
 
-from finops.budgets.services.budgets import change_budget
+from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import booked, key
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import chat, deployed, message
+from tests.factories.relaying import Exchange, chat, deployed, message
 from tests.fakes.upstream.running import Upstream, upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
+
+
+@pytest.fixture(autouse=True)
+def _upstreams_here(settings: SettingsWrapper) -> None:
+    settings.INTERNAL_HOSTS = {"127.0.0.1"}
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(
 
 @pytest.mark.parametrize("speak", [chat, message])
 def test_a_stream_passes_on_as_it_comes_and_is_charged_by_its_own_figures(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: type[chat]
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: Callable[..., Exchange]
 ) -> None:
     budget(cast.acme.id, "1", at=now)
     deployed(cast.acme.id, provider, at=now)
@@ -167,17 +173,13 @@ def test_stop_now_ends_a_stream_that_is_under_way(
     gateway = gateways()
     provider.then(Plan(holds_after=10))
     stream = chat(gateway, secret, stream=True, headers={"x-capstan-session": "loop-1"}).until(3)
-    from finops.budgets.services.stops import stop
-
-    stop(organization_id=cast.acme.id, dimension="session", subject="loop-1", reason="It loops", by=HOUSE, at=now)
+    stop_now(organization_id=cast.acme.id, dimension="session", subject="loop-1", reason="It loops", by=HOUSE, at=now)
     assert b"It loops" in stream.whole().raw
 
 
 def test_a_path_that_is_not_metered_is_refused(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
-    from tests.factories.relaying import Exchange
-
     deployed(cast.acme.id, provider, at=now)
     gateway = gateways()
     headers = {"authorization": f"Bearer {secret}"}
@@ -191,8 +193,6 @@ def test_a_path_that_is_not_metered_is_refused(
 def test_the_key_is_taken_from_wherever_a_client_puts_it_and_no_other_is(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, header: str
 ) -> None:
-    from tests.factories.relaying import Exchange
-
     deployed(cast.acme.id, provider, at=now, credential="sk-upstream")
     gateway = gateways()
     body = b'{"model":"gpt","messages":[{"role":"user","content":"Hello"}]}'

@@ -2,13 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.factories.orgs import Cast, the_cast
 from tests.factories.pricing import provider, seed
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return the_cast()
 
 
 @pytest.fixture
