@@ -36,6 +36,8 @@ class ModelCall(NamedTuple):
     input: Input
     stream: bool = False
     max_output_tokens: int | None = None
+    # As `requests.Authorize.least_output_tokens`: what it thinks with, or what nobody can make less of.
+    least_output_tokens: int = 1
     choices: int = 1
     server_input: tuple[str, ...] = ()
     hosted_tools: tuple[HostedTool, ...] = ()
@@ -46,6 +48,8 @@ class ModelCall(NamedTuple):
     told: Told = Told()
     # The same texts in the same order, for telling identical calls apart from new ones: 16 hex digits.
     fingerprint: str = ""
+    # Nobody is billed for it: it is passed on, and no budget is asked.
+    free: bool = False
 
 
 class Answered(Protocol):

@@ -1,0 +1,110 @@
+"""What OpenAI's dialects have in common: parts of messages, tools, tiers, and fields that decide what a call costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from finops.pricing.rules.names import canonical_tier
+from routing.gateway.dialects import fields
+from routing.gateway.dialects.fields import Fields
+from routing.gateway.dialects.inputs import OPENAI_IMAGE, OPENAI_IMAGE_LOW, Inputs, kind_of
+
+# What other servers call the most an answer may be; `extra_body` is what some of them take over everything else.
+_OTHER_LIMITS: Final = frozenset(
+    {"max_new_tokens", "maxoutputtokens", "maxtokens", "max_tokens_to_sample", "max_length", "min_tokens"}
+    | {"num_predict", "n_predict", "generationconfig", "generation_config", "extra_body"}
+)
+# They leave it to the upstream which model answers, or add tools of its own (OpenRouter).
+_OTHER_MODELS: Final = ("models", "fallbacks", "plugins")
+_TEXT: Final = frozenset(
+    {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text", "thinking", "reasoning"}
+    | {"encrypted_content", "tool_use", "tool_result_text"}
+)
+# Tools of OpenAI's that the caller runs. A namespace holds such tools.
+_CALLERS: Final = frozenset({"function", "custom", "local_shell", "apply_patch", "namespace"})
+_COMPUTER: Final = "computer"
+_UNBOUNDED_TOOLS: Final = frozenset({"image_generation"})
+
+
+def look_elsewhere(inputs: Inputs, given: Fields) -> None:
+    """Fields that would decide what the call costs where nobody looks."""
+    for name in given.raw:
+        if name.lower() in _OTHER_LIMITS and given.values[name] is not None:
+            inputs.runs(name, None)
+    for name in _OTHER_MODELS:
+        if given.values.get(name):
+            inputs.runs(name, None)
+
+
+def parts(inputs: Inputs, content: Any) -> None:
+    """Parts of a message's content, of chat and of responses. What is not known may be anything, and is bounded like
+    what stands elsewhere.
+    """
+    if isinstance(content, Mapping):
+        content = [content]
+    if not isinstance(content, list):
+        return
+    for part in content:
+        kind = kind_of(part)
+        if kind in _TEXT:
+            continue
+        if kind in ("image_url", "input_image", "computer_screenshot"):
+            _image(inputs, part)
+        elif kind == "input_audio":
+            inner = part.get("input_audio")
+            inputs.audio(inner.get("data") if isinstance(inner, Mapping) else part.get("data"))
+        elif kind in ("file", "input_file"):
+            inner = part.get("file")
+            _file(inputs, inner if isinstance(inner, Mapping) else part)
+        elif not isinstance(part, str):
+            inputs.elsewhere("other")
+
+
+def _image(inputs: Inputs, part: Mapping[str, Any]) -> None:
+    """Of chat (`image_url` is an object) or of responses (it is a text). One of the provider's own files is a picture
+    all the same.
+    """
+    said = part.get("image_url")
+    inner = said if isinstance(said, Mapping) else part
+    address = inner.get("url") if inner is said else said
+    inputs.image(address, OPENAI_IMAGE_LOW if inner.get("detail") == "low" else OPENAI_IMAGE)
+
+
+def _file(inputs: Inputs, part: Mapping[str, Any]) -> None:
+    data = part.get("file_data")
+    if part.get("file_url") or (isinstance(data, str) and data.startswith(("http:", "https:"))):
+        inputs.elsewhere("url")
+    if part.get("file_id"):
+        inputs.elsewhere("file_id")
+    if data is not None:
+        inputs.document(data)
+
+
+def tools(inputs: Inputs, given: Fields, *, most_calls: int | None = None) -> tuple[int, int]:
+    """How many there are, and how many of them the caller runs."""
+    listed = fields.items(given, "tools")
+    found = own = 0
+    for tool in listed:
+        kind = kind_of(tool)
+        if not kind or kind in _CALLERS or kind.startswith(_COMPUTER) or _local(tool):
+            held = tool.get("tools") if kind == "namespace" else None
+            number = len(held) if isinstance(held, list) else 1
+            found, own = found + number, own + number
+        else:
+            found += 1
+            inputs.runs(kind, None if kind in _UNBOUNDED_TOOLS else most_calls)
+    functions = len(fields.items(given, "functions"))
+    return found + functions, own + functions
+
+
+def _local(tool: Mapping[str, Any]) -> bool:
+    """A shell of the caller's own machine."""
+    place = tool.get("environment")
+    return kind_of(tool) == "shell" and (place is None or kind_of(place) == "local")
+
+
+def tier(given: Fields) -> str | None:
+    """What it may be served as; None when that is the provider's choice. The answer says which it was."""
+    asked = fields.text(given, "service_tier", longest=60)
+    return None if asked in ("", "auto") else canonical_tier(asked)
