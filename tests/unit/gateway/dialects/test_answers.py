@@ -35,7 +35,9 @@ def test_an_answer_in_one_piece_says_what_it_was() -> None:
     assert (reader.model, reader.request_id, reader.output_bytes) == ("gpt-5-mini-2026", "chatcmpl-9", len(body))
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b"[]", b'{"usage": nul', b'{"id":"' + b"\xff" + b'"}', b"[" * 9_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"<html>", b"[]", b'{"usage": nul', b'{"id":"' + b"\xff" + b'"}', b"[" * 9_000]
+)
 def test_an_answer_that_is_no_json_passes_and_is_not_complete(body: bytes) -> None:
     for dialect, call in ((CHAT, chat()), (RESPONSES, responses()), (MESSAGES, messages())):
         reader = dialect.answered(call, stream=False)
@@ -86,7 +88,11 @@ def test_a_chat_with_a_search_is_charged_for_it() -> None:
     ("dialect", "call", "error"),
     [
         (CHAT, chat(stream=True), event({"error": {"message": "no", "type": "server_error"}})),
-        (RESPONSES, responses(stream=True), event({"type": "error", "code": "x", "message": "no", "error": {}}, "error")),
+        (
+            RESPONSES,
+            responses(stream=True),
+            event({"type": "error", "code": "x", "message": "no", "error": {}}, "error"),
+        ),
         (MESSAGES, messages(stream=True), event({"type": "error", "error": {"type": "overloaded_error"}}, "error")),
     ],
 )

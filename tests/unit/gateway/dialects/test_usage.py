@@ -35,7 +35,7 @@ from tests.unit.gateway.dialects.wire import (
 
 COUNTS = st.integers(0, 10**6)
 # Nothing, and what is no count.
-ODD = st.sampled_from([None, -1, 1.5, True, "7", [], {}, 10**13, float("inf")])
+ODD: st.SearchStrategy[Any] = st.sampled_from([None, -1, 1.5, True, "7", [], {}, 10**13, float("inf")])
 
 
 def told(usage: Any) -> tuple[Answered, Answered, Answered]:
@@ -232,23 +232,31 @@ def test_speed_and_place_are_tiers_as_the_price_book_names_them(said: dict[str, 
 
 
 @given(COUNTS, COUNTS, COUNTS, COUNTS)
-def test_meters_are_disjoint_and_their_sums_are_the_providers_totals(fresh: int, read: int, out: int, thought: int) -> None:
+def test_meters_are_disjoint_and_their_sums_are_the_providers_totals(
+    fresh: int, read: int, out: int, thought: int
+) -> None:
     found = chat_usage(
         {
-            "prompt_tokens": fresh + read, "completion_tokens": out + thought,
-            "prompt_tokens_details": {"cached_tokens": read}, "completion_tokens_details": {"reasoning_tokens": thought},
+            "prompt_tokens": fresh + read,
+            "completion_tokens": out + thought,
+            "prompt_tokens_details": {"cached_tokens": read},
+            "completion_tokens_details": {"reasoning_tokens": thought},
         }
-    )  # fmt: skip
+    )
     assert total(found, INPUT_METERS) == fresh + read
     assert total(found, OUTPUT_METERS) == out + thought
     found = messages_usage({"input_tokens": fresh, "cache_read_input_tokens": read, "output_tokens": out})
     assert total(found, INPUT_METERS) == fresh + read
 
 
-@given(st.dictionaries(
-    st.sampled_from([*OPENAI_USAGE, *RESPONSES_USAGE, "cache_creation", "iterations", "server_tool_use"]),
-    COUNTS | ODD | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens"]), COUNTS | ODD),
-))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from([*OPENAI_USAGE, *RESPONSES_USAGE, "cache_creation", "iterations", "server_tool_use"]),
+        COUNTS
+        | ODD
+        | st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens"]), COUNTS | ODD),
+    )
+)
 def test_whatever_a_provider_says_is_meters_or_a_problem(said: dict[str, Any]) -> None:
     for read in (chat_usage, responses_usage, messages_usage, images_usage, transcription_usage):
         found = read(said)

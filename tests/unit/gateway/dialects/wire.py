@@ -95,6 +95,8 @@ def response_stream(*, usage: Any = RESPONSES_USAGE, ended: str = "completed", *
     final = {**response, "service_tier": "default", "status": ended, "error": None, "usage": usage, **given}
     return [
         event({"type": "response.created", "response": response, "sequence_number": 0}, "response.created"),
-        event({"type": "response.output_text.delta", "delta": "Hello", "sequence_number": 1}, "response.output_text.delta"),
+        event(
+            {"type": "response.output_text.delta", "delta": "Hello", "sequence_number": 1}, "response.output_text.delta"
+        ),
         event({"type": f"response.{ended}", "response": final, "sequence_number": 2}, f"response.{ended}"),
-    ]  # fmt: skip
+    ]
