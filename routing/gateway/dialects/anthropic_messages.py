@@ -30,7 +30,7 @@ _TEXT: Final = frozenset(
 _RESULTS: Final = frozenset(
     {"tool_result", "mcp_tool_result", "search_result", "web_search_tool_result", "web_fetch_tool_result"}
     | {"web_fetch_result", "code_execution_tool_result", "bash_code_execution_tool_result"}
-    | {"text_editor_code_execution_tool_result", "tool_search_tool_result", "mid_conv_system"}
+    | {"text_editor_code_execution_tool_result", "tool_search_tool_result"}
 )
 # What the caller runs, of which Anthropic has the schema.
 _CALLERS: Final = ("bash_", "text_editor_", "computer_", "memory_")

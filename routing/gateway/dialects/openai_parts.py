@@ -15,8 +15,10 @@ _OTHER_LIMITS: Final = frozenset(
     {"max_new_tokens", "maxoutputtokens", "maxtokens", "max_tokens_to_sample", "max_length", "min_tokens"}
     | {"num_predict", "n_predict", "generationconfig", "generation_config", "extra_body"}
 )
-# They leave it to the upstream which model answers, or add tools of its own (OpenRouter).
-_OTHER_MODELS: Final = ("models", "fallbacks", "plugins")
+# They leave it to the upstream which model answers, or have it search on its own account (OpenRouter, xAI, Qwen).
+_COST_MORE: Final = ("models", "fallbacks", "plugins", "search_parameters", "enable_search")
+# Azure's: what is found there is read besides.
+_DATA: Final = "data_sources"
 _TEXT: Final = frozenset(
     {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text", "thinking", "reasoning"}
     | {"encrypted_content", "tool_use", "tool_result_text"}
@@ -32,9 +34,11 @@ def look_elsewhere(inputs: Inputs, given: Fields) -> None:
     for name in given.raw:
         if name.lower() in _OTHER_LIMITS and given.values[name] is not None:
             inputs.runs(name, None)
-    for name in _OTHER_MODELS:
+    for name in _COST_MORE:
         if given.values.get(name):
             inputs.runs(name, None)
+    if given.values.get(_DATA):
+        inputs.elsewhere("other")
 
 
 def parts(inputs: Inputs, content: Any) -> None:

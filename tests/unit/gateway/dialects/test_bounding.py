@@ -97,6 +97,7 @@ def test_sound_that_came_along_is_bounded_by_its_length() -> None:
         (chat(messages=[{"role": "assistant", "audio": {"id": "audio_1"}}]), "other"),
         (responses(**items({"type": "input_file", "file_url": "https://example.com/a.pdf"})), "url"),
         (responses(**items({"type": "input_file", "file_id": "file-1"})), "file_id"),
+        (chat(data_sources=[{"type": "azure_search"}]), "other"),
         (responses(previous_response_id="resp_0"), "previous_response_id"),
         (responses(conversation="conv_1"), "conversation"),
         (responses(input=[{"type": "item_reference", "id": "rs_1"}]), "previous_response_id"),
@@ -175,6 +176,7 @@ def test_tools_that_the_caller_runs_are_counted_and_bounded(call: ModelCall, own
     ("call", "what"),
     [
         (chat(prediction={"type": "content", "content": "x"}), "prediction"),
+        (chat(search_parameters={"mode": "on"}), "search_parameters"),
         (chat(models=["dear"]), "models"), (chat(plugins=[{"id": "web"}]), "plugins"),
         (chat(extra_body={"max_tokens": 9}), "extra_body"), (chat(num_predict=-1), "num_predict"),
         (chat(generationConfig={}), "generationConfig"), (responses(prompt={"id": "pmpt_1"}), "prompt"),
