@@ -36,6 +36,8 @@ _RESULTS: Final = frozenset(
 _CALLERS: Final = ("bash_", "text_editor_", "computer_", "memory_")
 _FREE_EDITS: Final = "clear_"
 _DEEPEST: Final = 8
+# As much as an authorization may ask for at least.
+_MOST_LEAST: Final = 10**6
 
 
 class Messages:
@@ -209,7 +211,7 @@ def _least(thinking: Any, limit: int) -> int:
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
         return min(1, limit)
-    return min(budget + 1, limit)
+    return min(budget + 1, limit, _MOST_LEAST)
 
 
 def told(metadata: Any) -> Told:

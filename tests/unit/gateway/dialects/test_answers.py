@@ -149,3 +149,41 @@ def test_names_are_short_and_hold_no_nul() -> None:
     assert len(reader.request_id) <= 300
     assert "\x00" not in reader.request_id
     assert reader.service_tier == ""
+
+
+def test_usage_in_a_stream_that_is_no_object_is_noted() -> None:
+    reader = CHAT.answered(chat(stream=True), stream=True)
+    heard(reader, [chunk("a", usage=7), event("[DONE]")])
+    assert (reader.usage, reader.problem) == (None, "usage is not an object")
+    reader = MESSAGES.answered(messages(stream=True), stream=True)
+    stream = message_stream(begins={"input_tokens": 1}, ends={})
+    heard(reader, [one.replace(b'"usage":{}', b'"usage":7') for one in stream])
+    assert reader.problem == "usage is not an object"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "call", "told"),
+    [
+        (MESSAGES, messages(stream=True), {"type": "content_block_delta", "delta": {"text": "four"}, "error": None}),
+        (RESPONSES, responses(stream=True), {"type": "response.output_text.delta", "delta": "four", "error": None}),
+        (CHAT, chat(stream=True), {"choices": [{"delta": {"content": "four"}}], "error": None}),
+    ],
+)
+def test_text_beside_a_word_that_is_looked_for_is_counted_all_the_same(dialect: Any, call: Any, told: Any) -> None:
+    reader = dialect.answered(call, stream=True)
+    assert heard(reader, [event(told)]) == event(told)
+    assert reader.output_bytes == 4
+
+
+def test_a_response_that_failed_says_so() -> None:
+    reader = RESPONSES.answered(responses(stream=True), stream=True)
+    heard(reader, response_stream(ended="failed", usage=None))
+    assert (reader.usage, reader.complete) == (None, True)
+    assert reader.problem == "the provider says that the response failed"
+
+
+def test_the_beginning_of_an_event_that_was_too_large_passes_at_the_end() -> None:
+    reader = CHAT.answered(chat(stream=True), stream=True)
+    large = b"data: " + b"x" * 17 * 2**20
+    assert heard(reader, [large]) == large
+    assert (reader.complete, reader.problem) == (False, "an event is too large to be read")

@@ -133,6 +133,7 @@ def test_documents_that_are_text_are_bounded_by_their_bytes() -> None:
         (chat(web_search_options={}), [("web_search", 1)]),
         (responses(tools=[{"type": "web_search"}]), [("web_search", None)]),
         (responses(tools=[{"type": "file_search"}], max_tool_calls=3), [("file_search", 3)]),
+        (responses(tools=[{"type": "namespace", "tools": [{"type": "web_search"}]}]), [("web_search", None)]),
         (responses(tools=[{"type": "image_generation"}], max_tool_calls=3), [("image_generation", None)]),
         (responses(tools=[{"type": "mcp", "server_url": "https://example.com"}]), [("mcp", None)]),
         (responses(tools=[{"type": "shell", "environment": {"type": "container_auto"}}]), [("shell", None)]),

@@ -233,3 +233,28 @@ def test_a_transcription_says_what_it_heard() -> None:
         ],
     )
     assert (reader.usage, reader.complete, reader.output_bytes) == (expected, True, 2)
+
+
+def test_a_picture_in_one_piece_says_what_it_was() -> None:
+    call = IMAGES.read(body(model="gpt-image-1", prompt="a"))
+    assert written(IMAGES, call, model="gpt-image-1-mini", most=9) == {"model": "gpt-image-1-mini", "prompt": "a"}
+    reader = IMAGES.answered(call, stream=False)
+    heard(reader, [b'{"data":[],"usage":{"input_tokens":9,"output_tokens":100}}'])
+    assert reader.usage == {"input_uncached": 9, "output_image": 100, "requests": 1}
+    sent = form(model="gpt-image-1", prompt="a")
+    assert EDITS.write(EDITS.read(sent), model="gpt-image-1", max_output_tokens=None) == sent
+
+
+def test_a_completion_in_one_piece_says_what_it_was() -> None:
+    reader = COMPLETIONS.answered(COMPLETIONS.read(body(model="m", prompt="a")), stream=False)
+    heard(reader, [b'{"id":"cmpl-1","usage":{"prompt_tokens":9,"completion_tokens":1}}'])
+    assert reader.usage == {"input_uncached": 9, "output_text": 1, "requests": 1}
+
+
+def test_a_form_of_too_many_parts_or_of_no_text_is_refused() -> None:
+    with pytest.raises(Malformed, match="64 parts"):
+        TRANSCRIPTIONS.read(form(model="x", **{f"f{place}": "y" for place in range(70)}))
+    with pytest.raises(FieldInvalid, match="UTF-8"):
+        TRANSCRIPTIONS.read(form(model="bad!").replace(b"bad!", b"ba\xff!"))
+    with pytest.raises(FieldInvalid):
+        TRANSCRIPTIONS.write(TRANSCRIPTIONS.read(form(model="x")), model="a\r\nb", max_output_tokens=None)
