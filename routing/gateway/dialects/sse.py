@@ -21,8 +21,8 @@ class Piece(NamedTuple):
 
 
 class Splitter:
-    """All pieces together are what was fed, byte by byte, but for what is `pending`: the beginning of an event, of which
-    no more than `most` bytes are kept.
+    """All pieces together are what was fed, byte by byte, but for what is `pending`: the beginning of an event. No more
+    than `most` bytes of one are kept.
     """
 
     __slots__ = ("_most", "_passing", "pending")
