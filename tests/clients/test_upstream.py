@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from finops.runtime.places import CHECKOUT
-from tests.environments import installed
+from tests.clients.running import aider, node, sdks
 from tests.fakes.upstream import Plan, Script, Upstream, upstream
 
 PLAN = Plan(
@@ -32,21 +29,9 @@ def running() -> Iterator[Upstream]:
         yield one
 
 
-def ask(address: str, key: str, *calls: str) -> dict[str, Any]:
-    """What calls of `sdk.py` came to; all of them where none is named."""
-    python: Path = installed("clients") / "bin" / "python"
-    command = [str(python), str(CHECKOUT / "tests" / "clients" / "sdk.py"), address, key, "gpt", "claude", *calls]
-    # Only what it needs: no key of the person who tests.
-    environment = {"PATH": os.environ.get("PATH", "")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
 @pytest.fixture(scope="module")
 def told(running: Upstream) -> dict[str, Any]:
-    return ask(running.address, "sk-the-right-one")
+    return sdks(running.address, "sk-the-right-one")
 
 
 def test_every_answer_is_one_their_models_know(told: dict[str, Any]) -> None:
@@ -119,11 +104,30 @@ def test_errors_are_theirs() -> None:
     }
     with upstream() as one:
         one.then(*(Plan(status=status, headers={"retry-after": "1"}) for status, _ in theirs.values()))
-        told = ask(one.address, "sk-any", *theirs)
+        told = sdks(one.address, "sk-any", *theirs)
     assert {name: (said["status"], said["error"]) for name, said in told.items()} == theirs
     assert one.bill.lines == []
 
 
 def test_a_wrong_key_is_refused(running: Upstream) -> None:
-    told = ask(running.address, "sk-wrong", "chat", "message", "anthropic_models")
+    told = sdks(running.address, "sk-wrong", "chat", "message", "anthropic_models")
     assert {said["error"] for said in told.values()} == {"AuthenticationError"}
+
+
+def test_nodes_client_reads_it_too(running: Upstream) -> None:
+    told = node(running.address, "sk-the-right-one")
+    assert {name: said for name, said in told.items() if "error" in said} == {}
+    assert told["chat_stream"]["usage"] is None
+    assert told["chat_stream_usage"]["usage"]["completion_tokens"] == 12
+    assert json.loads(told["chat_stream_tools"]["call"]["arguments"])["text"].count("word") == 10
+    assert told["response_stream"]["usage"]["output_tokens"] == 12
+    assert told["embedding"]["vectors"] == [8, 8]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("model", ["openai/gpt", "anthropic/claude"])
+def test_aider_reads_it_too(model: str, tmp_path: Path) -> None:
+    with upstream(Script(key="sk-the-right-one")) as one:
+        ended = aider(one.address, "sk-the-right-one", model, "say hello", tmp_path)
+    assert (ended.status, ended.output.count("word0")) == (0, 6), ended.output
+    assert [line.meters["output_text"] for line in one.bill.lines] == [40]
