@@ -11,7 +11,7 @@ from finops.budgets.rules.worst import Unbounded
 from finops.core.errors import FinopsError, Forbidden, NotFound
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.sse import data_of
-from routing.gateway.door import KeyRefused, NotReady, Unexpected
+from routing.gateway.keys import KeyRefused, NotReady, Unexpected
 from routing.gateway.refusals import Exceeded, IsStopped, TooMany
 from routing.gateway.requests import FieldInvalid, Malformed
 
