@@ -11,6 +11,7 @@ from dashboards.views import (
     caps,
     channels,
     charges,
+    connect,
     gallery,
     home,
     incidents,
@@ -25,6 +26,7 @@ from dashboards.views import (
     sources,
     spend,
     stops,
+    upstreams,
 )
 from dashboards.views import shared as shared_views
 from dashboards.views import unpriced as unpriced_views
@@ -121,6 +123,19 @@ organization = [
     path("keys/new/", keys.issue, name="key_issue"),
     path("keys/<id:key_id>/rotate/", keys.rotate, name="key_rotate"),
     path("keys/<id:key_id>/revoke/", keys.revoke, name="key_revoke"),
+    path("upstreams/", upstreams.upstreams, name="upstreams"),
+    path("upstreams/new/", upstreams.add, name="upstream_add"),
+    path("upstreams/<id:upstream_id>/", upstreams.upstream, name="upstream"),
+    path("upstreams/<id:upstream_id>/change/", upstreams.change, name="upstream_change"),
+    path("upstreams/<id:upstream_id>/credential/", upstreams.credential, name="upstream_credential"),
+    path("upstreams/<id:upstream_id>/archive/", upstreams.archive, name="upstream_archive"),
+    path("upstreams/<id:upstream_id>/restore/", upstreams.restore, name="upstream_restore"),
+    path(
+        "upstreams/<id:upstream_id>/models/<id:deployment_id>/remove/",
+        upstreams.remove_deployment,
+        name="deployment_remove",
+    ),
+    path("connect/", connect.connect, name="connect"),
     path("jobs/", jobs.jobs, name="jobs"),
     path("jobs/<id:job_id>/stop/", jobs.stop, name="job_stop"),
     path("jobs/<id:job_id>/resume/", jobs.resume, name="job_resume"),

@@ -86,6 +86,12 @@ def table(content: SafeString, caption: str, wide: bool = False) -> str:
     return render_to_string("components/table.html", {"content": content, "caption": caption, "wide": wide})
 
 
+@register.simple_block_tag
+def snippet(content: SafeString, label: str) -> str:
+    """Lines to be copied as they are; where there is script, with a button that does."""
+    return render_to_string("components/snippet.html", {"content": content, "label": label})
+
+
 @register.simple_tag
 def skeleton(lines: int = 4) -> SafeString:
     return format_html(

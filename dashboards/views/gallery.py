@@ -26,6 +26,8 @@ _ICONS: Final = (
     "prices",
     "people",
     "keys",
+    "upstreams",
+    "connect",
     "jobs",
     "audit",
     "settings",

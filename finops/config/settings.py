@@ -233,6 +233,8 @@ EMAIL_BACKEND = env.text(
 )
 # Where people find this site, for links in alerts; without it they have none.
 PUBLIC_URL = env.text("CAPSTAN_URL").rstrip("/")
+# Where clients reach the gateway, for the page that says so.
+GATEWAY_URL = env.text("CAPSTAN_GATEWAY_URL").rstrip("/")
 # Webhooks may go to this very machine, without TLS: for development and tests alone.
 ALERTS_LOOPBACK = env.boolean("CAPSTAN_ALERTS_LOOPBACK", default=False)
 DEFAULT_FROM_EMAIL = env.text("CAPSTAN_FROM_EMAIL", "capstan@localhost")

@@ -105,7 +105,9 @@ def check_credential(credential: str, *, auth: str) -> str:
         if credential:
             raise UpstreamInvalid("where auth is none, there is no credential", field="credential")
         return ""
-    if not 1 <= len(credential) <= LONGEST_CREDENTIAL or not credential.isascii() or not credential.isprintable():
+    if not credential:
+        raise UpstreamInvalid("a credential is needed, unless auth is none", field="credential")
+    if len(credential) > LONGEST_CREDENTIAL or not credential.isascii() or not credential.isprintable():
         raise UpstreamInvalid("a credential is one line of printable characters", field="credential")
     if " " in credential:
         raise UpstreamInvalid("a credential has no space: leave out the word Bearer", field="credential")

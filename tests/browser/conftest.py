@@ -33,7 +33,8 @@ from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User
 from finops.sources.services import add_source
-from tests.factories import alerts
+from routing.upstreams.services import archive_upstream
+from tests.factories import alerts, upstreams
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
@@ -122,6 +123,13 @@ def company(transactional_db: None) -> Company:
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,
     )  # fmt: skip
     _alerts(made, at)
+    first = upstreams.upstream(
+        acme.id, at=at, any_model=True, region="eu", labels=("fast",), headers={"x-title": "Acme"}
+    )
+    upstreams.deployment(first, "gpt-5-mini", upstream_model="gpt-5-mini-2026-08-01", rank=1, at=at)
+    upstreams.upstream(acme.id, name="deepseek", provider="deepseek", base_url="https://api.deepseek.com/v1", at=at)
+    old = upstreams.upstream(acme.id, name="together", base_url="https://api.together.xyz/v1", at=at)
+    archive_upstream(organization_id=acme.id, upstream_id=old.id, by=HOUSE, at=at)
     return made
 
 

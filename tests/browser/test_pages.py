@@ -15,6 +15,7 @@ from finops.alerts.models import AlertRule, Channel, Incident
 from finops.budgets.models import Budget
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
+from routing.upstreams.models import Upstream
 from tests.browser.conftest import Watched
 from tests.factories.company import Company
 
@@ -77,6 +78,12 @@ def addresses(company: Company) -> dict[str, str]:
         "projects": f"{acme}people/kinds/project/",
         "keys": f"{acme}keys/",
         "key-new": f"{acme}keys/new/",
+        "upstreams": f"{acme}upstreams/",
+        "upstream": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/",
+        "upstream-new": f"{acme}upstreams/new/?preset=azure",
+        "upstream-change": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/change/",
+        "credential": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/credential/",
+        "connect": f"{acme}connect/",
         "jobs": f"{acme}jobs/",
         "audit": f"{acme}audit/",
         "settings": f"{acme}settings/",
@@ -236,6 +243,19 @@ def test_a_bar_opens_what_it_is_made_of(visit: Visit, company: Company) -> None:
     settled(page)
     page.locator(".plot .bars .point").first.click(force=True)
     expect(page).to_have_url(re.compile(r"/o/acme/spend/\?period=last-30d&.*team=\d+"))
+
+
+def test_the_lines_for_a_client_are_copied(visit: Visit, company: Company) -> None:
+    alice = visit(company.cast.alice_login)
+    alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = alice.open("/o/acme/connect/")
+    page.get_by_role("button", name="Copy: Claude Code").click()
+    expect(page.locator("#live")).to_have_text("Claude Code is copied")
+    assert "ANTHROPIC_BASE_URL=" in page.evaluate("navigator.clipboard.readText()")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    page.get_by_role("button", name="Copy: Aider").click()
+    expect(page.locator("#live")).to_have_text("Aider is selected")
+    assert "OPENAI_API_BASE=" in page.evaluate("window.getSelection().toString()")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

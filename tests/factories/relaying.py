@@ -30,7 +30,7 @@ def deployed(
             dialect=dialect,
             base_url=provider.address + ("/v1" if dialect == "openai" else ""),
             provider=dialect,
-            **{"auth": "bearer" if dialect == "openai" else "x-api-key", "total_s": 30.0}
+            **{"auth": "bearer" if dialect == "openai" else "x-api-key", "first_byte_s": 20.0, "total_s": 30.0}
             | {key: value for key, value in given.items() if key != "credential"},
         )
         credential = given.get("credential", "sk-upstream")

@@ -49,7 +49,7 @@ class Ask(NamedTuple):
             hosted_tools=call.hosted_tools,
             dimensions=whose.dimensions,
             identities=whose.identities,
-            tags=whose.tags,
+            tags=dict(whose.tags),
             session=whose.session,
             task_type=whose.task_type,
             fingerprint=call.fingerprint,

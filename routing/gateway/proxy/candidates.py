@@ -13,6 +13,8 @@ from routing.configuration.wire import Deployment, Upstream
 
 FLOOR: Final = "floor"
 NITRO: Final = "nitro"
+# Headers that wish something.
+WISHES: Final = frozenset({b"x-capstan-order", b"x-capstan-only", b"x-capstan-max-price"})
 _MOST_NAMED: Final = 20
 
 

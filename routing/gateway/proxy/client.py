@@ -27,6 +27,7 @@ class Client:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query = str(scope["query_string"], "latin-1")
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self._receive = receive
         self._send = send

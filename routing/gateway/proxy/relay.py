@@ -13,14 +13,16 @@ from finops.core.errors import FinopsError
 from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Unexpected
-from routing.gateway.attributed import attributed, forwarded
-from routing.gateway.dialects import by_path, family_of, models_answer, wording_of
+from routing.gateway.attributed import Tree, attributed
+from routing.gateway.dialects.errors import models_answer, wording
+from routing.gateway.dialects.paths import by_path, family_of
 from routing.gateway.dialects.types import Dialect, ModelCall, Wording
+from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.keys import Keys
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Failed
-from routing.gateway.proxy.candidates import Candidate, Price, Wishes, ordered, wishes_of
+from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, ordered, wishes_of
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.errors import Overloaded, PathRefused, UpstreamAway, UpstreamRefusesUs
 from routing.gateway.proxy.flow import Flow, Means
@@ -48,6 +50,8 @@ class Relay:
         self._now = now
         self._route = route
         self._flows: set[Flow] = set()
+        # Of each organization: which of its sub-agents was started by which.
+        self._trees: dict[int, Tree] = {}
         self._bytes = 0
 
     def takes(self, path: str) -> bool:
@@ -56,21 +60,23 @@ class Relay:
 
     async def answer(self, client: Client) -> None:
         """Never raises for what somebody sent."""
-        wording = wording_of(client.path, client.headers)
+        dialect = by_path(client.path)
+        family = family_of(client.path, client.headers)
+        words = wording(family, dialect.name if dialect else "")
         try:
-            await self._answer(client, wording)
+            await self._answer(client, family, dialect, words)
         except ClientGone:
             log.debug("nobody listens any more")
         except Failed as failed:
-            await self._failed(client, wording, failed)
+            await self._failed(client, words, failed)
         except FinopsError as error:
-            await self._say(client, wording, error)
+            await self._say(client, words, error)
         except JournalFailed as error:
-            await self._say(client, wording, calls.Unavailable(error.message))
+            await self._say(client, words, calls.Unavailable(error.message))
         except Exception:
             # Its text may quote what somebody sent, so it stays in the log.
             log.exception("a model call could not be answered")
-            await self._say(client, wording, Unexpected("something went wrong here; the call was not answered"))
+            await self._say(client, words, Unexpected("something went wrong here; the call was not answered"))
 
     async def cut(self, called: Sequence[tuple[str, str]], reason: str) -> None:
         """Calls that are stopped, each with who asked: those under way here end."""
@@ -78,12 +84,12 @@ class Relay:
         for flow in [one for one in self._flows if one.held in ids]:
             flow.cut(reason)
 
-    async def _answer(self, client: Client, wording: Wording) -> None:
+    async def _answer(self, client: Client, family: str, dialect: Dialect | None, words: Wording) -> None:
         house, key = self._keys.authenticated(client.secret, PERMISSION)
         if client.method == "GET" and client.path.rstrip("/").endswith("/models"):
-            await self._models(client, house)
+            names = house.models(family, self._now().date())
+            await client.answer(200, [("content-type", "application/json")], models_answer(family, names))
             return
-        dialect = by_path(client.path)
         if dialect is None or client.method != "POST":
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
         if len(self._flows) >= MOST_CALLS or self._bytes >= MOST_BYTES:
@@ -91,7 +97,7 @@ class Relay:
         body = await client.body()
         self._bytes += len(body)
         try:
-            flow = Flow(self._means, client, self._ask(client, house, key, dialect, wording, body))
+            flow = Flow(self._means, client, self._ask(client, house, key, dialect, words, body))
             self._flows.add(flow)
             try:
                 await flow.run()
@@ -100,16 +106,17 @@ class Relay:
         finally:
             self._bytes -= len(body)
 
-    def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, wording: Wording, body: bytes) -> Ask:
+    def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, body: bytes) -> Ask:
         call = dialect.read(body)
-        whose = attributed(client.headers, call.told)
+        tree = self._trees.setdefault(house.id, Tree())
+        whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
         call_id, day = token_hex(12), self._now().date()
         found = self._route(house, call, house.deployments.of(dialect.family, model, day))
         candidates = self._ordered(house, found, wishes, day, whose.session or call_id)
         return Ask(
-            call_id, day, house, key, dialect, wording, call, whose, candidates, client.method, client.query,
-            forwarded(client.headers),
+            call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
+            forwarded(client.raw_headers),
         )  # fmt: skip
 
     def _ordered(
@@ -129,21 +136,16 @@ class Relay:
             pace=lambda one: health.first_byte_s(one.name),
         )
 
-    async def _models(self, client: Client, house: House) -> None:
-        family = family_of(client.path, client.headers)
-        body = models_answer(family, house.models(family, self._now().date()))
-        await client.answer(200, [("content-type", "application/json")], body)
-
-    async def _failed(self, client: Client, wording: Wording, failed: Failed) -> None:
+    async def _failed(self, client: Client, words: Wording, failed: Failed) -> None:
         """No upstream had an answer: the last one's own words, where it had any that are meant for the client."""
         if failed.status in (401, 403):
-            await self._say(client, wording, UpstreamRefusesUs(f"{failed.why}: it does not take our credential"))
+            await self._say(client, words, UpstreamRefusesUs(f"{failed.why}: it does not take our credential"))
         elif failed.status:
             await self._send(client, failed.status, failed.headers, failed.body)
         else:
-            await self._say(client, wording, UpstreamAway(failed.why))
+            await self._say(client, words, UpstreamAway(failed.why))
 
-    async def _say(self, client: Client, wording: Wording, error: FinopsError) -> None:
+    async def _say(self, client: Client, words: Wording, error: FinopsError) -> None:
         if client.started:
             return
         headers = [("content-type", "application/json")]
@@ -153,7 +155,7 @@ class Relay:
         if error.code.startswith("budgets.") and error.status == 429:
             # Clients that know the header do not try again on their own.
             headers.append(("x-should-retry", "false"))
-        await self._send(client, error.status, headers, wording.error(error))
+        await self._send(client, error.status, headers, words.error(error))
 
     @staticmethod
     async def _send(client: Client, status: int, headers: list[tuple[str, str]], body: bytes) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import booked, key
+from tests.factories.gateway import Gateway, booked, key
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import Exchange, chat, deployed, message
@@ -21,7 +21,7 @@ from tests.rooms.gateway.conftest import Opens
 
 
 @pytest.fixture(autouse=True)
-def _upstreams_here(settings: SettingsWrapper) -> None:
+def _upstreams_here(settings: Any) -> None:
     settings.INTERNAL_HOSTS = {"127.0.0.1"}
 
 
@@ -44,9 +44,21 @@ def secret(cast: Cast, now: datetime) -> str:
     return key(cast.acme.id, "calls.make", at=now)
 
 
-def charges() -> list[tuple[str, Decimal]]:
-    found = rows("SELECT model, effective_cost FROM ledger_charge ORDER BY occurred_at, id")
-    return [(model, cost) for model, cost in found]
+def charged(gateway: Gateway) -> list[tuple[str, Decimal]]:
+    """Every charge, by how sure its figure is."""
+    gateway.bring()
+    booked()
+    return [
+        (evidence, cost)
+        for evidence, cost in rows(
+            "SELECT t.value, c.effective_cost FROM ledger_charge AS c JOIN ledger_term AS t ON t.id = c.evidence_id"
+            " ORDER BY c.occurred_at, c.id"
+        )
+    ]
+
+
+def billed(provider: Upstream) -> Decimal:
+    return Decimal(provider.bill.pico) / 10**12
 
 
 def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(
@@ -59,12 +71,9 @@ def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(
     assert said.status == 200, said.raw
     assert said.body["choices"][0]["message"]["role"] == "assistant"
     assert said.headers["x-capstan-upstream"] == "openai"
-    cost = Decimal(provider.bill.pico) / 10**12
+    cost = billed(provider)
     assert Decimal(said.headers["x-capstan-cost"]) == cost
-
-    gateway.bring()
-    booked()
-    assert charges() == [("gpt", cost)]
+    assert charged(gateway) == [("metered", cost)]
     gateway.process.desk.give_back()
     assert standing(cap, now).authorised == cost
     assert standing(cap, now).leased == 0
@@ -78,15 +87,13 @@ def test_a_stream_passes_on_as_it_comes_and_is_charged_by_its_own_figures(
     deployed(cast.acme.id, provider, at=now)
     gateway = gateways()
     provider.then(Plan(holds_after=5))
-    stream = speak(gateway, secret, stream=True).until(3)
+    stream = speak(gateway, secret, stream=True).until(1)
     assert not stream.finished
     provider.release()
     raw = stream.whole().raw
     assert stream.status == 200
     assert b'"usage"' in raw if speak is message else b'"completion_tokens"' not in raw
-    gateway.bring()
-    booked()
-    assert sum(cost for _, cost in charges()) == Decimal(provider.bill.pico) / 10**12
+    assert charged(gateway) == [("metered", billed(provider))]
 
 
 def test_the_cap_holds_and_says_so_in_the_clients_own_shape(
@@ -105,18 +112,18 @@ def test_the_cap_holds_and_says_so_in_the_clients_own_shape(
 
 
 def test_another_upstream_answers_where_the_first_fails(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, standby: Upstream, now: datetime
 ) -> None:
     budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    gateway = gateways()
-    for plan in (Plan(status=500), Plan(status=429), Plan(fault="reset", after_events=0)):
-        provider.then(plan)
-        said = chat(gateway, secret, stream=True).whole()
-        assert said.status == 200, said.raw
-        assert (said.headers["x-capstan-upstream"], said.headers["x-capstan-tries"]) == ("standby", "2")
-    provider.close()
+    with upstream() as failing:
+        deployed(cast.acme.id, failing, at=now)
+        deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+        gateway = gateways()
+        for plan in (Plan(status=500), Plan(status=429), Plan(fault="reset", after_events=0)):
+            failing.then(plan)
+            said = chat(gateway, secret, stream=True).whole()
+            assert said.status == 200, said.raw
+            assert (said.headers["x-capstan-upstream"], said.headers["x-capstan-tries"]) == ("standby", "2")
     assert chat(gateway, secret).whole().status == 200
 
 
@@ -139,12 +146,10 @@ def test_a_client_that_leaves_is_charged_what_was_told_and_nothing_stays_held(
     deployed(cast.acme.id, provider, at=now)
     gateway = gateways()
     provider.then(Plan(holds_after=10))
-    stream = message(gateway, secret, stream=True).until(3)
+    stream = message(gateway, secret, stream=True).until(1)
     stream.leave()
     stream.whole()
-    gateway.bring()
-    booked()
-    ((_, evidence),) = rows("SELECT effective_cost, evidence FROM ledger_charge")
+    ((evidence, _),) = charged(gateway)
     assert evidence == "estimated"
     gateway.process.desk.give_back()
     assert standing(cap, now).leased == 0
@@ -157,13 +162,11 @@ def test_an_upstream_that_bills_to_the_end_is_read_to_the_end(
     deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
     gateway = gateways()
     provider.then(Plan(holds_after=10))
-    stream = chat(gateway, secret, stream=True).until(3)
+    stream = chat(gateway, secret, stream=True).until(1)
     stream.leave()
     provider.release()
     stream.whole()
-    gateway.bring()
-    booked()
-    assert sum(cost for _, cost in charges()) == Decimal(provider.bill.pico) / 10**12
+    assert charged(gateway) == [("metered", billed(provider))]
 
 
 def test_stop_now_ends_a_stream_that_is_under_way(
@@ -172,7 +175,7 @@ def test_stop_now_ends_a_stream_that_is_under_way(
     deployed(cast.acme.id, provider, at=now)
     gateway = gateways()
     provider.then(Plan(holds_after=10))
-    stream = chat(gateway, secret, stream=True, headers={"x-capstan-session": "loop-1"}).until(3)
+    stream = chat(gateway, secret, stream=True, headers={"x-capstan-session": "loop-1"}).until(1)
     stop_now(organization_id=cast.acme.id, dimension="session", subject="loop-1", reason="It loops", by=HOUSE, at=now)
     assert b"It loops" in stream.whole().raw
 

@@ -210,7 +210,7 @@ def _programs(options: dict[str, Any]) -> list[Program]:
     beat = [*celery, "beat", "--loglevel", level, "--pidfile="]
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"} if os.geteuid() == 0 else {}
     return [
-        Program("web", [*web, "finops.config.wsgi:application"]),
+        Program("web", [*web, "finops.config.wsgi:application"], environment=_gateway_told(options)),
         Program("publish", _manage("publish")),
         Program("gateway", [*gateway, "routing.gateway.asgi:app"]),
         Program("worker", worker, patience_s=20.0, environment=quiet),
@@ -218,6 +218,15 @@ def _programs(options: dict[str, Any]) -> list[Program]:
         Program("alerts", alerts, patience_s=20.0, environment=quiet),
         Program("beat", beat, patience_s=5.0),
     ]
+
+
+def _gateway_told(options: dict[str, Any]) -> dict[str, str]:
+    """The web tells people where the gateway is. What somebody said goes before; where it listens everywhere, only they
+    know by which name they came.
+    """
+    if os.environ.get("CAPSTAN_GATEWAY_URL") or _reachable(options["host"]) != options["host"]:
+        return {}
+    return {"CAPSTAN_GATEWAY_URL": f"http://{_shown(options['host'])}:{options['gateway_port']}"}
 
 
 def _manage(*arguments: str) -> list[str]:

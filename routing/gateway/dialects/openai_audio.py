@@ -1,0 +1,164 @@
+"""OpenAI's audio: `/audio/speech` is JSON, `/audio/transcriptions` and `/audio/translations` are forms with a file.
+
+How much is spoken, or how long a file plays, nobody says beforehand: nothing bounds what they cost, and a hard budget
+refuses them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from finops.connectors.openai.usage import transcription_usage
+from routing.gateway.dialects import fields, multipart
+from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
+from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
+from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.requests import FieldInvalid
+
+# Under this name a form's body is kept as it came.
+FORM: Final = ""
+_KNOWN: Final = frozenset({"model", "input", "instructions"})
+
+
+class Speech:
+    name = "openai.speech"
+    family = OPENAI
+    path = "/audio/speech"
+
+    def read(self, body: bytes) -> ModelCall:
+        given = fields.read(body)
+        fields.refuse_lookalikes(given, _KNOWN)
+        inputs = Inputs()
+        inputs.runs(self.name, None)
+        return ModelCall(
+            dialect=self.name,
+            model=fields.required(given, "model"),
+            body=given.raw,
+            input=inputs.bounds(given.size, messages=1, tools=0),
+            stream=fields.text(given, "stream_format") == "sse",
+            hosted_tools=tuple(inputs.hosted),
+            service_tier="",
+            modalities=frozenset({"text", "audio"}),
+            told=openai_told(given.values),
+            fingerprint=fingerprint(given.raw, ("input", "instructions")),
+        )
+
+    def write(self, call: ModelCall, *, model: str, max_output_tokens: int | None) -> bytes:
+        return fields.write(call.body, fields.named(call.body, call.model, model))
+
+    def answered(self, call: ModelCall, *, stream: bool) -> Answered:
+        return AudioStream() if stream else Sound()
+
+
+class _Form:
+    """A file that is listened to."""
+
+    name: str
+    family = OPENAI
+    path: str
+
+    def read(self, body: bytes) -> ModelCall:
+        form = multipart.read(body)
+        inputs = Inputs()
+        inputs.inline = form.files
+        inputs.runs(self.name, None)
+        return ModelCall(
+            dialect=self.name,
+            model=form_model(form, body),
+            body={FORM: msgspec.Raw(body)},
+            input=inputs.bounds(len(body), messages=1, tools=0),
+            stream=form.text(body, "stream").lower() == "true",
+            hosted_tools=tuple(inputs.hosted),
+            service_tier="",
+            modalities=frozenset({"text", "audio"}),
+        )
+
+    def write(self, call: ModelCall, *, model: str, max_output_tokens: int | None) -> bytes:
+        return form_written(call, model)
+
+    def answered(self, call: ModelCall, *, stream: bool) -> Answered:
+        return AudioStream() if stream else Whole(_understand)
+
+
+class Transcriptions(_Form):
+    name = "openai.transcriptions"
+    path = "/audio/transcriptions"
+
+
+class Translations(_Form):
+    name = "openai.translations"
+    path = "/audio/translations"
+
+
+def form_model(form: multipart.Form, body: bytes) -> str:
+    model = form.text(body, "model")
+    if not 0 < len(model) <= 300 or not model.isprintable():
+        raise FieldInvalid("model is required, and at most 300 characters", field="model")
+    return model
+
+
+def form_written(call: ModelCall, model: str) -> bytes:
+    """The form as it came, but for the model's name where it is another."""
+    body = bytes(call.body[FORM])
+    if model == call.model:
+        return body
+    if not model.isprintable():
+        raise FieldInvalid("model cannot be said in a form", field="model")
+    part = multipart.read(body).texts["model"]
+    return body[: part.start] + model.encode() + body[part.end :]
+
+
+class Sound(Reader):
+    """An answer that is sound: it says nothing of what it was, and is not kept."""
+
+    __slots__ = ()
+
+    def feed(self, chunk: bytes) -> bytes:
+        self.output_bytes += len(chunk)
+        return chunk
+
+    def end(self) -> bytes:
+        self.complete = True
+        self.note("sound says no usage")
+        return b""
+
+
+class _Answer(msgspec.Struct):
+    type: Any = None
+    usage: Any = None
+
+
+_event: Final = tolerant(_Answer)
+_answer: Final = msgspec.json.Decoder(_Answer).decode
+_texts: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+
+
+class AudioStream(Stream):
+    __slots__ = ()
+
+    def says_nothing(self, events: bytes) -> bool:
+        if b'.done"' in events or b'"error"' in events:
+            return False
+        self.output_bytes += sum(map(len, _texts(events)))
+        return True
+
+    def understood(self, data: bytes) -> bool:
+        event = _event(data)
+        if event is None:
+            # Some end with a word that is no JSON, as chat does.
+            return True
+        if event.type in ("speech.audio.done", "transcript.text.done"):
+            self.complete = True
+        usage = mapping(event.usage)
+        if usage is not None:
+            self.used(transcription_usage(usage))
+        return True
+
+
+def _understand(reader: Whole, body: bytes) -> None:
+    usage = mapping(_answer(body).usage)
+    if usage is not None:
+        reader.used(transcription_usage(usage))

@@ -1,0 +1,129 @@
+"""OpenAI's images: `/images/generations` is JSON, `/images/edits` a form with files, or JSON."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+
+from finops.connectors.openai.usage import images_usage
+from routing.gateway.dialects import fields, multipart, openai_parts
+from routing.gateway.dialects.answers import Stream, Whole, mapping, tolerant
+from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
+from routing.gateway.dialects.openai_audio import FORM, form_model, form_written
+from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+
+_KNOWN: Final = frozenset({"model", "prompt", "n", "stream", "size", "quality", "partial_images"})
+# OpenAI, image generation: the most one picture of the GPT Image 1 models is (high, 1024 by 1536), and 100 for each of
+# three pictures on its way. Of other models nobody says, or they are paid for by the picture.
+_MODELS: Final = re.compile(r"^gpt-image-1(?:\.5|-mini)?(?:-20\d\d-\d\d-\d\d)?$")
+_SIZES: Final = frozenset({"", "auto", "1024x1024", "1024x1536", "1536x1024"})
+_MOST_TOKENS: Final = 6_240 + 3 * 100
+_MOST_PICTURES: Final = 10
+# It does not say its name where it makes one.
+_DEFAULT: Final = "dall-e-2"
+
+
+class Generations:
+    name = "openai.images"
+    family = OPENAI
+    path = "/images/generations"
+
+    def read(self, body: bytes) -> ModelCall:
+        given = fields.read(body)
+        fields.refuse_lookalikes(given, _KNOWN)
+        model = fields.text(given, "model") or _DEFAULT
+        inputs = Inputs()
+        openai_parts.look_elsewhere(inputs, given)
+        bounded = bool(_MODELS.match(model)) and fields.text(given, "size", longest=60) in _SIZES
+        if not bounded:
+            inputs.runs(self.name, None)
+        return ModelCall(
+            dialect=self.name,
+            model=model,
+            body=given.raw,
+            input=inputs.bounds(given.size, messages=1, tools=0),
+            stream=fields.flag(given, "stream"),
+            max_output_tokens=_MOST_TOKENS if bounded else None,
+            # No field of the call makes it less.
+            least_output_tokens=_MOST_TOKENS if bounded else 1,
+            choices=fields.number(given, "n", least=1, most=_MOST_PICTURES) or 1,
+            hosted_tools=tuple(inputs.hosted),
+            service_tier="",
+            modalities=frozenset({"text", "image"}),
+            told=openai_told(given.values),
+            fingerprint=fingerprint(given.raw, ("prompt", "size", "quality")),
+        )
+
+    def write(self, call: ModelCall, *, model: str, max_output_tokens: int | None) -> bytes:
+        if FORM in call.body:
+            return form_written(call, model)
+        return fields.write(call.body, fields.named(call.body, call.model, model))
+
+    def answered(self, call: ModelCall, *, stream: bool) -> Answered:
+        return ImageStream() if stream else Whole(_understand)
+
+
+class Edits(Generations):
+    """Pictures made of pictures: how much of those is read, depends on what nobody documents for all models."""
+
+    name = "openai.edits"
+    path = "/images/edits"
+
+    def read(self, body: bytes) -> ModelCall:
+        if body.lstrip().startswith(b"{"):
+            call = super().read(body)
+            inputs = Inputs()
+            inputs.runs(self.name, None)
+            return call._replace(hosted_tools=tuple(inputs.hosted), max_output_tokens=None, least_output_tokens=1)
+        form = multipart.read(body)
+        inputs = Inputs()
+        inputs.inline = form.files
+        inputs.runs(self.name, None)
+        return ModelCall(
+            dialect=self.name,
+            model=form_model(form, body),
+            body={FORM: msgspec.Raw(body)},
+            input=inputs.bounds(len(body), messages=1, tools=0),
+            stream=form.text(body, "stream").lower() == "true",
+            hosted_tools=tuple(inputs.hosted),
+            service_tier="",
+            modalities=frozenset({"text", "image"}),
+        )
+
+
+class _Answer(msgspec.Struct):
+    type: Any = None
+    usage: Any = None
+
+
+_event: Final = tolerant(_Answer)
+_answer: Final = msgspec.json.Decoder(_Answer).decode
+
+
+class ImageStream(Stream):
+    """Several pictures are several ends, each with the usage of its own; all of them are one request."""
+
+    __slots__ = ()
+
+    def says_nothing(self, events: bytes) -> bool:
+        return b'.completed"' not in events and b'"error"' not in events
+
+    def understood(self, data: bytes) -> bool:
+        event = _event(data)
+        if event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
+            self.complete = True
+            before, usage = self.usage or {}, mapping(event.usage)
+            if usage is not None:
+                self.used(images_usage(usage))
+            if self.usage is not None and usage is not None:
+                self.usage = dict(Counter(before) + Counter(self.usage)) | {"requests": 1}
+        return True
+
+
+def _understand(reader: Whole, body: bytes) -> None:
+    usage = mapping(_answer(body).usage)
+    if usage is not None:
+        reader.used(images_usage(usage))
