@@ -18,6 +18,12 @@ from finops.runtime import places
 
 PORTKEY: Final = "@portkey-ai/gateway"
 PORTKEY_VERSION: Final = "1.15.2"
+# With a newer one, which npm would choose, it answers 500 to every stream (github.com/Portkey-AI/gateway/issues/1389).
+_PACKAGE: Final = {
+    "private": True,
+    "dependencies": {PORTKEY: PORTKEY_VERSION},
+    "overrides": {"@hono/node-server": "1.14.1"},
+}
 _LITELLM: Final = places.CHECKOUT / ".venv-litellm" / "bin"
 
 
@@ -67,15 +73,9 @@ def portkey(folder: Path) -> Server:
 def _fetch(kept: Path) -> None:
     """The package from npm, in the version that is named, into a folder of the data folder."""
     kept.mkdir(parents=True, exist_ok=True)
-    said = subprocess.run(
-        [
-            *("npm", "install", "--prefix", str(kept), "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"),
-            f"{PORTKEY}@{PORTKEY_VERSION}",
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    (kept / "package.json").write_text(json.dumps(_PACKAGE))
+    command = ["npm", "install", "--prefix", str(kept), "--no-audit", "--no-fund", "--ignore-scripts"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
     if said.returncode:
         raise CannotServe(f"npm could not install {PORTKEY}: {said.stderr[-500:]}")
 
