@@ -130,7 +130,7 @@ def _racers(
     starts: dict[str, Callable[[], Server]] = {
         OURS: lambda: serving.gateway(folder, {"CAPSTAN_INTERNAL_HOSTS": address}),
         BARE: lambda: peers.bare(folder, f"http://{address}"),
-        LITELLM: lambda: peers.litellm(folder, f"http://{address}"),
+        LITELLM: lambda: peers.litellm(folder, f"http://{address}", secret),
         PORTKEY: lambda: peers.portkey(folder),
     }
     there = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"http://{address}/v1"}

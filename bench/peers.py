@@ -31,8 +31,8 @@ def bare(folder: Path, upstream: str) -> Server:
     return granian("bench.passthrough:app", folder / "bare.log", {UPSTREAM: upstream}).ready("/")
 
 
-def litellm(folder: Path, upstream: str) -> Server:
-    """Without a database and without keys, in its production mode."""
+def litellm(folder: Path, upstream: str, key: str) -> Server:
+    """Without a database, in its production mode; it does not start without one key, its master's."""
     if not (_LITELLM / "litellm").exists():
         raise CannotServe("there is no .venv-litellm; make .venv-litellm/litellm.stamp")
     config = {
@@ -54,6 +54,7 @@ def litellm(folder: Path, upstream: str) -> Server:
     # Our database would be taken for its own.
     environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     environment |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
+    environment["LITELLM_MASTER_KEY"] = key
     return Server(command, port, folder / "litellm.log", environment, folder).ready("/health/readiness")
 
 
