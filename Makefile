@@ -17,7 +17,7 @@ help: ## This list
 demo: .venv/run.stamp ## Run Capstan with an invented company on http://localhost:8000 (PORT=… for another)
 	@exec $(PY) manage.py up --demo --port $(PORT)
 
-test: .venv/dev.stamp .venv-litellm/litellm.stamp ## Every check and test, cheapest first (under 15 minutes on two cores)
+test: .venv/dev.stamp .venv-litellm/litellm.stamp .venv-clients/clients.stamp ## Every check and test, cheapest first (under 15 minutes on two cores)
 	@exec $(PY) -m tests.everything
 
 soak: .venv/dev.stamp .venv-litellm/litellm.stamp ## The long fault and scale tests
@@ -34,10 +34,12 @@ lock: .venv/dev.stamp ## Resolve requirements/*.lock anew from pyproject.toml, w
 	@$(PY) -m uv pip compile pyproject.toml $(LOCK) --output-file requirements/run.lock
 	@$(PY) -m uv pip compile pyproject.toml --group dev $(LOCK) --output-file requirements/dev.lock
 	@$(PY) -m uv pip compile integrations/litellm/pyproject.toml --extra test $(LOCK) --output-file requirements/litellm.lock
+	@for name in clients aider; do \
+		$(PY) -m uv pip compile requirements/$$name.in $(LOCK) --output-file requirements/$$name.lock || exit 1; done
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## Remove what was made here; the data folder stays
-	@rm -rf .venv .venv-litellm staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-litellm .venv-clients .venv-aider tests/clients/node/node_modules staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # One environment serves both: dev.lock holds all of run.lock, in the same versions.
 .venv/run.stamp: requirements/run.lock requirements/install.sh
@@ -49,3 +51,7 @@ clean: ## Remove what was made here; the data folder stays
 # The proxy that integrations/litellm is tested in.
 .venv-litellm/litellm.stamp: requirements/litellm.lock requirements/install.sh integrations/litellm/pyproject.toml
 	@sh requirements/install.sh litellm
+
+# Clients that the gateway is tried with. Tests install Aider and the Node client when they first need them.
+.venv-clients/clients.stamp: requirements/clients.lock requirements/install.sh
+	@sh requirements/install.sh clients

@@ -1,11 +1,15 @@
 #!/bin/sh
 # Makes .venv where there is none and installs requirements/$1.lock into it: wheels with known hashes only, so nothing
 # is compiled and nothing else than what was locked comes in. Says what it does, and on trouble the way out, in a line.
-# `litellm` has an environment of its own, .venv-litellm: the proxy wants other versions than we do.
+# `litellm`, `clients` and `aider` have environments of their own, .venv-litellm and so on: they want other versions than
+# we do.
 set -eu
 lock="requirements/$1.lock"
 venv=".venv"
-[ "$1" != litellm ] || venv=".venv-litellm"
+case "$1" in litellm | clients | aider) venv=".venv-$1" ;; esac
+# The first Python that is too new.
+below=4
+[ "$1" != aider ] || below="3, 13"
 log="$venv/install.log"
 
 trouble() {
@@ -14,7 +18,7 @@ trouble() {
 }
 
 new_enough() {
-    "$1" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2])' >/dev/null 2>&1
+    "$1" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < ('"$below"',))' >/dev/null 2>&1
 }
 
 if ! new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -25,7 +29,7 @@ if ! new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/de
             break
         fi
     done
-    [ -n "$python" ] || trouble "Python 3.11 or newer is needed and none was found; install one, or name it: make PYTHON=/path/to/python3"
+    [ -n "$python" ] || trouble "Python 3.11 or newer (for Aider below 3.13) is needed and none was found; install one, or name it: make PYTHON=/path/to/python3"
     "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 ||
         trouble "$python has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv), or name another: make PYTHON=…"
     echo "  Making $venv with $("$python" --version)"

@@ -32,7 +32,7 @@ settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
 # Cheapest first, so that a mistake is named in seconds.
-ORDER = ("unit", "repository", "rooms", "interfaces", "scenarios", "browser", "proxies", "faults")
+ORDER = ("unit", "repository", "rooms", "interfaces", "scenarios", "browser", "proxies", "clients", "faults")
 _SHARED = "CAPSTAN_TEST_SERVERS"
 _kept: dict[str, Any] = {}
 

@@ -13,7 +13,6 @@ named by our headers, or found by identities and rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from finops.connectors.capstan.record import LONGEST, MOST_TAGS, Identities
@@ -34,8 +33,9 @@ from routing.gateway.requests import Dimensions, FieldInvalid
 Headers = Iterable[tuple[bytes, bytes]]
 OURS: Final = b"x-capstan-"
 TAGS: Final = b"x-capstan-tags"
-_OWNERS: Final = tuple((name, OURS + name.encode()) for name in Dimensions.__struct_fields__)
-_OUR_NAMES: Final = frozenset({name for _, name in _OWNERS} | {OURS + b"session", OURS + b"task", TAGS})
+_OUR_NAMES: Final = frozenset(
+    {TAGS, *(OURS + name.encode() for name in (*Dimensions.__struct_fields__, "session", "task"))}
+)
 _PROPERTY: Final = b"helicone-property-"
 _PREFIXES: Final = (OURS, _PROPERTY)
 _SESSION: Final = b"-session-id"
@@ -85,8 +85,6 @@ _NOBODY: Final = Dimensions()
 _USER: Final = "_user"
 # Sub-agents whose origin is remembered, for each organization; a session has a few.
 _REMEMBERED: Final = 20_000
-# Stands for headers that are known by how they begin.
-_PREFIXED: Final = b"-"
 
 
 class Attribution(NamedTuple):
@@ -105,9 +103,9 @@ class Attribution(NamedTuple):
 
 
 class Tree:
-    """Who was started by whom, as requests told: clients name only the one above. One for each organization, or ids of
-    one would say something of another. What another process was told is not known here: then the one above is taken to
-    be just below the root.
+    """Who was started by whom, as requests told: clients name only the one above. Who is known stays where they are, so
+    that no two can each be below the other. One tree for each organization, or ids of one would say something of
+    another. What another process was told is not known here: then the one above is taken to be just below the root.
     """
 
     def __init__(self) -> None:
@@ -116,19 +114,17 @@ class Tree:
     def agent(self, session: str, agent: str, parent: str) -> int:
         """How deep a sub-agent of a known session is; 1 is one that the session itself started."""
         above = self._known.get((session, parent), (session, 1))[1] if parent else 0
-        self._remember((session, agent), (session, above + 1))
-        return above + 1
+        return self._placed((session, agent), (session, above + 1))[1]
 
     def session(self, own: str, parent: str) -> tuple[str, int]:
         """The root above a session that another one started, and how deep it is below it."""
         root, above = self._known.get(("", parent), (parent, 0))
-        self._remember(("", own), (root, above + 1))
-        return root, above + 1
+        return self._placed(("", own), (root, above + 1))
 
-    def _remember(self, key: tuple[str, str], place: tuple[str, int]) -> None:
+    def _placed(self, key: tuple[str, str], place: tuple[str, int]) -> tuple[str, int]:
         if len(self._known) >= _REMEMBERED and key not in self._known:
             self._known.clear()
-        self._known[key] = place
+        return self._known.setdefault(key, place)
 
 
 class _Place(NamedTuple):
@@ -145,13 +141,14 @@ def attributed(headers: Headers, told: Told, tree: Tree, *, also: frozenset[byte
     found: dict[bytes, bytes] = {}
     prefixed: list[tuple[bytes, bytes]] = []
     for name, value in headers:
-        if kind := _kind(name):
-            if kind is _PREFIXED:
-                prefixed.append((name, value))
-            else:
-                found.setdefault(kind, value)
+        if name in _READ:
+            found.setdefault(name, value)
+        elif name.startswith(_PREFIXES):
+            prefixed.append((name, value))
+        elif name.endswith(_SESSION) and name.startswith(b"x-"):
+            found.setdefault(_SESSION, value)
     ours, tags = _ours(prefixed, also) if prefixed else ({}, {})
-    client = client_of(found.get(b"user-agent", b""))
+    client = client_of(found.get(b"user-agent", b"")[:LONGEST])
     place = _place(found, told, client, tree)
     users = _tags(found, prefixed, told, tags, client, place)
     return Attribution(
@@ -164,16 +161,6 @@ def attributed(headers: Headers, told: Told, tree: Tree, *, also: frozenset[byte
         agent=place.agent,
         parent=place.parent,
     )
-
-
-@lru_cache(maxsize=2_000)
-def _kind(name: bytes) -> bytes:
-    """What a header is kept as; b'' when it says nothing here."""
-    if name in _READ:
-        return name
-    if name.startswith(_PREFIXES):
-        return _PREFIXED
-    return _SESSION if name.startswith(b"x-") and name.endswith(_SESSION) else b""
 
 
 def _ours(headers: list[tuple[bytes, bytes]], also: frozenset[bytes]) -> tuple[dict[str, str], dict[str, str]]:

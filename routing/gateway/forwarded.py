@@ -74,15 +74,19 @@ _PRIVATE: Final = frozenset(
 _KEPT_BACK: Final = _OF_THE_CONNECTION | _CREDENTIALS | _PRIVATE
 # Said to gateways, which we are: ours, and those of the ones whose place we take.
 _TO_GATEWAYS: Final = (b"x-capstan-", b"x-litellm-", b"helicone-", b"x-portkey-", b"x-bf-", b"cf-aig-", b"x-forwarded-")
+# Nobody's header has a longer name, and names are remembered.
+_LONGEST: Final = 80
 _USUAL: Final = frozenset({b"keep-alive", b"close"})
 
 
 def forwarded(headers: Collection[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     """`headers` have names in lower case, as ASGI gives them. An answer comes as it is: it is read on its way."""
     try:
-        kept = [(shown, value.decode()) for name, value in headers if (shown := _shown(name))]
+        kept = [(shown, value.decode()) for name, value in headers if len(name) <= _LONGEST and (shown := _shown(name))]
     except UnicodeDecodeError:
-        kept = [(shown, _decoded(value)) for name, value in headers if (shown := _shown(name))]
+        kept = [
+            (shown, _decoded(value)) for name, value in headers if len(name) <= _LONGEST and (shown := _shown(name))
+        ]
     kept.append(("accept-encoding", "identity"))
     for name, value in headers:
         if name == b"connection" and value.lower() not in _USUAL:

@@ -65,7 +65,7 @@ def _decoded(raw: bytes) -> str:
 @lru_cache(maxsize=2_000)
 def client_of(user_agent: bytes) -> str:
     """What made the request: claude-code, codex, openai-python, …"""
-    said = _decoded(user_agent[:LONGEST]).strip().lower()
+    said = _decoded(user_agent).strip().lower()
     for begin, client in _CLIENTS:
         if said.startswith(begin):
             return client

@@ -11,6 +11,7 @@ SMALL_BOOK: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "openai": {
         "gpt": {"input_mtok": "10", "output_mtok": "20", "cache_read_mtok": "1"},
         "gpt-mini": {"input_mtok": "1", "output_mtok": "2"},
+        "embed": {"input_mtok": "0.5"},
     },
     "anthropic": {
         "claude": {

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from finops.runtime.places import CHECKOUT
-from tests.proxies.running import VENV, Client, Fake, Proxy, deployment, ending, free_port
+from tests.environments import installed
+from tests.proxies.running import Client, Fake, Proxy, deployment, ending, free_port
 
 CHEAP, DEAR = "openai/gpt-4o-mini", "openai/gpt-4o"
 
 
 @pytest.fixture(scope="session")
 def litellm_installed() -> None:
-    """`make test` has installed it before; who runs pytest alone waits here once."""
-    with (Path(tempfile.gettempdir()) / "capstan-litellm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp, wanted = VENV / "litellm.stamp", CHECKOUT / "requirements" / "litellm.lock"
-        if not stamp.exists() or stamp.stat().st_mtime < wanted.stat().st_mtime:
-            subprocess.run(["sh", "requirements/install.sh", "litellm"], cwd=CHECKOUT, check=True)
+    installed("litellm")
 
 
 @pytest.fixture(scope="session")

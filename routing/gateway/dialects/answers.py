@@ -50,10 +50,13 @@ class Reader:
             self.usage = told
 
     def identified(self, *, model: Any, request_id: Any, service_tier: Any) -> None:
-        """`service_tier` as it is said: `default` says that it was the standard one, '' says nothing."""
+        """`service_tier` as it is said: `default` says that it was the standard one. Nothing, or `auto`, which is what
+        was asked for before it is known, says nothing.
+        """
         self.model = _text(model) or self.model
         self.request_id = _text(request_id) or self.request_id
-        self.service_tier = _text(service_tier) or self.service_tier
+        if service_tier != "auto":
+            self.service_tier = _text(service_tier) or self.service_tier
 
 
 class Whole(Reader):

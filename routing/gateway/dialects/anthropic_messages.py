@@ -30,12 +30,14 @@ _TEXT: Final = frozenset(
 _RESULTS: Final = frozenset(
     {"tool_result", "mcp_tool_result", "search_result", "web_search_tool_result", "web_fetch_tool_result"}
     | {"web_fetch_result", "code_execution_tool_result", "bash_code_execution_tool_result"}
-    | {"text_editor_code_execution_tool_result", "tool_search_tool_result", "mid_conv_system"}
+    | {"text_editor_code_execution_tool_result", "tool_search_tool_result"}
 )
 # What the caller runs, of which Anthropic has the schema.
 _CALLERS: Final = ("bash_", "text_editor_", "computer_", "memory_")
 _FREE_EDITS: Final = "clear_"
 _DEEPEST: Final = 8
+# As much as an authorization may ask for at least.
+_MOST_LEAST: Final = 10**6
 
 
 class Messages:
@@ -209,7 +211,7 @@ def _least(thinking: Any, limit: int) -> int:
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
     if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
         return min(1, limit)
-    return min(budget + 1, limit)
+    return min(budget + 1, limit, _MOST_LEAST)
 
 
 def told(metadata: Any) -> Told:

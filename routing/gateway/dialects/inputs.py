@@ -29,6 +29,7 @@ _AUDIO_CHARACTERS_A_TOKEN: Final = 32
 MOST_HOSTED: Final = 20
 _MOST_USES: Final = 1_000
 _MOST_COUNTED: Final = 10_000
+_MOST_TOKENS: Final = 10**9
 _MOST_METADATA: Final = 50
 _LONGEST_KEY: Final = 60
 _LONGEST_VALUE: Final = 200
@@ -88,8 +89,8 @@ class Inputs:
             bytes=max(0, size - self.inline) + over,
             messages=min(messages, _MOST_COUNTED),
             tools=min(tools, _MOST_COUNTED),
-            audio_tokens=self.audio_tokens,
-            image_tokens=self.image_tokens,
+            audio_tokens=min(self.audio_tokens, _MOST_TOKENS),
+            image_tokens=min(self.image_tokens, _MOST_TOKENS),
         )
 
 

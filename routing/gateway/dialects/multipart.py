@@ -64,7 +64,7 @@ def read(body: bytes) -> Form:
 
 
 def _keep(texts: dict[str, Part], name: str, part: Part) -> None:
-    """A list (`include[]`) may come in several parts; what decides the cost may not: nobody says which one is heeded."""
+    """A list (`include[]`) may come in several parts; what decides the cost may not: which one is heeded?"""
     if part.end - part.start > LONGEST_TEXT:
         raise FieldInvalid(f"{name[:60]} is too long", field=name[:60])
     if name in texts and not name.endswith("[]"):

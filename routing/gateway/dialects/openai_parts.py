@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from finops.pricing.rules.names import canonical_tier
@@ -15,14 +15,18 @@ _OTHER_LIMITS: Final = frozenset(
     {"max_new_tokens", "maxoutputtokens", "maxtokens", "max_tokens_to_sample", "max_length", "min_tokens"}
     | {"num_predict", "n_predict", "generationconfig", "generation_config", "extra_body"}
 )
-# They leave it to the upstream which model answers, or add tools of its own (OpenRouter).
-_OTHER_MODELS: Final = ("models", "fallbacks", "plugins")
+# They leave it to the upstream which model answers, or have it search on its own account (OpenRouter, xAI, Qwen).
+_COST_MORE: Final = ("models", "fallbacks", "plugins", "search_parameters", "enable_search")
+# Azure's: what is found there is read besides.
+_DATA: Final = "data_sources"
 _TEXT: Final = frozenset(
     {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text", "thinking", "reasoning"}
-    | {"encrypted_content", "tool_use", "tool_result_text"}
+    | {"encrypted_content"}
 )
-# Tools of OpenAI's that the caller runs. A namespace holds such tools.
-_CALLERS: Final = frozenset({"function", "custom", "local_shell", "apply_patch", "namespace"})
+# Tools of OpenAI's that the caller runs.
+_CALLERS: Final = frozenset({"function", "custom", "local_shell", "apply_patch"})
+# Tools under one name.
+_NAMESPACE: Final = "namespace"
 _COMPUTER: Final = "computer"
 _UNBOUNDED_TOOLS: Final = frozenset({"image_generation"})
 
@@ -32,9 +36,11 @@ def look_elsewhere(inputs: Inputs, given: Fields) -> None:
     for name in given.raw:
         if name.lower() in _OTHER_LIMITS and given.values[name] is not None:
             inputs.runs(name, None)
-    for name in _OTHER_MODELS:
+    for name in _COST_MORE:
         if given.values.get(name):
             inputs.runs(name, None)
+    if given.values.get(_DATA):
+        inputs.elsewhere("other")
 
 
 def parts(inputs: Inputs, content: Any) -> None:
@@ -83,19 +89,24 @@ def _file(inputs: Inputs, part: Mapping[str, Any]) -> None:
 
 def tools(inputs: Inputs, given: Fields, *, most_calls: int | None = None) -> tuple[int, int]:
     """How many there are, and how many of them the caller runs."""
-    listed = fields.items(given, "tools")
-    found = own = 0
-    for tool in listed:
+    found = own = len(fields.items(given, "functions"))
+    for tool in _flat(fields.items(given, "tools")):
         kind = kind_of(tool)
+        found += 1
         if not kind or kind in _CALLERS or kind.startswith(_COMPUTER) or _local(tool):
-            held = tool.get("tools") if kind == "namespace" else None
-            number = len(held) if isinstance(held, list) else 1
-            found, own = found + number, own + number
+            own += 1
         else:
-            found += 1
             inputs.runs(kind, None if kind in _UNBOUNDED_TOOLS else most_calls)
-    functions = len(fields.items(given, "functions"))
-    return found + functions, own + functions
+    return found, own
+
+
+def _flat(listed: list[Any]) -> Iterator[Any]:
+    for tool in listed:
+        held = tool.get("tools") if kind_of(tool) == _NAMESPACE else None
+        if isinstance(held, list):
+            yield from held
+        else:
+            yield tool
 
 
 def _local(tool: Mapping[str, Any]) -> bool:

@@ -172,9 +172,7 @@ def _understand(reader: Whole, body: bytes) -> None:
 
 
 def _told(reader: Reader, said: _Response) -> None:
-    # What was asked for stands there until it is known what served it.
-    tier = "" if said.service_tier == "auto" else said.service_tier
-    reader.identified(model=said.model, request_id=said.id, service_tier=tier)
+    reader.identified(model=said.model, request_id=said.id, service_tier=said.service_tier)
     usage = mapping(said.usage)
     if usage is not None:
         reader.used(responses_usage(usage, output=said.output if isinstance(said.output, list) else ()))

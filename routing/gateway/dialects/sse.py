@@ -22,16 +22,15 @@ class Piece(NamedTuple):
 
 class Splitter:
     """All pieces together are what was fed, byte by byte, but for what is `pending`: the beginning of an event. No more
-    than `most` bytes of one are kept; of a larger one, `too_large` says that there was one.
+    than `most` bytes of one are kept.
     """
 
-    __slots__ = ("_most", "_passing", "pending", "too_large")
+    __slots__ = ("_most", "_passing", "pending")
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
         self._passing = False
         self.pending = bytearray()
-        self.too_large = False
 
     def feed(self, chunk: bytes) -> list[Piece]:
         pieces = []
@@ -48,7 +47,7 @@ class Splitter:
         if len(held) > self._most or (self._passing and len(held) > _LONGEST_END):
             # An end that is cut in two must still be seen.
             keep = len(held) - _LONGEST_END + 1
-            self.too_large = self._passing = True
+            self._passing = True
             pieces.append(Piece(bytes(held[:keep]), whole=False))
             del held[:keep]
         return pieces
@@ -63,7 +62,6 @@ class Splitter:
 
     def _piece(self, raw: bytes) -> Piece:
         whole = not self._passing and len(raw) <= self._most
-        self.too_large |= not whole
         self._passing = False
         return Piece(raw, whole)
 

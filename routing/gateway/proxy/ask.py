@@ -44,6 +44,7 @@ class Ask(NamedTuple):
             region=upstream.region,
             input=call.input,
             max_output_tokens=call.max_output_tokens,
+            least_output_tokens=call.least_output_tokens,
             choices=call.choices,
             server_input=call.server_input,  # type: ignore[arg-type]
             hosted_tools=call.hosted_tools,

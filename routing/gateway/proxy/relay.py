@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from secrets import token_hex
 from typing import Final
@@ -15,8 +15,8 @@ from routing.gateway import calls
 from routing.gateway.answers import Unexpected
 from routing.gateway.attributed import Tree, attributed
 from routing.gateway.dialects.errors import models_answer, wording
-from routing.gateway.dialects.paths import by_path, family_of
-from routing.gateway.dialects.types import Dialect, ModelCall, Wording
+from routing.gateway.dialects.registry import by_path
+from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Wording
 from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.keys import Keys
@@ -26,6 +26,7 @@ from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, o
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.errors import Overloaded, PathRefused, UpstreamAway, UpstreamRefusesUs
 from routing.gateway.proxy.flow import Flow, Means
+from routing.gateway.proxy.free import pass_free
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.make"
@@ -39,6 +40,11 @@ Route = Callable[[House, ModelCall, Sequence[Candidate]], Sequence[Candidate]]
 
 def as_asked(_house: House, _call: ModelCall, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     return candidates
+
+
+def family_of(path: str, headers: Mapping[str, str]) -> str:
+    """Whose shape errors and lists have: as the path says, and where that is both families', as the client does."""
+    return ANTHROPIC if "/messages" in path or "anthropic-version" in headers else OPENAI
 
 
 class Relay:
@@ -97,7 +103,11 @@ class Relay:
         body = await client.body()
         self._bytes += len(body)
         try:
-            flow = Flow(self._means, client, self._ask(client, house, key, dialect, words, body))
+            ask = self._ask(client, house, key, dialect, words, body)
+            if ask.call.free:
+                await pass_free(self._means, client, ask)
+                return
+            flow = Flow(self._means, client, ask)
             self._flows.add(flow)
             try:
                 await flow.run()

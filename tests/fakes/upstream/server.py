@@ -293,20 +293,12 @@ def _cut(transport: asyncio.Transport, *, reset: bool) -> None:
 
 
 def models(family: str, names: tuple[str, ...]) -> dict[str, Any]:
-    if family == ANTHROPIC:
-        rows = [
-            {"type": "model", "id": name, "display_name": name, "created_at": "2026-09-21T00:00:00Z"} for name in names
-        ]
-        return {
-            "data": rows,
-            "has_more": False,
-            "first_id": names[0] if names else None,
-            "last_id": names[-1] if names else None,
-        }
-    return {
-        "object": "list",
-        "data": [{"id": name, "object": "model", "created": CREATED, "owned_by": "fake"} for name in names],
-    }
+    if family == OPENAI:
+        one = {"object": "model", "created": CREATED, "owned_by": "fake"}
+        return {"object": "list", "data": [{"id": name, **one} for name in names]}
+    of_anthropic = {"type": "model", "created_at": "2026-09-21T00:00:00Z", "lifecycle": "active"}
+    rows = [{**of_anthropic, "id": name, "display_name": name.title()} for name in names]
+    return {"data": rows, "has_more": False, "first_id": [*names, None][0], "last_id": [None, *names][-1]}
 
 
 def _kind(path: str) -> type[Answer] | None:

@@ -131,6 +131,13 @@ def test_an_agent_that_is_its_own_parent_is_no_loop() -> None:
     assert place(whose(headers)) == (ROOT, CHILD, "", 1)
 
 
+def test_two_that_are_each_below_the_other_are_no_loop() -> None:
+    tree = Tree()
+    pairs = [("one", "other"), ("other", "one")] * 3
+    headers = [{"x-claude-code-agent-id": own, "x-claude-code-parent-agent-id": above} for own, above in pairs]
+    assert [whose({**CLAUDE_CODE, **one}, tree=tree).depth for one in headers] == [2, 3] * 3
+
+
 def test_an_older_one_says_its_session_in_the_body_alone() -> None:
     found = whose({"user-agent": "claude-cli/1.0.3 (external, cli)"}, Told(session=ROOT))
     assert (found.session, found.tags) == (ROOT, {"client": "claude-code"})

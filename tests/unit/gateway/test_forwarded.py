@@ -63,6 +63,10 @@ def test_what_the_client_says_is_of_this_connection_stays_here() -> None:
     assert sent(("connection", "accept-encoding")) == {"accept-encoding": "identity"}
 
 
+def test_a_name_that_is_nobodys_stays_here() -> None:
+    assert sent(("x" * 81, "1")) == {"accept-encoding": "identity"}
+
+
 def test_order_and_repetition_are_kept() -> None:
     headers = [(b"anthropic-beta", b"a"), (b"x-b", b"1"), (b"anthropic-beta", b"b")]
     assert forwarded(headers)[:3] == [("anthropic-beta", "a"), ("x-b", "1"), ("anthropic-beta", "b")]

@@ -1,0 +1,76 @@
+"""The real clients, each a program that makes its calls at an address and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from finops.runtime.places import CHECKOUT
+from tests.environments import installed, node_installed
+
+PATIENCE_S = 100
+
+
+class Ended(NamedTuple):
+    status: int
+    output: str
+
+
+def sdks(address: str, key: str, *calls: str, openai: str = "gpt", anthropic: str = "claude") -> dict[str, Any]:
+    """What calls of `sdk.py` came to, in Python; all of them where none is named."""
+    python = str(installed("clients") / "bin" / "python")
+    script = str(CHECKOUT / "tests" / "clients" / "sdk.py")
+    return _told([python, script, address, key, openai, anthropic, *calls])
+
+
+def node(address: str, key: str, *, model: str = "gpt") -> dict[str, Any]:
+    """What the calls of `node/sdk.mjs` came to."""
+    folder = node_installed()
+    if folder is None:
+        pytest.skip("NOT RUN: there is no Node here")
+    return _told([shutil.which("node") or "node", str(folder / "sdk.mjs"), address, key, model])
+
+
+def aider(address: str, key: str, model: str, message: str, folder: Path) -> Ended:
+    """Aider with one message, `model` as it names them: openai/gpt, anthropic/claude. It stays in `folder`."""
+    command = [str(installed("aider") / "bin" / "aider"), "--model", model, "--message", message, "--yes", "--no-git"]
+    command += ["--no-check-update", "--no-show-model-warnings", "--no-show-release-notes", "--analytics-disable"]
+    environment = {
+        "HOME": str(folder),
+        "OPENAI_API_BASE": f"{address}/v1",
+        "OPENAI_API_KEY": key,
+        "ANTHROPIC_API_BASE": address,
+        "ANTHROPIC_API_KEY": key,
+        # It would like to ask the network for prices.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    done = _run(command, environment, folder)
+    return Ended(done.returncode, done.stdout + done.stderr)
+
+
+def _told(command: list[str]) -> dict[str, Any]:
+    done = _run(command, {}, CHECKOUT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """With nothing of the person who tests in its environment: no key, no address."""
+    usual = {"PATH": os.environ.get("PATH", "")}
+    return subprocess.run(
+        command,
+        env={**usual, **environment},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
