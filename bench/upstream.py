@@ -26,6 +26,8 @@ USAGE: Final = {
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
 }
+# Where the number of an answer goes.
+_NUMBER: Final = b"##########"
 _WORDS: Final = "The quick brown fox jumps over the lazy dog. "
 
 
@@ -66,18 +68,20 @@ class _Provider(asyncio.Protocol):
         elif len(buffer) >= end + 4 + int(length[1]):
             self._buffer = b""
             self._served.value += 1
-            self._answer(buffer[end + 4 :])
+            self._answer(buffer[end + 4 :], b"%010x" % self._served.value)
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, body: bytes, number: bytes) -> None:
+        """`number` is another one each time: whoever keeps books takes what has the same id for the same call."""
         if not _STREAM.search(body):
-            self._transport.write(_WHOLE)
+            self._transport.write(_WHOLE.replace(_NUMBER, number))
             return
         script = _SCRIPT.search(body)
         events, pace_ms = (int(script[1]), int(script[2])) if script else (1, 1)
-        self._transport.write(_STREAM_HEAD + _EVENT)
-        self._go_on(events - 1, pace_ms / 1000)
+        event = _EVENT.replace(_NUMBER, number)
+        self._transport.write(_STREAM_HEAD.replace(_NUMBER, number) + event)
+        self._go_on(event, _LAST.replace(_NUMBER, number), events - 1, pace_ms / 1000)
 
-    def _go_on(self, left: int, pace_s: float) -> None:
+    def _go_on(self, event: bytes, last: bytes, left: int, pace_s: float) -> None:
         loop, write, closing = asyncio.get_running_loop(), self._transport.write, self._transport.is_closing
         due = time.monotonic()
 
@@ -87,12 +91,12 @@ class _Provider(asyncio.Protocol):
                 return
             if left:
                 left -= 1
-                write(_EVENT)
+                write(event)
                 # By the clock, so that streams that are late do not become slower streams.
                 due += pace_s
                 loop.call_later(max(0.0, due - time.monotonic()), next_one)
             else:
-                write(_LAST)
+                write(last)
 
         due += pace_s
         loop.call_later(pace_s, next_one)
@@ -101,7 +105,7 @@ class _Provider(asyncio.Protocol):
 def _whole() -> bytes:
     body = json.dumps(
         {
-            "id": "chatcmpl-bench0123456789",
+            "id": f"chatcmpl-{_NUMBER.decode()}",
             "object": "chat.completion",
             "created": 1760000000,
             "model": MODEL,
@@ -118,13 +122,17 @@ def _whole() -> bytes:
             "system_fingerprint": "fp_bench",
         }
     ).encode()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\ncontent-length: %d\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_"
+        + _NUMBER
+        + b"\r\ncontent-length: %d\r\n\r\n"
+    )
     return head % len(body) + body
 
 
 def _event(choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
     chunk = {
-        "id": "chatcmpl-bench0123456789",
+        "id": f"chatcmpl-{_NUMBER.decode()}",
         "object": "chat.completion.chunk",
         "created": 1760000000,
         "model": MODEL,
@@ -146,7 +154,7 @@ def _delta(delta: dict[str, str], finish: str | None) -> list[dict[str, Any]]:
 
 _WHOLE: Final = _whole()
 _STREAM_HEAD: Final = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\n"
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nx-request-id: req_" + _NUMBER + b"\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
 _EVENT: Final = _event(_delta({"role": "assistant", "content": " word"}, None), None)
