@@ -31,16 +31,23 @@ class Sender:
         self._secrets: dict[bytes, str] = {}
         self._urls: dict[tuple[str, str, str], URL] = {}
         self._internal = internal
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEPT_S, ttl_dns_cache=60, resolver=_Resolver(internal)
-            ),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_OURS,
-            trust_env=False,
-        )
+        self._made: aiohttp.ClientSession | None = None
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._made is None:
+            connector = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=_KEPT_S, ttl_dns_cache=60, resolver=_Resolver(self._internal)
+            )
+            self._made = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=None),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=_OURS,
+                trust_env=False,
+            )
+        return self._made
 
     async def send(
         self, upstream: Upstream, method: str, path: str, query: str, headers: Iterable[tuple[str, str]], body: bytes
@@ -65,7 +72,8 @@ class Sender:
         )
 
     async def close(self) -> None:
-        await self._session.close()
+        if self._made is not None:
+            await self._made.close()
 
     def _url(self, base: str, path: str, query: str) -> URL:
         key = (base, path, query)
