@@ -48,7 +48,7 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
         direct = Racer("nobody", upstream.port, None, lambda _: {})
         say("warming up")
         for racer in (direct, *racers.values()):
-            race.warm(racer, seconds)
+            race.warm(racer, 2 * seconds)
         ceiling = race.do(direct, CONNECTIONS, seconds).per_s
         streaming = [racer for name, racer in racers.items() if name in (OURS, BARE)]
         for number in range(1, rounds + 1):
@@ -81,6 +81,7 @@ def _figures(race: Race, rss: Mapping[str, float]) -> dict[str, Any]:
     told["added_p50_ms"] = _middle(race.between("p50_ms", OURS, BARE, sub))
     told["added_ttfb_ms"] = _middle(race.between("ttfb_ms", OURS, BARE, sub))
     told["stream_cpu_vs_bare"] = _middle(race.between("event_us", OURS, BARE, truediv))
+    told["call_cpu_vs_bare"] = _middle(race.between("call_us", OURS, BARE, truediv))
     told["rss_mb_500_streams"] = _round(rss.get(OURS), 1)
     told["bare_rss_mb_500_streams"] = _round(rss.get(BARE), 1)
     for name in (BARE, LITELLM, PORTKEY):

@@ -116,9 +116,14 @@ class Race:
             raise Unlike(f"{racer.name} streamed {stream.events} events, the last of them {stream.last[-2000:]!r}")
 
     def round(self, seconds: float, streaming: Sequence[Racer]) -> None:
-        """Everything, once for each racer; the processor time of streams for `streaming` alone."""
+        """Everything, once for each racer, but events of streams, for `streaming` alone. `…_us` is processor time, of a
+        call and of an event: what other work on the machine changes least.
+        """
         for racer in self.racers:
-            self._note("rps", racer, self.do(racer, CONNECTIONS, seconds).per_s)
+            before = racer.cpu_s()
+            done = self.do(racer, CONNECTIONS, seconds)
+            self._note("rps", racer, done.per_s)
+            self._note("call_us", racer, (racer.cpu_s() - before) * 1e6 / done.answers)
         for racer in self.racers:
             self._note("p50_ms", racer, self.do(racer, 1, seconds).whole_ms)
         for racer in self.racers:
