@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, Protocol
 
 from routing.gateway.proxy.client import Client
 from routing.upstreams.services import create_upstream, set_deployment
 from routing.upstreams.types import DeploymentDraft, UpstreamDraft
-from tests.factories.gateway import PATIENCE_S, Gateway
+from tests.factories.gateway import PATIENCE_S, Gateway, booked
+from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE
 from tests.factories.small_book import SMALL_BOOK
 from tests.fakes.upstream.running import Upstream
 
 MODELS: Final[Mapping[str, tuple[str, ...]]] = {provider: tuple(models) for provider, models in SMALL_BOOK.items()}
 
+# How coroutines show that are of one call.
+_OF_A_CALL: Final = "Flow."
+
+
+class Addressed(Protocol):
+    @property
+    def address(self) -> str: ...
+
 
 def deployed(
-    organization_id: int, provider: Upstream, *, at: datetime, name: str = "", rank: int = 0, **given: Any
+    organization_id: int, provider: Addressed, *, at: datetime, name: str = "", rank: int = 0, **given: Any
 ) -> None:
     """What an upstream of the small book serves, in both families' dialects, deployed for an organization."""
     for dialect, models in MODELS.items():
@@ -51,6 +62,7 @@ class Exchange:
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
         self.finished = False
+        self._broken = False
         self._changed: asyncio.Condition
         self._left: asyncio.Event
         self.done: Future[None] = asyncio.run_coroutine_threadsafe(
@@ -79,6 +91,10 @@ class Exchange:
         """The client closes its connection."""
         self._gateway.loop.call_soon_threadsafe(self._left.set)
 
+    def breaks(self) -> None:
+        """Whatever is sent to the client raises from now on, as some servers do then."""
+        self._broken = True
+
     async def _until(self, pieces: int) -> None:
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.pieces) >= pieces)
@@ -102,6 +118,8 @@ class Exchange:
             return {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
+            if self._broken and self.status:
+                raise RuntimeError("the transport is closed")
             async with self._changed:
                 if message["type"] == "http.response.start":
                     self.status = message["status"]
@@ -127,3 +145,45 @@ def message(gateway: Gateway, secret: str, *, headers: Mapping[str, str] | None 
     body = {"model": "claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]} | given
     told = {"x-api-key": secret, "anthropic-version": "2023-06-01", "content-type": "application/json"}
     return Exchange(gateway, "/v1/messages", json.dumps(body).encode(), told | dict(headers or {}))
+
+
+def charged(gateway: Gateway) -> list[tuple[str, Decimal]]:
+    """Every charge, by how sure its figure is."""
+    gateway.bring()
+    booked()
+    return [
+        (evidence, cost)
+        for evidence, cost in rows(
+            "SELECT t.value, c.effective_cost FROM ledger_charge AS c JOIN ledger_term AS t ON t.id = c.evidence_id"
+            " ORDER BY c.occurred_at, c.id"
+        )
+    ]
+
+
+def billed(provider: Upstream) -> Decimal:
+    return Decimal(provider.bill.pico) / 10**12
+
+
+def idle(gateway: Gateway, *upstreams: Upstream) -> None:
+    """Once nothing is under way here or at upstreams, nothing is held, and nobody waits for anything."""
+    pause = threading.Event()
+    left: dict[str, Any] = {}
+    for _ in range(PATIENCE_S * 20):
+        left = gateway.run(_left(gateway)) | {one.address: one.open for one in upstreams if one.open}
+        if not left:
+            return
+        pause.wait(0.05)
+    raise AssertionError(left)
+
+
+async def _left(gateway: Gateway) -> dict[str, Any]:
+    relay, process = gateway.process.relay, gateway.process
+    found = {
+        "flows": len(relay._flows),
+        "calls": relay._calls,
+        "bytes": relay._bytes,
+        "held": {account: held for account, (_, held) in process.desk.leased().items() if held},
+        "open": list(process.calls.book.open),
+        "tasks": [task.get_coro() for task in asyncio.all_tasks() if _OF_A_CALL in repr(task.get_coro())],
+    }
+    return {name: value for name, value in found.items() if value}

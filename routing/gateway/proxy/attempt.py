@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from enum import Enum, auto
 from time import monotonic
@@ -11,6 +12,7 @@ from typing import Final
 import aiohttp
 from msgspec.structs import replace
 
+from finops.budgets.hot import NotOpen
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
 from routing.gateway.calls import Calls, Decision
@@ -18,11 +20,13 @@ from routing.gateway.dialects.types import Answered, Dialect, ModelCall
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.errors import AnswerTooLarge
-from routing.gateway.proxy.sender import Sender, failed_before_sending, stale
-from routing.gateway.requests import Settle
+from routing.gateway.proxy.sender import Sender, failed_before_sending
+from routing.gateway.requests import FieldInvalid, Settle
 from routing.gateway.wording import UNBOUNDED, Settlement
 
+log = logging.getLogger(__name__)
 EVENT_STREAM: Final = "text/event-stream"
+_PAGE: Final = "text/html"
 # Of an answer that is not streamed, or an error.
 ANSWER_MOST: Final = 64 * 2**20
 ERROR_MOST: Final = 2**20
@@ -30,6 +34,8 @@ ERROR_MOST: Final = 2**20
 SILENCE_S: Final = 300.0
 # How many bytes a token has at least, mostly: for what nobody counted.
 _BYTES_OF_TOKEN: Final = 3
+# Shorter ids come again: some hosts count, Ollama draws one of a thousand.
+_UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
 _ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
 
@@ -60,7 +66,7 @@ class Failed(Exception):
 
 
 class Attempt:
-    """`send`, then `chunks` (or `whole`), then `settle`; `give_up` at any time before that."""
+    """`send`, then `next` where it streams, then `settle`; `give_up` at any time before that."""
 
     def __init__(self, calls: Calls, sender: Sender, house: House, candidate: Candidate, said: Decision) -> None:
         self._calls = calls
@@ -111,50 +117,50 @@ class Attempt:
     async def send(
         self, dialect: Dialect, call: ModelCall, method: str, query: str, headers: list[tuple[str, str]]
     ) -> bytes:
-        """The first piece of an answer with a good status. Raises Failed."""
+        """The first piece of a stream, or all of an answer that is none. Raises Failed and AnswerTooLarge."""
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
         self._sent_bytes = len(body)
         patience = upstream.first_byte_s if call.stream else upstream.total_s
         try:
             async with asyncio.timeout(patience):
-                response = await self._send_once(dialect, method, query, headers, body)
-                status = response.status
-                if not 200 <= status < 300:
+                sender = self._sender
+                self._response = response = await sender.send(upstream, method, dialect.path, query, headers, body)
+                if not 200 <= response.status < 300:
                     raise await self._refused(response)
-                self._answered = dialect.answered(call, stream=self.streams)
                 first = await response.content.readany()
-        except TimeoutError:
-            raise Failed(f"{upstream.name} did not begin to answer within {patience:g} s", Fate.UNKNOWN) from None
-        except (aiohttp.ClientError, OSError) as error:
-            fate = Fate.NOTHING if failed_before_sending(error) else Fate.UNKNOWN
-            raise Failed(f"{upstream.name} cannot be reached: {type(error).__name__}", fate) from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._not_reached(error, patience) from None
         except (AddressRefused, CannotOpen) as error:
             raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING) from None
         self.first_byte_s = monotonic() - self._since
+        if response.content_type == _PAGE:
+            # Of somebody who stands in the way, or of a wrong address: no model said that.
+            raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING)
+        self._answered = dialect.answered(call, stream=self.streams)
+        if not self.streams:
+            return await self._whole(first)
+        if not first:
+            raise Failed(f"{upstream.name} answered nothing", Fate.UNKNOWN)
         return first
 
-    async def _send_once(
-        self, dialect: Dialect, method: str, query: str, headers: list[tuple[str, str]], body: bytes
-    ) -> aiohttp.ClientResponse:
-        """Once; and once more where the connection we had kept was closed under us."""
-        for last in (False, True):
-            try:
-                found = await self._sender.send(self.candidate.upstream, method, dialect.path, query, headers, body)
-            except (aiohttp.ClientError, OSError) as error:
-                if last or not stale(error, self._response):
-                    raise
-            else:
-                self._response = found
-                return found
-        raise AssertionError("the last try returns or raises")
+    def _not_reached(self, error: Exception, patience: float) -> Failed:
+        name = self.candidate.upstream.name
+        if failed_before_sending(error):
+            return Failed(f"{name} cannot be reached: {type(error).__name__}", Fate.NOTHING)
+        if isinstance(error, TimeoutError):
+            return Failed(f"{name} did not begin to answer within {patience:g} s", Fate.UNKNOWN)
+        return Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN)
 
     async def _refused(self, response: aiohttp.ClientResponse) -> Failed:
-        body = await response.content.read(ERROR_MOST)
+        status, name = response.status, self.candidate.upstream.name
+        if status < 400:
+            # A client that went there would be past the gateway, with its key.
+            response.close()
+            return Failed(f"{name} sends elsewhere, by {status}", Fate.NOTHING)
+        body = await read_most(response, ERROR_MOST)
         response.close()
-        status = response.status
         elsewhere = status in _ELSEWHERE or status >= 500
-        name = self.candidate.upstream.name
         return Failed(
             f"{name} answered {status}", Fate.NOTHING, status=status, headers=passed_on(response), body=body,
             elsewhere=elsewhere,
@@ -171,8 +177,8 @@ class Attempt:
             name = self.candidate.upstream.name
             raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN) from None
 
-    async def whole(self, first: bytes) -> bytes:
-        """All of an answer. Raises Failed and AnswerTooLarge."""
+    async def _whole(self, first: bytes) -> bytes:
+        """All of an answer, read and understood. Raises Failed and AnswerTooLarge."""
         parts, size, piece = [], 0, first
         while piece:
             parts.append(piece)
@@ -180,7 +186,11 @@ class Attempt:
             if size > ANSWER_MOST:
                 raise AnswerTooLarge(f"the upstream's answer has more than {ANSWER_MOST} bytes")
             piece = await self.next()
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = self.answered.feed(body) + self.answered.end()
+        if not self.answered.complete and self.response.content_type.endswith("json"):
+            raise Failed(f"{self.candidate.upstream.name}: {self.answered.problem}", Fate.UNKNOWN)
+        return body
 
     # --- The end ------------------------------------------------------------------------------------------------------
     def settle(self) -> int:
@@ -200,6 +210,8 @@ class Attempt:
         if fate is Fate.NOTHING or not self._sent_bytes:
             self._over = True
             return self._calls.void(self._house, self.allowance.held.id)
+        if self._answered is not None and self._answered.complete:
+            return self.settle()
         if self.candidate.upstream.bills_cancelled:
             told = self._estimated()
             return self._settle(replace(told, estimated=True), evidence="estimated")
@@ -215,23 +227,38 @@ class Attempt:
             return 0
         self._over = True
         call_id = self.allowance.held.id
-        self.settlement, ticket = self._calls.settle(self._house, call_id, told, evidence=evidence)
+        try:
+            try:
+                found = self._calls.settle(self._house, call_id, told, evidence=evidence)
+            except FieldInvalid as error:
+                log.warning("%s told what cannot be: %s", self.candidate.upstream.name, error.message)
+                self.answered.usage = None
+                told = replace(self._estimated(), estimated=told.estimated)
+                found = self._calls.settle(self._house, call_id, told, evidence="estimated")
+        except NotOpen:
+            log.warning("a call was over before its answer: it was charged as the most it could cost")
+            return 0
+        self.settlement, ticket = found
         return ticket
 
     def _told(self, usage: Mapping[str, int]) -> Settle:
         answered = self._answered
+        told = answered.request_id[:200] if answered else ""
         return Settle(
             usage=dict(usage),
             service_tier=answered.service_tier[:200] if answered else "",
-            provider_request_id=answered.request_id[:200] if answered else "",
+            # To the ledger, charges of one request are one.
+            provider_request_id=told if len(told) >= _UNIQUE else "",
         )
 
     def _estimated(self) -> Settle:
-        """What was told so far, and the rest by its size."""
+        """What was told so far, and the rest by its size, within what it was told to write at most."""
         usage = dict(self._answered.usage or {}) if self._answered else {}
         if not any(name.startswith(("input_", "cache_")) for name in usage):
             usage["input_uncached"] = _tokens(self._sent_bytes)
         written = _tokens(self._answered.output_bytes) if self._answered else 0
+        if self.allowance.held.output != UNBOUNDED:
+            written = min(written, self.allowance.held.output)
         usage["output_text"] = max(usage.get("output_text", 0), written)
         return self._told(usage)
 
@@ -244,8 +271,18 @@ _HOP_BY_HOP: Final = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding",
         "upgrade", "content-length", "set-cookie", "alt-svc", "strict-transport-security",
+        # What comes compressed, though nobody asked for that, is not any more when it can be read.
+        "content-encoding",
     }
 )  # fmt: skip
+
+
+async def read_most(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """All of a body, or as much of it."""
+    body = b""
+    while len(body) < most and (piece := await response.content.read(most - len(body))):
+        body += piece
+    return body
 
 
 def passed_on(response: aiohttp.ClientResponse) -> list[tuple[str, str]]:

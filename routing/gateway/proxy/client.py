@@ -31,7 +31,7 @@ class Client:
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self._receive = receive
         self._send = send
-        self.started = False
+        self.started = self.finished = False
 
     @property
     def secret(self) -> str:
@@ -74,15 +74,24 @@ class Client:
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         self.started = True
         encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+        await self._say({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        await self._say({"type": "http.response.body", "body": body, "more_body": True})
 
     async def finish(self, body: bytes = b"") -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self.finished = True
+        await self._say({"type": "http.response.body", "body": body, "more_body": False})
 
     async def answer(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """All of an answer at once."""
         await self.start(status, [*headers, ("content-length", str(len(body)))])
         await self.finish(body)
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        """Raises ClientGone."""
+        try:
+            await self._send(message)
+        except (RuntimeError, OSError):
+            # As some servers say that nobody is there any more.
+            raise ClientGone from None

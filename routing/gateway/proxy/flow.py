@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
 from finops.budgets.journal import Journal
 from finops.core.errors import FinopsError
@@ -134,7 +135,9 @@ class Flow:
 
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
-        """The first upstream that answers, with the first piece of it. Raises what the last of them failed with."""
+        """The first upstream that answers, with the first piece of it, or all where it does not stream. Raises what the
+        last of them failed with.
+        """
         health, retries = self._means.health, self._means.retries
         retries.called()
         last: Failed | None = None
@@ -182,11 +185,8 @@ class Flow:
         return first
 
     # --- The answer ---------------------------------------------------------------------------------------------------
-    async def _whole(self, attempt: Attempt, first: bytes) -> None:
-        answered = attempt.answered
-        body = await attempt.whole(first)
+    async def _whole(self, attempt: Attempt, body: bytes) -> None:
         self._interruptible = False
-        body = answered.feed(body) + answered.end()
         await self._settled(attempt)
         if not self._gone:
             headers = told_of(attempt, self._ask, self._tries)
@@ -194,16 +194,15 @@ class Flow:
 
     async def _stream(self, attempt: Attempt, first: bytes) -> None:
         client, answered = self._client, attempt.answered
-        if not self._gone:
-            await client.start(attempt.response.status, told_of(attempt, self._ask, self._tries))
+        await self._tell(client.start, attempt.response.status, told_of(attempt, self._ask, self._tries))
         piece, tail = first, b""
         try:
             while piece:
                 shown = answered.feed(piece)
                 if answered.complete:
                     await self._settled(attempt)
-                if shown and not self._gone:
-                    await client.write(shown)
+                if shown:
+                    await self._tell(client.write, shown)
                 piece = await attempt.next()
             tail = answered.end()
         except Failed as failed:
@@ -218,6 +217,17 @@ class Flow:
         await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
         if not self._gone:
             await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+
+    async def _tell(self, tells: Callable[..., Awaitable[None]], *what: Any) -> None:
+        """What the client hears, while it listens. Raises ClientGone where nothing is read for its own sake then."""
+        if self._gone:
+            return
+        try:
+            await tells(*what)
+        except ClientGone:
+            self._gone = True
+            if self._attempt is None or not self._attempt.bills_cancelled:
+                raise
 
     async def _settled(self, attempt: Attempt) -> None:
         """What it came to is durable."""

@@ -9,7 +9,7 @@ import aiohttp
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.attempt import ERROR_MOST, passed_on
+from routing.gateway.proxy.attempt import ERROR_MOST, passed_on, read_most
 from routing.gateway.proxy.client import Client
 from routing.gateway.proxy.errors import UpstreamAway
 from routing.gateway.proxy.flow import MOST_TRIES, Means
@@ -26,7 +26,7 @@ async def pass_free(means: Means, client: Client, ask: Ask) -> None:
             async with asyncio.timeout(min(_WITHIN_S, upstream.total_s)):
                 response = await means.sender.send(upstream, ask.method, ask.dialect.path, ask.query, ask.headers, body)
                 async with response:
-                    answer = await response.content.read(ERROR_MOST)
+                    answer = await read_most(response, ERROR_MOST)
         except (aiohttp.ClientError, OSError, TimeoutError, AddressRefused, CannotOpen):
             means.health.failed(candidate.name)
             continue

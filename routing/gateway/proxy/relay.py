@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from secrets import token_hex
 from typing import Final
@@ -176,6 +177,9 @@ class Relay:
 
     async def _say(self, client: Client, words: Wording, error: FinopsError) -> None:
         if client.started:
+            if not client.finished:
+                # Whatever it was, a stream that began has an end.
+                await self._finish(client, words.event(error))
             return
         headers = [("content-type", "application/json")]
         retry_after_s = getattr(error, "retry_after_s", None)
@@ -188,7 +192,10 @@ class Relay:
 
     @staticmethod
     async def _send(client: Client, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        try:
+        with suppress(ClientGone):
             await client.answer(status, headers, body)
-        except Exception:  # noqa: BLE001 - whoever asked is gone
-            log.debug("an error could not be told")
+
+    @staticmethod
+    async def _finish(client: Client, event: bytes) -> None:
+        with suppress(ClientGone):
+            await client.finish(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
+from contextvars import ContextVar
 from typing import Any, Final
 
 import aiohttp
@@ -21,6 +22,8 @@ _HEADER: Final = {"x-api-key": "x-api-key", "api-key": "api-key"}
 # We say what we take, and nothing of our own is added.
 _OURS: Final = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
 
+_made: Final = ContextVar("made", default=False)
+
 
 class Sender:
     """Sends requests to upstreams; one for each process, made on its event loop."""
@@ -36,14 +39,13 @@ class Sender:
     @property
     def _session(self) -> aiohttp.ClientSession:
         if self._made is None:
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 limit=0, keepalive_timeout=_KEPT_S, ttl_dns_cache=60, resolver=_Resolver(self._internal)
             )
             self._made = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
                 skip_auto_headers=_OURS,
                 trust_env=False,
             )
@@ -62,14 +64,18 @@ class Sender:
                 told["Authorization"] = f"Bearer {secret}"
             elif upstream.auth in _HEADER:
                 told[_HEADER[upstream.auth]] = secret
-        return await self._session.request(
-            method,
-            self._url(upstream.base_url, path, query),
-            headers=told,
-            data=body or None,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=upstream.connect_s),
-        )
+        url, timeout = self._url(upstream.base_url, path, query), aiohttp.ClientTimeout(connect=upstream.connect_s)
+        for again in (True, False):
+            _made.set(False)
+            try:
+                return await self._session.request(
+                    method, url, headers=told, data=body or None, allow_redirects=False, timeout=timeout
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+                # One we had kept was closed under us. Who closes one that was just made may have done its work.
+                if _made.get() or not again:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def close(self) -> None:
         if self._made is not None:
@@ -99,6 +105,14 @@ class Sender:
         return found
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Remembers whether a request is sent over a connection that was made for it."""
+
+    async def _create_connection(self, *arguments: Any) -> Any:
+        _made.set(True)
+        return await super()._create_connection(*arguments)
+
+
 class _Resolver(AbstractResolver):
     """What names mean, without addresses that are nobody's business."""
 
@@ -122,9 +136,4 @@ class _Resolver(AbstractResolver):
 
 def failed_before_sending(error: BaseException) -> bool:
     """Whether nothing of the request can have been worked on."""
-    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
-
-
-def stale(error: BaseException, response: Any) -> bool:
-    """A connection that had been kept open was closed under us, before a byte of an answer."""
-    return response is None and isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL)

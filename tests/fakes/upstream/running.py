@@ -48,6 +48,15 @@ class Upstream:
     def seen(self) -> list[Seen]:
         return list(self._doors.seen)
 
+    def asked(self, requests: int) -> None:
+        """Until so many came."""
+        pause = threading.Event()
+        for _ in range(_PATIENCE_S * 50):
+            if len(self._doors.seen) >= requests:
+                return
+            pause.wait(0.02)
+        raise AssertionError(f"{len(self._doors.seen)} requests")
+
     @property
     def open(self) -> int:
         """Requests that are not answered to their end."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -10,6 +11,7 @@ from django.utils import timezone
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.ledger import small_book
 from tests.factories.orgs import Cast, the_cast
+from tests.fakes.upstream.running import Upstream, upstream
 
 Opens = Callable[[], Gateway]
 
@@ -45,3 +47,21 @@ def gateways(tmp_path: Path) -> Iterator[Opens]:
     for gateway in running:
         if not gateway.loop.is_closed():
             gateway.stop()
+
+
+@pytest.fixture(autouse=True)
+def _upstreams_here(settings: Any) -> None:
+    settings.INTERNAL_HOSTS = {"127.0.0.1"}
+
+
+@pytest.fixture
+def provider() -> Iterator[Upstream]:
+    """Speaks both families' APIs."""
+    with upstream() as running:
+        yield running
+
+
+@pytest.fixture
+def standby() -> Iterator[Upstream]:
+    with upstream() as running:
+        yield running

@@ -2,63 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import Gateway, booked, key
-from tests.factories.ledger import rows
+from tests.factories.gateway import key
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import Exchange, chat, deployed, message
+from tests.factories.relaying import Exchange, billed, charged, chat, deployed, message
 from tests.fakes.upstream.running import Upstream, upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
-
-
-@pytest.fixture(autouse=True)
-def _upstreams_here(settings: Any) -> None:
-    settings.INTERNAL_HOSTS = {"127.0.0.1"}
-
-
-@pytest.fixture
-def provider() -> Iterator[Upstream]:
-    """Speaks both families' APIs."""
-    with upstream() as running:
-        yield running
-
-
-@pytest.fixture
-def standby() -> Iterator[Upstream]:
-    with upstream() as running:
-        yield running
 
 
 @pytest.fixture
 def secret(cast: Cast, now: datetime) -> str:
     """The key of an engineer of acme."""
     return key(cast.acme.id, "calls.make", at=now)
-
-
-def charged(gateway: Gateway) -> list[tuple[str, Decimal]]:
-    """Every charge, by how sure its figure is."""
-    gateway.bring()
-    booked()
-    return [
-        (evidence, cost)
-        for evidence, cost in rows(
-            "SELECT t.value, c.effective_cost FROM ledger_charge AS c JOIN ledger_term AS t ON t.id = c.evidence_id"
-            " ORDER BY c.occurred_at, c.id"
-        )
-    ]
-
-
-def billed(provider: Upstream) -> Decimal:
-    return Decimal(provider.bill.pico) / 10**12
 
 
 def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(

@@ -1,0 +1,138 @@
+"""Clients that leave and calls that are stopped, at whatever moment: nothing is left behind, and nothing is charged
+that was never sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+
+from finops.budgets.services.stops import stop_now
+from tests.factories.budgets import budget, standing
+from tests.factories.gateway import key
+from tests.factories.orgs import HOUSE, Cast
+from tests.factories.relaying import charged, chat, deployed, idle, message
+from tests.fakes.upstream.running import Upstream
+from tests.fakes.upstream.script import Plan, Script
+from tests.rooms.gateway.conftest import Opens
+
+
+@pytest.fixture
+def secret(cast: Cast, now: datetime) -> str:
+    """The key of an engineer of acme."""
+    return key(cast.acme.id, "calls.make", at=now)
+
+
+@pytest.mark.parametrize("bills_cancelled", [False, True])
+def test_clients_that_leave_at_any_moment_leave_nothing_behind(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, bills_cancelled: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    cap = budget(cast.acme.id, "1", at=now)
+    deployed(
+        cast.acme.id, provider, at=now, connect_s=1.0, first_byte_s=1.0, total_s=2.0, bills_cancelled=bills_cancelled
+    )
+    provider.script(Script(usual=Plan(between_s=0.001, first_byte_s=0.005)))
+    gateway = gateways()
+    dice = Random(4)
+    calls = []
+    for n in range(120):
+        call = (chat if n % 2 else message)(gateway, secret, stream=n % 3 != 0)
+        gateway.loop.call_soon_threadsafe(gateway.loop.call_later, dice.random() * 0.08, call.leave)
+        calls.append(call)
+        if n % 6 == 5:
+            for one in calls[-6:]:
+                one.whole()
+    whole = [one for one in calls if one.finished]
+    assert 0 < len(whole) < len(calls)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    charges = charged(gateway)
+    assert len(charges) >= len(provider.bill.lines)
+    assert all(cost > 0 for _, cost in charges)
+    if not bills_cancelled:
+        idle(gateway, provider)
+    else:
+        # Read to its end: what the upstream billed, but for what had not begun to be answered, which stays held.
+        idle_but_for_what_is_held(gateway, provider)
+    gateway.process.desk.give_back()
+    assert Decimal(0) <= standing(cap, now).leased < Decimal("0.5")
+
+
+def idle_but_for_what_is_held(gateway: Any, provider: Upstream) -> None:
+    ids = list(gateway.process.calls.book.open)
+    for call_id in ids:
+        # As if its time were over.
+        held = gateway.process.calls.book.open[call_id].held
+        house = gateway.process.configured.houses[held.organization_id]
+        gateway.run(_expire(gateway, held, house))
+    idle(gateway, provider)
+
+
+async def _expire(gateway: Any, held: Any, house: Any) -> None:
+    gateway.process.calls.expire(held, house)
+
+
+def test_a_call_that_was_never_sent_costs_nothing(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    deciding = gateway.process.deciding
+    decision = deciding.decision
+    calls: list[Any] = []
+
+    async def slowly(*given: Any) -> Any:
+        said = await decision(*given)
+        calls[-1].leave()
+        await asyncio.sleep(0.05)
+        return said
+
+    monkeypatch.setattr(type(deciding), "decision", staticmethod(slowly))
+    for stream in (True, False):
+        calls.append(chat(gateway, secret, stream=stream))
+        calls[-1].whole()
+    idle(gateway, provider)
+    assert (provider.seen, charged(gateway)) == ([], [])
+
+
+def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    waiting = []
+    for n, (speak, stream) in enumerate([(chat, True), (chat, False), (message, True), (message, False)]):
+        provider.then(Plan(hangs=True))
+        waiting.append((speak(gateway, secret, stream=stream, headers={"x-capstan-session": "loop"}), speak))
+        provider.asked(n + 1)
+    stop_now(organization_id=cast.acme.id, dimension="session", subject="loop", reason="It loops", by=HOUSE, at=now)
+    for call, speak in waiting:
+        said = call.whole()
+        assert (said.status, said.body["error"]["code"]) == (429, "budgets.stopped"), said.raw
+        assert (said.body.get("type") == "error") is (speak is message)
+        assert "It loops" in said.body["error"]["message"]
+        assert said.headers["x-should-retry"] == "false"
+    idle(gateway, provider)
+    assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 4
+
+
+def test_a_client_whose_connection_breaks_while_it_is_written_to_is_one_that_left(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
+    gateway = gateways()
+    call = chat(gateway, secret, stream=True)
+    call.breaks()
+    call.whole()
+    idle(gateway, provider)
+    # It is read to its end, whoever listens.
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered"]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
