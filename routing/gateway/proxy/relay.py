@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from secrets import token_hex
@@ -14,7 +15,7 @@ from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Unexpected
 from routing.gateway.attributed import Tree, attributed
-from routing.gateway.dialects.errors import models_answer, wording
+from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.registry import by_path
 from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Wording
 from routing.gateway.forwarded import forwarded
@@ -33,6 +34,9 @@ PERMISSION: Final = "calls.make"
 # Calls under way in one process, and bytes of requests that are read or kept for another try.
 MOST_CALLS: Final = 10_000
 MOST_BYTES: Final = 512 * 2**20
+
+# The list of models, or one of it.
+_MODELS: Final = re.compile(r"(?:/openai|/anthropic)?(?:/v1)?/models(?:/(.+))?")
 
 # Where a call may go, in the order it is tried: what Routing decides by. The identity, until there is a rule.
 Route = Callable[[House, ModelCall, Sequence[Candidate]], Sequence[Candidate]]
@@ -92,9 +96,9 @@ class Relay:
 
     async def _answer(self, client: Client, family: str, dialect: Dialect | None, words: Wording) -> None:
         house, key = self._keys.authenticated(client.secret, PERMISSION)
-        if client.method == "GET" and client.path.rstrip("/").endswith("/models"):
-            names = house.models(family, self._now().date())
-            await client.answer(200, [("content-type", "application/json")], models_answer(family, names))
+        if client.method == "GET" and (asked := _MODELS.fullmatch(client.path.rstrip("/"))):
+            answer = self._models(house, family, asked[1])
+            await client.answer(200, [("content-type", "application/json")], answer)
             return
         if dialect is None or client.method != "POST":
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
@@ -115,6 +119,14 @@ class Relay:
                 self._flows.discard(flow)
         finally:
             self._bytes -= len(body)
+
+    def _models(self, house: House, family: str, name: str | None) -> bytes:
+        """Raises NoDeployment for a name that nobody here serves."""
+        day = self._now().date()
+        if name is None:
+            return models_answer(family, house.models(family, day))
+        house.deployments.of(family, name, day)
+        return model_answer(family, name)
 
     def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, body: bytes) -> Ask:
         call = dialect.read(body)
