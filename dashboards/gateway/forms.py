@@ -111,8 +111,8 @@ class UpstreamForm(ActionForm):
         for line in self.cleaned_data["headers"].splitlines():
             name, colon, value = line.partition(":")
             if line.strip():
-                if not colon:
-                    raise forms.ValidationError("A header is a name, a colon and a value.")
+                if not colon or name.strip() in found:
+                    raise forms.ValidationError("A header is a name, a colon and a value; each name once.")
                 found[name.strip()] = value.strip()
         return found
 

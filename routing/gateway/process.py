@@ -101,7 +101,7 @@ class Process:
             *(self.desk, self._guard, self._pulse, self.journal, self._id.hex, self.clock.now, self._bank.announce),
             self.supply,
         )
-        self.peers = Peers(self._id)
+        self.peers = Peers(self._id, settings.hash_key)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow)
         self.keys = Keys(self.configured, settings.hash_key, self.clock.now)
@@ -224,7 +224,7 @@ class Process:
         async def passed_on(request: web.Request) -> web.Response:
             asked = Asked(
                 request.method, request.path, dict(request.query), request.headers.get("authorization", ""),
-                await request.read(), forwarded=FORWARDED in request.headers,
+                await request.read(), forwarded=self.peers.is_one_of_us(request.headers.get(FORWARDED, "")),
             )  # fmt: skip
             answer = await self.door.answer(asked)
             return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))

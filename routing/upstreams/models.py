@@ -32,7 +32,7 @@ class Upstream(Owned):
     # Whose prices hold; `host` names a seller apart from the maker, or a machine with prices of its own.
     provider = models.CharField(max_length=rules.LONGEST_WORD)
     host = models.CharField(max_length=rules.LONGEST_WORD, blank=True)
-    auth = models.CharField(max_length=9, choices=[(one.value, one.value) for one in Auth], default=Auth.BEARER)
+    auth = models.CharField(max_length=9, choices=[(one.value, one.value) for one in Auth], default=Auth.BEARER.value)
     # The credential, sealed (`hot.sealer`); empty where none is sent.
     sealed = models.BinaryField(default=b"")
     # Its last characters: all that is ever shown of it.
@@ -60,8 +60,8 @@ class Upstream(Owned):
             ),
             models.CheckConstraint(
                 name="upstream_credential",
-                condition=Q(auth=Auth.NONE, sealed=b"", hint="", credential_at__isnull=True)
-                | (~Q(auth=Auth.NONE) & ~Q(sealed=b"") & Q(credential_at__isnull=False)),
+                condition=Q(auth=Auth.NONE.value, sealed=b"", hint="", credential_at__isnull=True)
+                | (~Q(auth=Auth.NONE.value) & ~Q(sealed=b"") & Q(credential_at__isnull=False)),
             ),
             models.CheckConstraint(name="upstream_weight", condition=Q(weight__range=(1, rules.MOST_WEIGHT))),
             models.CheckConstraint(

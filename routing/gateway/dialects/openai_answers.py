@@ -55,6 +55,11 @@ class ChatStream(Stream):
         self.output_bytes += sum(map(len, _texts(events)))
         return True
 
+    def end(self) -> bytes:
+        # Not every host says that it is done; whoever has said the usage is.
+        self.complete = self.complete or self.usage is not None
+        return super().end()
+
     def understood(self, data: bytes) -> bool:
         if data == _DONE:
             self.complete = True

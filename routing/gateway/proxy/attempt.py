@@ -26,7 +26,7 @@ EVENT_STREAM: Final = "text/event-stream"
 # Of an answer that is not streamed, or an error.
 ANSWER_MOST: Final = 64 * 2**20
 ERROR_MOST: Final = 2**20
-# Between two pieces of a stream; providers send a ping more often than that.
+# Between two pieces of an answer; providers send a ping more often than that.
 SILENCE_S: Final = 300.0
 # How many bytes a token has at least, mostly: for what nobody counted.
 _BYTES_OF_TOKEN: Final = 3
@@ -163,8 +163,9 @@ class Attempt:
     # --- The answer ---------------------------------------------------------------------------------------------------
     async def next(self) -> bytes:
         """The next piece, b'' at the end. Raises Failed where it breaks off."""
+        left = self._since + self.candidate.upstream.total_s - monotonic()
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(min(SILENCE_S, left)):
                 return await self.response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             name = self.candidate.upstream.name
@@ -196,7 +197,7 @@ class Attempt:
         self.close()
         if self._over:
             return 0
-        if fate is Fate.NOTHING:
+        if fate is Fate.NOTHING or not self._sent_bytes:
             self._over = True
             return self._calls.void(self._house, self.allowance.held.id)
         if self.candidate.upstream.bills_cancelled:

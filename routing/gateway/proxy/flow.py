@@ -196,7 +196,7 @@ class Flow:
         client, answered = self._client, attempt.answered
         if not self._gone:
             await client.start(attempt.response.status, told_of(attempt, self._ask, self._tries))
-        piece = first
+        piece, tail = first, b""
         try:
             while piece:
                 shown = answered.feed(piece)
@@ -205,18 +205,19 @@ class Flow:
                 if shown and not self._gone:
                     await client.write(shown)
                 piece = await attempt.next()
+            tail = answered.end()
         except Failed as failed:
             log.info("%s", failed.why)
             self._means.health.failed(attempt.candidate.name)
         self._interruptible = False
-        if not answered.complete:
-            await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
+        if answered.complete:
+            await self._settled(attempt)
             if not self._gone:
-                await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+                await client.finish(tail)
             return
-        await self._settled(attempt)
+        await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
         if not self._gone:
-            await client.finish(answered.end())
+            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
 
     async def _settled(self, attempt: Attempt) -> None:
         """What it came to is durable."""

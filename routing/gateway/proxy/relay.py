@@ -35,8 +35,7 @@ PERMISSION: Final = "calls.make"
 MOST_CALLS: Final = 10_000
 MOST_BYTES: Final = 512 * 2**20
 
-# The list of models, or one of it.
-_MODELS: Final = re.compile(r"(?:/openai|/anthropic)?(?:/v1)?/models(?:/(.+))?")
+_MODELS: Final = re.compile(r"(?:/openai|/anthropic)?(?:/v1)?/models(?:/(.+))?/?")
 
 # Where a call may go, in the order it is tried: what Routing decides by. The identity, until there is a rule.
 Route = Callable[[House, ModelCall, Sequence[Candidate]], Sequence[Candidate]]
@@ -62,7 +61,7 @@ class Relay:
         self._flows: set[Flow] = set()
         # Of each organization: which of its sub-agents was started by which.
         self._trees: dict[int, Tree] = {}
-        self._bytes = 0
+        self._calls = self._bytes = 0
 
     def takes(self, path: str) -> bool:
         """Whether a path is of the model APIs, metered or not; all others are somebody else's."""
@@ -96,14 +95,20 @@ class Relay:
 
     async def _answer(self, client: Client, family: str, dialect: Dialect | None, words: Wording) -> None:
         house, key = self._keys.authenticated(client.secret, PERMISSION)
-        if client.method == "GET" and (asked := _MODELS.fullmatch(client.path.rstrip("/"))):
-            answer = self._models(house, family, asked[1])
-            await client.answer(200, [("content-type", "application/json")], answer)
+        if client.method == "GET" and (asked := _MODELS.fullmatch(client.path)):
+            await self._models(client, house, family, asked.group(1))
             return
         if dialect is None or client.method != "POST":
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
-        if len(self._flows) >= MOST_CALLS or self._bytes >= MOST_BYTES:
+        if self._calls >= MOST_CALLS or self._bytes >= MOST_BYTES:
             raise Overloaded("too many calls are under way here")
+        self._calls += 1
+        try:
+            await self._relay(client, house, key, dialect, words)
+        finally:
+            self._calls -= 1
+
+    async def _relay(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording) -> None:
         body = await client.body()
         self._bytes += len(body)
         try:
@@ -119,14 +124,6 @@ class Relay:
                 self._flows.discard(flow)
         finally:
             self._bytes -= len(body)
-
-    def _models(self, house: House, family: str, name: str | None) -> bytes:
-        """Raises NoDeployment for a name that nobody here serves."""
-        day = self._now().date()
-        if name is None:
-            return models_answer(family, house.models(family, day))
-        house.deployments.of(family, name, day)
-        return model_answer(family, name)
 
     def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, body: bytes) -> Ask:
         call = dialect.read(body)
@@ -157,6 +154,16 @@ class Relay:
             price=price,
             pace=lambda one: health.first_byte_s(one.name),
         )
+
+    async def _models(self, client: Client, house: House, family: str, name: str | None) -> None:
+        """All that may be asked for, or one of them by name. Raises NoDeployment."""
+        day = self._now().date()
+        if name is None:
+            body = models_answer(family, house.models(family, day))
+        else:
+            house.deployments.of(family, name, day)
+            body = model_answer(family, name)
+        await client.answer(200, [("content-type", "application/json")], body)
 
     async def _failed(self, client: Client, words: Wording, failed: Failed) -> None:
         """No upstream had an answer: the last one's own words, where it had any that are meant for the client."""

@@ -100,6 +100,7 @@ def test_what_cannot_be_is_said_beside_its_field(company: Company, alice: Client
     for wrong, field in (
         ({"base_url": "http://10.0.0.7/v1"}, "base_url"),
         ({"base_url": "https://ours.example", "headers": "no colon"}, "headers"),
+        ({"base_url": "https://ours.example", "headers": "x-title: a\nx-title: b"}, "headers"),
         ({"base_url": "https://ours.example", "headers": "Authorization: Bearer x"}, "headers"),
         ({"base_url": "https://ours.example", "total_s": "1"}, "total_s"),
         ({"base_url": "https://ours.example", "labels": "two words"}, "labels"),

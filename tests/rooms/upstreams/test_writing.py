@@ -239,6 +239,13 @@ def test_the_database_refuses_deployments_that_cannot_be(cast: Cast, wrong: dict
         )
 
 
+def test_the_database_refuses_a_model_at_anothers_upstream(cast: Cast) -> None:
+    row = deployment(upstream(cast.acme.id, at=NOON), at=NOON)
+    theirs = upstream(cast.globex.id, at=NOON)
+    with pytest.raises(IntegrityError, match="deployment_same_organization"), transaction.atomic():
+        Deployment.objects.filter(id=row.id).update(upstream=theirs)
+
+
 def test_an_upstream_is_never_deleted(cast: Cast) -> None:
     row = upstream(cast.acme.id, at=NOON)
     with pytest.raises(Exception, match="Cannot delete"), transaction.atomic():

@@ -1,0 +1,22 @@
+"""What `manage.py up` starts, and what it tells its children."""
+
+from __future__ import annotations
+
+import pytest
+
+from finops.runtime.management.commands.up import _programs
+
+
+def told(host: str) -> str | None:
+    options = {"host": host, "port": 8000, "gateway_port": 8100, "workers": 1, "verbosity": 1}
+    [web] = [one for one in _programs(options) if one.name == "web"]
+    return web.environment.get("CAPSTAN_GATEWAY_URL")
+
+
+def test_the_web_knows_where_the_gateway_is_unless_somebody_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAPSTAN_GATEWAY_URL", raising=False)
+    assert told("127.0.0.1") == "http://localhost:8100"
+    assert told("::1") == "http://localhost:8100"
+    assert told("0.0.0.0") is None  # noqa: S104  every address: nobody knows by which name people come
+    monkeypatch.setenv("CAPSTAN_GATEWAY_URL", "https://ai.acme.example")
+    assert told("127.0.0.1") is None
