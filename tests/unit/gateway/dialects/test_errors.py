@@ -74,5 +74,6 @@ def test_lists_of_models() -> None:
     listed = json.loads(models_answer("anthropic", ["a", "b"]))
     assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("a", "b", False)
     assert json.loads(models_answer("anthropic", []))["first_id"] is None
-    assert json.loads(model_answer("anthropic", "a"))["type"] == "model"
+    alone = json.loads(model_answer("anthropic", "a"))
+    assert (alone["type"], alone["lifecycle"]) == ("model", "active")
     assert json.loads(model_answer("openai", "a"))["object"] == "model"
