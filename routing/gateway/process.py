@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Final
 from uuid import uuid4
 
@@ -40,6 +41,7 @@ from routing.gateway.keys import Keys
 from routing.gateway.peers import FORWARDED, Peers
 from routing.gateway.proxy.flow import Means
 from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.relay import Relay
 from routing.gateway.proxy.sender import Sender
 from routing.gateway.settings import Settings
@@ -110,8 +112,12 @@ class Process:
             self.keys,
         )
         self._sender = Sender(lambda sealed: sealer(settings.secrets).open(sealed), settings.internal)
+        health = Health(time.monotonic)
+        self.probes = Probes(
+            self._sender, health, lambda: self.configured.houses, time.monotonic, SystemRandom().random
+        )
         means = Means(
-            self.deciding, self.calls, self.commits, self.journal, self._sender, Health(time.monotonic), RetryBudget()
+            self.deciding, self.calls, self.commits, self.journal, self._sender, health, RetryBudget(), self.probes
         )
         self.relay = Relay(self.keys, means, self.clock.now)
         self.keeper = Keeper(
@@ -122,11 +128,13 @@ class Process:
         await asyncio.to_thread(self._pulse.start)
         self.configured.start()
         self._expiring = loop.create_task(self._expire())
+        self._probing = loop.create_task(self.probes.run())
 
     async def stop(self) -> None:
         """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
         self._stopping.set()
         await self._expiring
+        self._probing.cancel()
         await asyncio.to_thread(self.configured.close)
         await asyncio.to_thread(self._pulse.close)
         await asyncio.to_thread(self.supply.close)

@@ -23,6 +23,7 @@ from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.errors import CutOff, UpstreamBroke
 from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Means(NamedTuple):
     sender: Sender
     health: Health
     retries: RetryBudget
+    probes: Probes
 
 
 class Flow:

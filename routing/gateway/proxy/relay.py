@@ -100,6 +100,7 @@ class Relay:
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
         if len(self._flows) >= MOST_CALLS or self._bytes >= MOST_BYTES:
             raise Overloaded("too many calls are under way here")
+        self._means.probes.called(house.id)
         body = await client.body()
         self._bytes += len(body)
         try:

@@ -9,9 +9,10 @@ import pytest
 
 from finops.budgets.rules.worst import Unbounded
 from finops.core.errors import FinopsError, Forbidden, NotFound
+from routing.gateway.answers import Unexpected
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.sse import data_of
-from routing.gateway.door import KeyRefused, NotReady, Unexpected
+from routing.gateway.keys import KeyRefused, NotReady
 from routing.gateway.refusals import Exceeded, IsStopped, TooMany
 from routing.gateway.requests import FieldInvalid, Malformed
 
