@@ -33,6 +33,8 @@ _BYTES_OF_TOKEN: Final = 3
 # Statuses that another upstream may answer better.
 _ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
 
+_TOLD_APART: Final = frozenset({400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529})
+
 
 class Fate(Enum):
     """What became of a try as far as its money goes."""
@@ -44,14 +46,17 @@ class Fate(Enum):
 
 
 class Failed(Exception):
-    """No answer that can be passed on came of it. `elsewhere`: another upstream may do better."""
+    """No answer that can be passed on came of it: `why` in words, and its `kind` in one of few. `elsewhere`: another
+    upstream may do better.
+    """
 
     def __init__(
-        self, why: str, fate: Fate, *, status: int = 0, headers: list[tuple[str, str]] | None = None, body: bytes = b"",
-        elsewhere: bool = True,
+        self, why: str, fate: Fate, kind: str, *, status: int = 0, headers: list[tuple[str, str]] | None = None,
+        body: bytes = b"", elsewhere: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(why)
         self.why = why
+        self.kind = kind
         self.fate = fate
         self.status = status
         self.headers = headers or []
@@ -74,8 +79,11 @@ class Attempt:
         self._response: aiohttp.ClientResponse | None = None
         self._answered: Answered | None = None
         self.settlement: Settlement | None = None
+        # Meters it was settled with.
+        self.used: Mapping[str, int | str] = {}
         self._over = False
-        self._since = monotonic()
+        # When it was sent, 0 before.
+        self.sent_at = 0.0
         self.first_byte_s: float | None = None
 
     @property
@@ -115,6 +123,7 @@ class Attempt:
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
         self._sent_bytes = len(body)
+        self.sent_at = monotonic()
         patience = upstream.first_byte_s if call.stream else upstream.total_s
         try:
             async with asyncio.timeout(patience):
@@ -125,13 +134,15 @@ class Attempt:
                 self._answered = dialect.answered(call, stream=self.streams)
                 first = await response.content.readany()
         except TimeoutError:
-            raise Failed(f"{upstream.name} did not begin to answer within {patience:g} s", Fate.UNKNOWN) from None
+            raise Failed(
+                f"{upstream.name} did not begin to answer within {patience:g} s", Fate.UNKNOWN, "timeout"
+            ) from None
         except (aiohttp.ClientError, OSError) as error:
             fate = Fate.NOTHING if failed_before_sending(error) else Fate.UNKNOWN
-            raise Failed(f"{upstream.name} cannot be reached: {type(error).__name__}", fate) from None
+            raise Failed(f"{upstream.name} cannot be reached: {type(error).__name__}", fate, "unreachable") from None
         except (AddressRefused, CannotOpen) as error:
-            raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING) from None
-        self.first_byte_s = monotonic() - self._since
+            raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING, "not_callable") from None
+        self.first_byte_s = monotonic() - self.sent_at
         return first
 
     async def _send_once(
@@ -156,8 +167,8 @@ class Attempt:
         elsewhere = status in _ELSEWHERE or status >= 500
         name = self.candidate.upstream.name
         return Failed(
-            f"{name} answered {status}", Fate.NOTHING, status=status, headers=passed_on(response), body=body,
-            elsewhere=elsewhere,
+            f"{name} answered {status}", Fate.NOTHING, _kind(status), status=status, headers=passed_on(response),
+            body=body, elsewhere=elsewhere,
         )  # fmt: skip
 
     # --- The answer ---------------------------------------------------------------------------------------------------
@@ -168,7 +179,7 @@ class Attempt:
                 return await self.response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             name = self.candidate.upstream.name
-            raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN) from None
+            raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off") from None
 
     async def whole(self, first: bytes) -> bytes:
         """All of an answer. Raises Failed and AnswerTooLarge."""
@@ -214,6 +225,7 @@ class Attempt:
             return 0
         self._over = True
         call_id = self.allowance.held.id
+        self.used = told.usage
         self.settlement, ticket = self._calls.settle(self._house, call_id, told, evidence=evidence)
         return ticket
 
@@ -237,6 +249,11 @@ class Attempt:
 
 def _tokens(size: int) -> int:
     return -(-size // _BYTES_OF_TOKEN)
+
+
+def _kind(status: int) -> str:
+    """One word of few, whatever an upstream says."""
+    return str(status) if status in _TOLD_APART else f"{status // 100}xx"
 
 
 _HOP_BY_HOP: Final = frozenset(

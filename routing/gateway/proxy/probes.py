@@ -48,6 +48,7 @@ _TOO_MUCH: Final = 429
 
 
 class _Due(NamedTuple):
+    organization_id: int
     upstream: Upstream
     # Its deployments, as calls know them.
     names: tuple[Name, ...]
@@ -63,7 +64,7 @@ class Probes:
         houses: Callable[[], Mapping[int, House]],
         clock: Callable[[], float],
         draw: Callable[[], float],
-        count: Callable[[Upstream, str], None] = lambda _upstream, _outcome: None,
+        count: Callable[[int, Upstream, str], None],
     ) -> None:
         self._sender = sender
         self._health = health
@@ -114,7 +115,7 @@ class Probes:
             heard.setdefault(name[0], []).append(name)
         ready.sort(key=lambda one: one[0])
         due = (
-            _Due(upstream, tuple(house.deployments.at(its := upstream.upstream_id).union(heard.get(its, ()))))
+            _Due(house.id, upstream, tuple(house.deployments.at(its := upstream.upstream_id).union(heard.get(its, ()))))
             for _, house, upstream in ready
         )
         return list(islice(filter(self._wants, due), MOST_AT_ONCE))
@@ -138,7 +139,7 @@ class Probes:
         upstream, health, began = one.upstream, self._health, self._clock()
         self._next[upstream.upstream_id] = began + QUIET_S * (1 + self._draw() * SPREAD)
         outcome = await self._asked(upstream)
-        self._count(upstream, outcome)
+        self._count(one.organization_id, upstream, outcome)
         if outcome == GOOD:
             for name in one.names:
                 health.proved(name)

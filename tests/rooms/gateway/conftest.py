@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -11,7 +12,7 @@ from tests.factories.gateway import Gateway, key, published
 from tests.factories.ledger import small_book
 from tests.factories.orgs import Cast, the_cast
 
-Opens = Callable[[], Gateway]
+Opens = Callable[..., Gateway]
 
 
 @pytest.fixture
@@ -36,9 +37,9 @@ def gateways(tmp_path: Path) -> Iterator[Opens]:
     """Gateway processes of one host, over what is published when they start."""
     running: list[Gateway] = []
 
-    def opens() -> Gateway:
+    def opens(**given: Any) -> Gateway:
         published()
-        running.append(Gateway(tmp_path))
+        running.append(Gateway(tmp_path, **given))
         return running[-1]
 
     yield opens

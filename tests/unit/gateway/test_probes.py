@@ -34,7 +34,7 @@ class Here:
             Deployment(deployment_id=one.upstream_id, upstream_id=one.upstream_id, model="gpt", upstream_model="gpt")
             for one in terms
         ]
-        house: Any = SimpleNamespace(deployments=Deployments(terms, deployments, lambda *_: True))
+        house: Any = SimpleNamespace(id=ACME, deployments=Deployments(terms, deployments, lambda *_: True))
         self._houses = {ACME: house}
         self._draws = iter(range(10_000))
 
@@ -50,7 +50,7 @@ class Here:
             lambda: self._houses,
             lambda: self.now,
             lambda: (next(self._draws) % 9 + 1) / 10,
-            lambda terms, outcome: self.counted.append((terms.upstream_id, outcome)),
+            lambda _, terms, outcome: self.counted.append((terms.upstream_id, outcome)),
         )
         if called:
             probes.called(ACME)
@@ -63,7 +63,12 @@ class Here:
 
 
 def terms(provider: Upstream, number: int = STANDBY[0], **given: Any) -> Terms:
-    usual = {"dialect": "openai", "base_url": f"{provider.address}/v1", "sealed": b"sk-good", "first_byte_s": 5.0}
+    usual: dict[str, Any] = {
+        "dialect": "openai",
+        "base_url": f"{provider.address}/v1",
+        "sealed": b"sk-good",
+        "first_byte_s": 5.0,
+    }
     return Terms(upstream_id=number, name=f"up-{number}", provider="openai", **usual | given)
 
 
@@ -130,7 +135,7 @@ def test_a_call_that_is_answered_meanwhile_knows_better(provider: Upstream) -> N
 
     async def turn() -> None:
         sender = Sender(lambda sealed: sealed.decode(), {"127.0.0.1"})
-        probes = Probes(sender, here.health, lambda: here._houses, lambda: here.now, lambda: 0.0)
+        probes = Probes(sender, here.health, lambda: here._houses, lambda: here.now, lambda: 0.0, lambda *_: None)
         probes.called(ACME)
         asking = asyncio.ensure_future(probes.turn())
         await asyncio.sleep(0)
