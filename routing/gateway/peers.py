@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
@@ -38,10 +39,11 @@ class OwnerAway(FinopsError):
 class Peers:
     """The other processes, as last heard of."""
 
-    def __init__(self, own: UUID, hash_key: bytes = b"") -> None:
+    def __init__(self, own: UUID, hash_key: bytes = b"", reached_at: str = "") -> None:
         """`hash_key` is the installation's: whoever has it is one of us."""
         self._own = own
         self._word = hmac.new(hash_key, b"capstan.gateway.peers.v1", hashlib.sha256).hexdigest()
+        self._reached_at = reached_at
         self._known: dict[str, Other] = {}
         self._living: list[str] = [own.hex]
         self._sessions: dict[str, aiohttp.ClientSession] = {}
@@ -74,6 +76,11 @@ class Peers:
 
     def is_own(self, holder: str) -> bool:
         return holder == self._own.hex
+
+    def neighbours(self) -> list[str]:
+        """The others that live on this host."""
+        living = [one for one in self._living if not self.is_own(one)]
+        return [one for one in living if _host_of(self._known[one].address) == _host_of(self._reached_at)]
 
     async def forward(self, holder: str, asked: Asked) -> Answer:
         """Raises OwnerAway."""
@@ -121,6 +128,11 @@ class Peers:
                 connector = aiohttp.TCPConnector()
             found = self._sessions[other.id.hex] = aiohttp.ClientSession(connector=connector, timeout=_PATIENCE)
         return found
+
+
+def _host_of(address: str) -> str:
+    """Processes of one host share a folder of sockets, or the host of their addresses."""
+    return address if address.startswith("unix:") else urlsplit(address).hostname or ""
 
 
 _KEPT: Final = frozenset({"content-type", "retry-after"})
