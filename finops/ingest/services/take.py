@@ -19,6 +19,7 @@ from finops.ingest.types import Outcome, Problem, Received, Status
 from finops.ledger.services import Batch, ClaimMoved, post
 from finops.ledger.types import Posted, Posting
 from finops.sources.models import Source
+from finops.sources.services import GATEWAY
 
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
 BATCH_MOST: Final = 5_000
@@ -116,7 +117,7 @@ def _take_batch(
         return [outcome for outcome in outcomes if outcome is not None]
 
     def keep() -> list[Outcome]:
-        answer = became(post(batch=batch, revises=revises, at=at))
+        answer = became(post(batch=batch, revises=revises, at=at, apart=source.slug == GATEWAY))
         hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
         if also is not None:
             also(answer)

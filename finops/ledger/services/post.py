@@ -104,11 +104,12 @@ class Batch:
         return part
 
 
-def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
+def post(*, batch: Batch, revises: bool, at: datetime, apart: bool = False) -> list[Posted]:
     """Post a batch inside the caller's transaction; what became of each posting, in order.
 
     `revises`: the source restates itself, so that a known id with other content is a new revision (a correcting pair
-    of charges) instead of a conflict. Each key may stand once in a batch; see `ingest.services`, which splits.
+    of charges) instead of a conflict. `apart`: another id of the source is another call, whatever request the provider
+    says it was; some give one id to many. Each key may stand once in a batch; see `ingest.services`, which splits.
     """
     if not batch.postings:
         return []
@@ -118,6 +119,8 @@ def post(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
     times = rows.times_of(batch.postings)
     with connection.cursor() as cursor:
         lost_keys, lost_requests = _claim(cursor, batch, ids, times, lock=revises)
+        if apart and lost_requests:
+            batch = _set_apart(cursor, batch, ids, lost_keys, lost_requests)
         outcomes = _judge(batch.postings, lost_keys, lost_requests, revises=revises)
         if lost_keys and lost_requests:
             _pass_on_requests(cursor, batch, ids, outcomes, lost_requests)
@@ -210,6 +213,32 @@ def _judge(
         else:
             outcomes.append(Posted.SIGHTED if n in requests else Posted.CHARGED)
     return outcomes
+
+
+def _set_apart(
+    cursor: CursorWrapper, batch: Batch, ids: list[str], keys: dict[int, _Lost], requests: dict[int, _Lost]
+) -> Batch:
+    """The batch, in which no call stands for another of the same source. Takes from `requests` those that would."""
+    names = [(n, lost) for n, lost in requests.items() if n not in keys or keys[n].charge_id != lost.charge_id]
+    cursor.execute(
+        "SELECT c.id FROM unnest(%s::uuid[], %s::timestamptz[]) AS w(id, occurred_at)"
+        " JOIN ledger_charge AS c ON c.id = w.id AND c.occurred_at = w.occurred_at"
+        " WHERE c.organization_id = %s AND c.source_id = %s",
+        [
+            [lost.charge_id for _, lost in names],
+            [lost.occurred_at for _, lost in names],
+            batch.organization_id,
+            batch.postings[0].shape.source_id,
+        ],
+    )
+    own = {found.hex for (found,) in cursor.fetchall()} | set(ids)
+    set_apart = copy(batch)
+    set_apart.postings = postings = list(batch.postings)
+    for n, lost in names:
+        if lost.charge_id.hex in own:
+            postings[n] = replace(postings[n], request_key="")
+            del requests[n]
+    return set_apart
 
 
 def _pass_on_requests(

@@ -154,6 +154,24 @@ def test_a_free_model_is_free_and_an_estimate_of_all_that_is_held_can_be_mended(
     assert free.status == 200, free
 
 
+def test_calls_that_a_host_gives_one_request_id_are_charged_each(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    for _ in range(3):
+        call_id = gateway.ask(secret, body=call()).body["id"]
+        gateway.ask(secret, f"/{call_id}/settle", used(estimated=True, provider_request_id="chatcmpl-1"))
+        settled = gateway.ask(secret, f"/{call_id}/settle", used(provider_request_id="chatcmpl-1"))
+        assert settled.status == 200, settled
+    gateway.bring()
+    booked()
+    costs = [cost for (cost,) in rows("SELECT effective_cost FROM ledger_charge")]
+    assert sum(costs) == 3 * Decimal("0.012")
+    gateway.process.desk.give_back()
+    assert standing(cap, now).authorised == sum(costs)
+
+
 def test_another_organization_knows_nothing_of_a_call(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
     theirs = key(cast.globex.id, at=now)
     gateway = gateways()
