@@ -53,6 +53,7 @@ ROOMS = [
     "finops.alerts",
     "finops.ingest",
     "routing.configuration",
+    "routing.laptop",
     "routing.upstreams",
     "finops.budgets",
     "finops.ledger",
