@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Capstan's command line: `manage.py up`, `manage.py import_usage`, `manage.py bench` and Django's own."""
+"""Capstan's command line: `manage.py up`, `manage.py gateway`, `manage.py bench` and so on, and Django's own.
+
+Installed, it is called `capstan`.
+"""
 
 from __future__ import annotations
 

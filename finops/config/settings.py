@@ -54,6 +54,7 @@ ROOMS = [
     "finops.alerts",
     "finops.ingest",
     "routing.configuration",
+    "routing.laptop",
     "routing.upstreams",
     "finops.budgets",
     "finops.ledger",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """`reference` is `user:7`, `key:cap_ab12cd34` or `system:rerate`; `label` is what a person reads."""
+    """`reference` is `user:7`, `key:cap_ab12cd34`, `system:rerate` or `config:capstan.toml`; `label` is what a person
+    reads.
+    """
 
     reference: str
     label: str = ""

@@ -33,7 +33,7 @@ SUPERUSER = "postgres"
 # Recovery after a power cut replays at most max_wal_size; this is far beyond it.
 START_PATIENCE_S = 600.0
 LOG_BYTES_MAX = 10 * 2**20
-_OURS = {"secret_key", "pg", "pgaccess", "postgres.log", "postgres.log.1", "run", "valkey"}
+_OURS = {"gateway", "laptop.key", "pg", "pgaccess", "postgres.log", "postgres.log.1", "run", "secret_key", "valkey"}
 _MAP = "capstan"
 
 Say = Callable[[str], None]

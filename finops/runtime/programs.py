@@ -5,14 +5,12 @@ from __future__ import annotations
 import http.client
 import os
 import sys
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from finops.runtime import places
 from finops.runtime.supervisor import Program
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_NOTHING: Final[Mapping[str, str]] = {}
 _CELERY: Final = (sys.executable, "-m", "celery", "--quiet", "--app", "finops.config.celery")
 
 
@@ -56,18 +54,18 @@ def level(verbosity: int) -> str:
     return "info" if verbosity > 1 else "warning"
 
 
-def web(door: Door, gateway: Door, *, workers: int, told: str, environment: Mapping[str, str] = _NOTHING) -> Program:
+def web(door: Door, gateway: Door, *, workers: int, told: str) -> Program:
     """The pages. They tell people where the gateway is: what somebody said goes before; where it listens everywhere,
     only they know by which name they came.
     """
     said = os.environ.get("CAPSTAN_GATEWAY_URL") or gateway.reachable != gateway.host
     known = {} if said else {"CAPSTAN_GATEWAY_URL": gateway.url}
     command = _granian("wsgi", door, workers, told, "finops.config.wsgi:application")
-    return Program("web", command, environment={**known, **environment})
+    return Program("web", command, environment=known)
 
 
-def gateway(door: Door, *, told: str, environment: Mapping[str, str] = _NOTHING) -> Program:
-    return Program("gateway", _granian("asgi", door, 1, told, "routing.gateway.asgi:app"), environment=environment)
+def gateway(door: Door, *, told: str) -> Program:
+    return Program("gateway", _granian("asgi", door, 1, told, "routing.gateway.asgi:app"))
 
 
 def publish() -> Program:

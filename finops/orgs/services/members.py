@@ -133,9 +133,11 @@ def _member(organization_id: int, user_id: int) -> Membership:
 
 
 def _may(organization_id: int, by: Actor, *, before: Role | None, after: Role | None) -> None:
-    """A login acts by its own role here; the house itself (setup, the demo) may do all; a key nothing."""
+    """A login acts by its own role here; the house itself (setup, the demo, its file of configuration) may do all; a
+    key nothing.
+    """
     kind, _, reference = by.reference.partition(":")
-    if kind == "system":
+    if kind in {"system", "config"}:
         return
     membership = None
     if kind == "user" and reference.isdigit():
