@@ -23,6 +23,7 @@ from finops.budgets.models import BreakerRule, Limit, Stop
 from finops.budgets.rules.limits import (
     LONGEST_PAUSE,
     LONGEST_REASON,
+    MOST_CONCURRENT,
     MOST_REQUESTS,
     MOST_TOKENS,
     BreakerDraft,
@@ -230,6 +231,7 @@ class LimitForm(_SubjectForm):
         max_value=MOST_TOKENS,
         help_text="What goes in and what may come out; corrected when a call is over.",
     )
+    max_concurrent = forms.IntegerField(required=False, min_value=1, max_value=MOST_CONCURRENT, label="Calls at once")
 
     def __init__(self, *args: Any, organization_id: int, **kwargs: Any) -> None:
         super().__init__(*args, organization_id=organization_id, **kwargs)
@@ -247,6 +249,7 @@ class LimitForm(_SubjectForm):
             allowed_models=models or None,
             requests_per_minute=said["requests_per_minute"],
             tokens_per_minute=said["tokens_per_minute"],
+            max_concurrent=said["max_concurrent"],
         )
 
 

@@ -86,10 +86,8 @@ def issue(request: HttpRequest, here: Here) -> HttpResponse:
 @require_POST
 @page("keys", Permission.KEYS_MANAGE)
 def rotate(request: HttpRequest, here: Here, key_id: int) -> HttpResponse:
-    """A new secret with what the old key had; the old one works for a day more, so that nothing breaks meanwhile."""
-    issued = services.rotate_key(
-        organization_id=here.id, key_id=key_id, grace=timedelta(days=1), by=here.caller.actor, at=here.now
-    )
+    """A new secret of the key; the one before works for a day more, so that nothing breaks meanwhile."""
+    issued = services.rotate_key(organization_id=here.id, key_id=key_id, by=here.caller.actor, at=here.now)
     return _once(request, here, issued)
 
 

@@ -145,7 +145,8 @@ def _session_within(caller: Caller, sight: Sight, subject: str, at: datetime) ->
 
 def _limit(row: Limit) -> LimitTerms:
     models = None if row.allowed_models is None else tuple(row.allowed_models)
-    return LimitTerms(row.dimension, row.subject, models, row.requests_per_minute, row.tokens_per_minute)
+    numbers = row.requests_per_minute, row.tokens_per_minute, row.max_concurrent
+    return LimitTerms(row.dimension, row.subject, models, *numbers)
 
 
 def _breaker(row: BreakerRule) -> BreakerTerms:

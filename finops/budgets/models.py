@@ -171,6 +171,8 @@ class Limit(models.Model):
     allowed_models = models.JSONField(null=True)
     requests_per_minute = models.IntegerField(null=True)
     tokens_per_minute = models.BigIntegerField(null=True)
+    # Calls under way at once.
+    max_concurrent = models.IntegerField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -179,12 +181,16 @@ class Limit(models.Model):
                 name="budget_limit_says_something",
                 condition=Q(allowed_models__isnull=False)
                 | Q(requests_per_minute__isnull=False)
-                | Q(tokens_per_minute__isnull=False),
+                | Q(tokens_per_minute__isnull=False)
+                | Q(max_concurrent__isnull=False),
             ),
             models.CheckConstraint(
                 name="budget_limit_of_a_minute",
                 condition=(Q(requests_per_minute__isnull=True) | Q(requests_per_minute__gt=0))
                 & (Q(tokens_per_minute__isnull=True) | Q(tokens_per_minute__gt=0)),
+            ),
+            models.CheckConstraint(
+                name="budget_limit_at_once", condition=Q(max_concurrent__isnull=True) | Q(max_concurrent__gt=0)
             ),
         ]
 

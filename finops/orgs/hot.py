@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from datetime import datetime
 from typing import Final
 
 _SHAPE: Final = re.compile(r"(cap_[a-z0-9]{8})_[A-Za-z0-9_-]{43}")
@@ -24,6 +25,15 @@ def hash_key(secret_key: str) -> bytes:
 def digest(secret: str, under: bytes) -> str:
     """HMAC-SHA256 of the whole secret, hex; `under` is what `hash_key` gives."""
     return hmac.new(under, secret.encode(), hashlib.sha256).hexdigest()
+
+
+def fits(given: str, current: str, former: str, former_until: datetime | None, at: datetime) -> bool:
+    """Whether a digest is that of a key's secret, or of the one before it while that is good. Takes the same time
+    whichever it is.
+    """
+    now = same(given, current)
+    before = same(given, former or "0" * 64)
+    return now or (before and bool(former) and former_until is not None and at < former_until)
 
 
 def same(left: str, right: str) -> bool:

@@ -240,6 +240,9 @@ class VirtualKey(Owned):
     prefix = models.CharField(max_length=16, unique=True)
     # HMAC-SHA256 of the whole key under a key derived from SECRET_KEY, hex.
     digest = models.CharField(max_length=64)
+    # The same of the secret before, which is good until then; both or neither.
+    former_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
+    former_until = models.DateTimeField(null=True, blank=True)
     # Permissions of `orgs.rules` this key carries, e.g. ["usage.write", "spend.read"].
     permissions = models.JSONField(default=list)
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT)
@@ -254,6 +257,13 @@ class VirtualKey(Owned):
 
     class Meta:
         triggers: ClassVar = [never_deleted("key")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="key_former_secret",
+                condition=Q(former_digest="", former_until__isnull=True)
+                | (~Q(former_digest="") & Q(former_until__isnull=False)),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

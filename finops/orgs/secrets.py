@@ -23,7 +23,12 @@ _hash_key = lru_cache(maxsize=4)(hot.hash_key)
 def make() -> tuple[str, str]:
     """A new secret and its public prefix."""
     prefix = "cap_" + "".join(secrets.choice(_ALPHABET) for _ in range(8))
-    return f"{prefix}_{secrets.token_urlsafe(32)}", prefix
+    return renew(prefix), prefix
+
+
+def renew(prefix: str) -> str:
+    """Another secret with the same public prefix."""
+    return f"{prefix}_{secrets.token_urlsafe(32)}"
 
 
 def digest(secret: str) -> str:

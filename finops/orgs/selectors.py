@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from finops.audit.models import AuditEvent
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
-from finops.orgs import rules, secrets
+from finops.orgs import hot, rules, secrets
 from finops.orgs.models import (
     Agent,
     Customer,
@@ -123,7 +123,8 @@ def key_for_secret(secret: str, at: datetime) -> KeyMatch:
     prefix = secrets.prefix_of(secret)
     key = VirtualKey.objects.select_related("organization").filter(prefix=prefix).first() if prefix else None
     # Hashed even when there is no such key, so that the time does not tell which prefixes exist.
-    matches = secrets.same(secrets.digest(secret), key.digest if key else "0" * 64)
+    good = (key.digest, key.former_digest, key.former_until) if key else ("0" * 64, "", None)
+    matches = hot.fits(secrets.digest(secret), *good, at)
     if key is None or not matches or not key_live(key, at):
         raise KeyRefused("This key is not good: unknown, revoked or expired.")
     permissions = KEY_PERMISSIONS & {Permission(name) for name in key.permissions if name in set(Permission)}

@@ -91,7 +91,10 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         currency=found.reporting_currency,
         source_id=source.id,
         keys=tuple(
-            wire.Key(key.id, key.prefix, key.digest, frozenset(key.permissions), key.expires_at)
+            wire.Key(
+                *(key.id, key.prefix, key.digest, frozenset(key.permissions), key.expires_at),
+                *(key.former_digest, key.former_until),
+            )
             for key in orgs.keys(organization_id)
             if orgs.key_live(key, at)
         ),

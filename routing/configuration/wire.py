@@ -31,13 +31,17 @@ class Catalogue(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """A virtual key that is good until `expires_at`."""
+    """A virtual key that is good until `expires_at`. `former` is the digest of the secret it had before, '' for none,
+    which is good until `former_until`.
+    """
 
     key_id: int
     prefix: str
     digest: str
     permissions: frozenset[str]
     expires_at: datetime | None
+    former: str = ""
+    former_until: datetime | None = None
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):

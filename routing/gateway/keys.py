@@ -50,8 +50,10 @@ class Keys:
         house = self._configured.by_prefix.get(prefix)
         key = house.keys[prefix] if house else None
         # Hashed even when there is no such key, so that the time does not tell which prefixes exist.
-        matches = hot.same(hot.digest(secret, self._hash_key), key.digest if key else "0" * 64)
-        if house is None or key is None or not matches or (key.expires_at and self._now() >= key.expires_at):
+        now = self._now()
+        good = (key.digest, key.former, key.former_until) if key else ("0" * 64, "", None)
+        matches = hot.fits(hot.digest(secret, self._hash_key), *good, now)
+        if house is None or key is None or not matches or (key.expires_at and now >= key.expires_at):
             raise KeyRefused("This key is not good: unknown, revoked or expired.")
         if permission not in key.permissions:
             raise PermissionMissing(f"This needs the permission {permission}.")

@@ -150,6 +150,7 @@ class Process:
         self._stopping.set()
         await self._expiring
         self._probing.cancel()
+        await asyncio.gather(self._probing, return_exceptions=True)
         await asyncio.to_thread(self.configured.close)
         await asyncio.to_thread(self._pulse.close)
         await asyncio.to_thread(self.supply.close)

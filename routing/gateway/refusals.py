@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 from finops.budgets.guard import ModelNotAllowed, RateLimited, Refusal, Stopped
+from finops.budgets.guard.answers import CONCURRENT
 from finops.core.errors import FinopsError
 
 
@@ -43,7 +44,7 @@ class NotAllowed(Refused):
 
 
 class TooMany(Refused):
-    """A limit of requests or tokens per minute is reached."""
+    """A limit of requests or tokens per minute, or of calls at once, is reached."""
 
     code = "budgets.rate_limited"
     status = 429
@@ -68,5 +69,7 @@ def guarded(found: Refusal) -> Refused:
 
 
 def _too_many(found: RateLimited, whom: str) -> TooMany:
+    if found.measure == CONCURRENT:
+        return TooMany(f"{whom} may have {found.limit:,} calls at once (concurrency), and as many are under way.")
     limit, wanted = f"{found.limit:,} {found.measure}", f"{found.wanted:,}"
     return TooMany(f"{whom} may have {limit} a minute, and this call needs {wanted} more.")

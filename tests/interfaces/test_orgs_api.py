@@ -152,7 +152,8 @@ def test_a_key_is_shown_once_used_rotated_and_revoked(alice: Api, cast: Cast) ->
     assert said(Api(Client(), x_api_key=made["secret"]).get("teams"))["items"]
     assert said(script.get("keys"), 403)["code"] == "orgs.permission_missing"
     fresh = said(alice.post(f"keys/{made['id']}/rotate", {"grace_s": 60}), 201)
-    assert (fresh["team"], fresh["person"]) == ("search", "bob")
+    assert (fresh["id"], fresh["team"], fresh["person"]) == (made["id"], "search", "bob")
+    assert fresh["former_until"] is not None
     said(script.get("organization"))
     said(alice.post(f"keys/{made['id']}/revoke"))
     refused = script.get("organization")

@@ -23,6 +23,7 @@ from finops.budgets.rules.drafts import LONGEST_WORD
 from finops.budgets.rules.limits import (
     LONGEST_PATTERN,
     LONGEST_PAUSE,
+    MOST_CONCURRENT,
     MOST_PATTERNS,
     MOST_REQUESTS,
     MOST_TOKENS,
@@ -58,6 +59,9 @@ class LimitInput(_SubjectInput):
         min_value=1, max_value=MOST_REQUESTS, required=False, allow_null=True
     )
     tokens_per_minute = serializers.IntegerField(min_value=1, max_value=MOST_TOKENS, required=False, allow_null=True)
+    max_concurrent = serializers.IntegerField(
+        min_value=1, max_value=MOST_CONCURRENT, required=False, allow_null=True, help_text="Calls under way at once."
+    )
 
 
 class BreakerInput(_SubjectInput):
@@ -84,6 +88,7 @@ class LimitOutput(SubjectOutput):
     allowed_models = serializers.ListField(child=serializers.CharField(), allow_null=True)
     requests_per_minute = serializers.IntegerField(allow_null=True)
     tokens_per_minute = serializers.IntegerField(allow_null=True)
+    max_concurrent = serializers.IntegerField(allow_null=True)
 
 
 class BreakerOutput(SubjectOutput):
@@ -112,7 +117,7 @@ def read_subject(organization_id: int, dimension: str, said: Mapping[str, Any]) 
 def shown_limits(organization_id: int, rows: Iterable[Limit]) -> list[dict[str, Any]]:
     told = list(rows)
     called = Called(organization_id, subjects=[(row.dimension, row.subject) for row in told if row.subject])
-    same = ("id", "dimension", "allowed_models", "requests_per_minute", "tokens_per_minute")
+    same = ("id", "dimension", "allowed_models", "requests_per_minute", "tokens_per_minute", "max_concurrent")
     return [
         dict(
             LimitOutput(
@@ -195,6 +200,7 @@ class Limits(Resource):
                 allowed_models=None if models is None else tuple(models),
                 requests_per_minute=said.get("requests_per_minute"),
                 tokens_per_minute=said.get("tokens_per_minute"),
+                max_concurrent=said.get("max_concurrent"),
             ),
             by=asked.actor,
             at=now(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 
 class Stop(NamedTuple):
@@ -49,8 +49,8 @@ class ModelNotAllowed(NamedTuple):
 
 
 class RateLimited(NamedTuple):
-    """As many requests or tokens as the limit have been in the last minute. `retry_after_s` is None when waiting does
-    not help: the call alone is more than the limit.
+    """As many requests or tokens as the limit have been in the last minute, or as many calls are under way
+    (`concurrent`). `retry_after_s` is None when waiting does not help: the call alone is more than the limit.
     """
 
     dimension: str
@@ -65,11 +65,13 @@ class RateLimited(NamedTuple):
         return "budgets.rate_limited"
 
 
+# The measure of `RateLimited` that is no minute's.
+CONCURRENT: Final = "concurrent"
 Refusal: TypeAlias = Stopped | ModelNotAllowed | RateLimited
 
 
 class RateKey(NamedTuple):
-    """Whose calls are counted together, and what of them: `requests` or `tokens`."""
+    """Whose calls are counted together, and what of them: `requests`, `tokens` or `concurrent`."""
 
     organization_id: int
     dimension: str

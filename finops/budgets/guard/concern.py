@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from finops.budgets.guard.answers import ModelNotAllowed, RateKey
 from finops.budgets.guard.terms import LIMITED, WATCHED, BreakerTerms, GuardRules, LimitTerms
+from finops.budgets.guard.tracks import subject_of
 from finops.budgets.types import Call
 
 # Combinations of owners that are remembered; forgotten all at once, which costs a moment.
@@ -33,6 +34,8 @@ class Concern:
     subjects: tuple[tuple[str, str], ...]
     models: tuple[_Models, ...]
     rates: tuple[tuple[RateKey, int], ...]
+    # Whose calls under way are counted, by the number they go by, and how many there may be.
+    concurrent: tuple[tuple[LimitTerms, int, int], ...]
     # Of the session, agent and key, as far as the call says them.
     breakers: tuple[tuple[str, str, Breakers], ...]
     _judged: dict[tuple[str, str], ModelNotAllowed | None] = field(default_factory=dict)
@@ -83,7 +86,9 @@ class Concerns:
         every = (*(("team", team) for team in teams), *owners)
         subjects = [("organization", ""), *((name, str(value)) for name, value in every if value)]
         limits = [one for name in LIMITED for one in self._limits_of(name, call, teams)]
-        return Concern(tuple(subjects), self._models(limits), self._rates(limits), self._watched(call))
+        return Concern(
+            tuple(subjects), self._models(limits), self._rates(limits), self._concurrent(limits), self._watched(call)
+        )
 
     def _limits_of(self, dimension: str, call: Call, teams: Iterable[int]) -> Iterable[LimitTerms]:
         """As they hold: for the call's own value, and for every team above."""
@@ -114,6 +119,13 @@ class Concerns:
                     found.append((RateKey(self.rules.organization_id, one.dimension, one.subject, measure), limit))
         return tuple(found)
 
+    def _concurrent(self, limits: list[LimitTerms]) -> tuple[tuple[LimitTerms, int, int], ...]:
+        return tuple(
+            (one, subject_of(self.rules.organization_id, one.dimension, one.subject), one.max_concurrent)
+            for one in limits
+            if one.max_concurrent is not None
+        )
+
     def _watched(self, call: Call) -> tuple[tuple[str, str, Breakers], ...]:
         found = []
         for name in WATCHED:
@@ -132,6 +144,7 @@ def _filled(one: LimitTerms, each: LimitTerms) -> LimitTerms:
         models=each.models if one.models is None else one.models,
         requests_per_minute=each.requests_per_minute if one.requests_per_minute is None else one.requests_per_minute,
         tokens_per_minute=each.tokens_per_minute if one.tokens_per_minute is None else one.tokens_per_minute,
+        max_concurrent=each.max_concurrent if one.max_concurrent is None else one.max_concurrent,
     )
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from finops.budgets.guard.answers import Lacking, RateLimited, RateWant, Refusal, Stop, Stopped, Trip
+from finops.budgets.guard.answers import CONCURRENT, Lacking, RateLimited, RateWant, Refusal, Stop, Stopped, Trip
 from finops.budgets.guard.breakers import first_breach, reason
 from finops.budgets.guard.concern import Concern, Concerns
 from finops.budgets.guard.slices import Granted, Slices, Taken
 from finops.budgets.guard.stops import Stops
 from finops.budgets.guard.terms import AMOUNTS, BreakerTerms, GuardRules
-from finops.budgets.guard.tracks import Tracks, hashed, subject_of
+from finops.budgets.guard.tracks import MOST_COUNTS, Tracks, hashed, subject_of
+from finops.budgets.guard.under_way import RETRY_S, UnderWay
 from finops.budgets.types import Call
 from finops.core.errors import FinopsError
 
@@ -37,6 +38,8 @@ class _Open:
     # (dimension, subject) of all that breakers watch.
     watched: tuple[tuple[str, str], ...]
     fingerprint: int
+    # Whose calls under way it is one of.
+    counted: tuple[int, ...]
 
 
 class Guard:
@@ -54,6 +57,7 @@ class Guard:
         self._stops = Stops(self._count_anew)
         self._slices = Slices()
         self._tracks = Tracks(name)
+        self._under_way = UnderWay()
         self._open: dict[str, _Open] = {}
         self._trips: list[Trip] = []
         self._late: list[tuple[str, Stop]] = []
@@ -113,6 +117,9 @@ class Guard:
             refused = refused or self._trip(organization_id, concern, call, number, depth, now)
             if refused is not None:
                 return refused
+            full = self._full(concern, now)
+            if full is not None:
+                return full
             wanted = [(key, limit, 1 if key.measure == "requests" else tokens) for key, limit in concern.rates]
             taken, lacking, limited = self._slices.take(wanted, now) if wanted else ([], [], None)
             if limited is not None:
@@ -120,7 +127,9 @@ class Guard:
             if lacking:
                 return Lacking(tuple(lacking))
             watched = tuple((name, own or call.session) for name, own, _ in concern.breakers if own or call.session)
-            self._open[call_id] = _Open(organization_id, call, taken, watched, number)
+            counted = tuple([subject for _, subject, _ in concern.concurrent])
+            self._under_way.begin(counted)
+            self._open[call_id] = _Open(organization_id, call, taken, watched, number, counted)
             return None
 
     def token_ceiling(self, organization_id: int, call: Call) -> int | None:
@@ -170,6 +179,7 @@ class Guard:
             found = self._open.pop(call_id, None)
             if found is None:
                 return
+            self._under_way.end(found.counted)
             if tokens is not None:
                 self._slices.correct(found.taken, "tokens", tokens, now)
             for dimension, subject in found.watched:
@@ -182,18 +192,21 @@ class Guard:
         with self._lock:
             found = self._open.pop(call_id, None)
             if found is not None:
+                self._under_way.end(found.counted)
                 self._slices.release(found.taken, now)
 
     # --- Between processes ------------------------------------------------------------------------------------------
     def delta(self) -> bytes:
         """What happened here since it was last told, or a part of it, for others to merge; nothing when all was."""
         with self._lock:
-            return self._tracks.delta()
+            return self._tracks.delta() or self._tracks.telling(self._under_way.told(MOST_COUNTS))
 
     def merge(self, delta: bytes, now: float) -> None:
         """Count what another process tells; once, however often it is heard. Raises ValueError for what is none."""
         with self._lock:
-            self._tracks.merge(delta, now)
+            heard = self._tracks.merge(delta, now)
+            if heard is not None:
+                self._under_way.heard(heard.sender, heard.under_way, now)
 
     def trips(self) -> list[Trip]:
         """Breakers that tripped here and are to be written; each is given once."""
@@ -211,9 +224,17 @@ class Guard:
         """What of its slices this process did not use, and is to be told to the database; each is given once."""
         with self._lock:
             self._tracks.tidy(now)
+            self._under_way.tidy(now)
             return self._slices.unused(now)
 
     # --- Within -----------------------------------------------------------------------------------------------------
+    def _full(self, concern: Concern, now: float) -> RateLimited | None:
+        """The first limit of calls at once that one more would go beyond."""
+        for one, subject, limit in concern.concurrent:
+            if not self._under_way.has_room(subject, limit, now):
+                return RateLimited(one.dimension, one.subject, CONCURRENT, limit, 1, RETRY_S)
+        return None
+
     def _trip(
         self,
         organization_id: int,

@@ -41,6 +41,8 @@ class LimitTerms(NamedTuple):
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    # Calls under way at once.
+    max_concurrent: int | None = None
 
 
 class BreakerTerms(NamedTuple):

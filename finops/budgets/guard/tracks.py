@@ -17,6 +17,7 @@ import msgspec
 MOST_TRACKED: Final = 100_000
 # What is told at once: with base64 it fits a notification of 8,000 bytes.
 MOST_TOLD: Final = 150
+MOST_COUNTS: Final = 300
 MINUTE_S: Final = 60
 # A session goes on over pauses up to this.
 PAUSE_S: Final = 30 * 60
@@ -85,9 +86,12 @@ class _Told(msgspec.Struct, array_like=True):
 
 
 class _Delta(msgspec.Struct, array_like=True):
+    """`under_way` are counts of calls as they stand, by subject."""
+
     sender: int
     number: int
     told: list[_Told]
+    under_way: list[tuple[int, int]] = []
 
 
 class _Heard(NamedTuple):
@@ -148,18 +152,28 @@ class Tracks:
         self._number += 1
         return _encode.encode(_Delta(self._sender, self._number, [self._told.pop(one) for one in subjects]))
 
-    def merge(self, delta: bytes, now: float) -> None:
-        """Count what another process tells; once, however often it is heard. Raises ValueError for what is none."""
+    def telling(self, under_way: list[tuple[int, int]]) -> bytes:
+        """Counts of calls under way, to be told; nothing where there are none."""
+        if not under_way:
+            return b""
+        self._number += 1
+        return _encode.encode(_Delta(self._sender, self._number, [], under_way))
+
+    def merge(self, delta: bytes, now: float) -> _Delta | None:
+        """Count what another process tells; once, however often it is heard: then it is None. Raises ValueError for
+        what is none.
+        """
         heard = _decode.decode(delta)
         before = self._heard.get(heard.sender)
         if heard.sender == self._sender or (before is not None and heard.number <= before.number):
-            return
+            return None
         self._heard[heard.sender] = _Heard(heard.number, now)
         for one in heard.told:
             track = self._touch(one.subject, now)
             if one.run:
                 track.runs(one.fingerprint, one.run, now, whole=one.whole)
             track.add(one.calls, one.amount, now)
+        return heard
 
     def tidy(self, now: float) -> None:
         """Forget what is beyond the bounds."""

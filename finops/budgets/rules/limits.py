@@ -16,6 +16,7 @@ LONGEST_PATTERN: Final = 200
 MOST_STARS: Final = 3
 MOST_REQUESTS: Final = 10_000_000
 MOST_TOKENS: Final = 100_000_000_000
+MOST_CONCURRENT: Final = 100_000
 MOST_COUNTED: Final = 1_000_000_000
 LONGEST_PAUSE: Final = 7 * 24 * 60
 LONGEST_SESSION: Final = 200
@@ -32,6 +33,8 @@ class LimitDraft:
     allowed_models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    # Calls under way at once.
+    max_concurrent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +52,13 @@ def check_limit(draft: LimitDraft) -> LimitDraft:
     """The draft with each pattern once. Raises BudgetInvalid naming the field."""
     _check_among(draft.dimension, LIMITED, field="dimension")
     _check_owner(draft.subject)
-    if draft.allowed_models is None and draft.requests_per_minute is None and draft.tokens_per_minute is None:
-        raise BudgetInvalid("say the models, or how many requests or tokens a minute", field="requests_per_minute")
+    said = (draft.allowed_models, draft.requests_per_minute, draft.tokens_per_minute, draft.max_concurrent)
+    if all(one is None for one in said):
+        raise BudgetInvalid(
+            "say the models, how many requests or tokens a minute, or how many calls at once",
+            field="requests_per_minute",
+        )
+    _check_number(draft.max_concurrent, MOST_CONCURRENT, field="max_concurrent")
     _check_number(draft.requests_per_minute, MOST_REQUESTS, field="requests_per_minute")
     _check_number(draft.tokens_per_minute, MOST_TOKENS, field="tokens_per_minute")
     if draft.allowed_models is None:

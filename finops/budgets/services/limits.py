@@ -42,6 +42,7 @@ def set_limit(*, organization_id: int, draft: LimitDraft, by: Actor, at: datetim
         "allowed_models": None if draft.allowed_models is None else list(draft.allowed_models),
         "requests_per_minute": draft.requests_per_minute,
         "tokens_per_minute": draft.tokens_per_minute,
+        "max_concurrent": draft.max_concurrent,
     }
     made, _ = Limit.objects.update_or_create(**where, defaults=says)
     _record(made, "limit.set", {"dimension": made.dimension, "subject": made.subject, **says}, by, at)

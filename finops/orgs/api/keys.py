@@ -17,7 +17,7 @@ from finops.orgs.api.references import by_id
 from finops.orgs.authentication import caller
 from finops.orgs.models import VirtualKey
 from finops.orgs.rules import KEY_PERMISSIONS, Permission
-from finops.orgs.services.keys import Issued
+from finops.orgs.services.keys import LONGEST_OVERLAP, OVERLAP, Issued
 
 _BOUND = {name: name for name in ("team", "person", "project", "agent", "customer")}
 
@@ -34,7 +34,7 @@ class KeyOutput(serializers.ModelSerializer[VirtualKey]):
         model = VirtualKey
         fields = (
             "id", "name", "prefix", "permissions", "team", "person", "project", "agent", "customer", "task_type",
-            "created_at", "expires_at", "revoked_at", "last_used_at",
+            "created_at", "expires_at", "former_until", "revoked_at", "last_used_at",
         )  # fmt: skip
 
 
@@ -63,7 +63,10 @@ class KeyInput(Input):
 
 class KeyRotation(Input):
     grace_s = serializers.IntegerField(
-        min_value=0, max_value=30 * 86400, default=0, help_text="How long the old key goes on working."
+        min_value=0,
+        max_value=int(LONGEST_OVERLAP.total_seconds()),
+        default=int(OVERLAP.total_seconds()),
+        help_text="How long the secret before goes on working; 0 where somebody has it who should not.",
     )
 
 
@@ -115,7 +118,7 @@ class RevokeKey(Resource):
 
 
 class RotateKey(Resource):
-    """A new secret with the same bindings; the old one ends after `grace_s` seconds."""
+    """A new secret of the same key; the one before works until `former_until`."""
 
     permission: ClassVar = {"POST": Permission.KEYS_MANAGE}
     secret_fields = ("secret",)

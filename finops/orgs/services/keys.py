@@ -20,6 +20,9 @@ from finops.orgs.services.checks import active, clean_name, locked
 
 # How stale `last_used_at` may be. A key that works a thousand times a second is written once a minute.
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
+# How long the secret before a new one works, where nobody says otherwise, and at most.
+OVERLAP: Final = timedelta(hours=24)
+LONGEST_OVERLAP: Final = timedelta(days=30)
 _BOUND: Final[dict[str, type[Team | Person | Project | Agent | Customer]]] = {
     "team": Team,
     "person": Person,
@@ -44,9 +47,18 @@ class KeyRevoked(FinopsError):
     status = 409
 
 
+class KeyExpired(FinopsError):
+    code = "orgs.key_expired"
+    status = 409
+
+
+class KeyGraceInvalid(Invalid):
+    code = "orgs.key_grace_invalid"
+
+
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key and its secret, which exists nowhere else."""
+    """A key and its new secret, which exists nowhere else."""
 
     key: VirtualKey
     secret: str
@@ -96,29 +108,22 @@ def issue_key(
 
 
 @transaction.atomic
-def rotate_key(
-    *, organization_id: int, key_id: int, grace: timedelta = timedelta(0), by: Actor, at: datetime
-) -> Issued:
-    """A new key like the old, which stops working after `grace`. Raises KeyRevoked and NotFound."""
-    old: VirtualKey = locked(VirtualKey, organization_id, key_id, "key")
-    if old.revoked_at is not None:
+def rotate_key(*, organization_id: int, key_id: int, grace: timedelta = OVERLAP, by: Actor, at: datetime) -> Issued:
+    """A new secret of the same key, so that its limits, budgets and stops stay its own. The secret before works for
+    `grace` more, and one before that no longer. Raises KeyGraceInvalid, KeyRevoked, KeyExpired and NotFound.
+    """
+    if not timedelta(0) <= grace <= LONGEST_OVERLAP:
+        raise KeyGraceInvalid(f"the secret before works for 0 to {LONGEST_OVERLAP.days} days more", field="grace_s")
+    row: VirtualKey = locked(VirtualKey, organization_id, key_id, "key")
+    if row.revoked_at is not None:
         raise KeyRevoked("This key is revoked; issue a new one.")
-    row = VirtualKey(
-        organization_id=organization_id,
-        name=old.name,
-        permissions=old.permissions,
-        task_type=old.task_type,
-        # A key that had a year to live gets what was left of it: rotation is no way to outlive a limit.
-        expires_at=old.expires_at,
-        **{f"{name}_id": getattr(old, f"{name}_id") for name in _BOUND},
-    )
-    secret = _save_with_secret(row)
-    ends = at + grace
-    if old.expires_at is None or ends < old.expires_at:
-        old.expires_at = ends
-        old.save(update_fields=["expires_at"])
-    _note("key.rotated", old, by, at, {"to": row.prefix, "ends_at": ends.isoformat()})
-    _note("key.issued", row, by, at, {"permissions": row.permissions, "from": old.prefix})
+    if row.expires_at is not None and row.expires_at <= at:
+        raise KeyExpired("This key has expired; issue a new one.")
+    row.former_digest, row.former_until = (row.digest, at + grace) if grace else ("", None)
+    secret = secrets.renew(row.prefix)
+    row.digest = secrets.digest(secret)
+    row.save(update_fields=["digest", "former_digest", "former_until"])
+    _note("key.rotated", row, by, at, {"former_until": row.former_until.isoformat() if row.former_until else None})
     return Issued(row, secret)
 
 

@@ -28,6 +28,8 @@ def test_an_admin_limits_each_and_somebody_by_name(alice: Api) -> None:
     assert [one["id"] for one in told(alice.get("limits"))["items"]] == [each["id"], bobs["id"], nobodys["id"]]
     again = told(alice.post("limits", {"dimension": "person", "requests_per_minute": 30}))
     assert (again["id"], again["requests_per_minute"], again["allowed_models"]) == (each["id"], 30, None)
+    at_once = told(alice.post("limits", {"dimension": "key", "max_concurrent": 8}))
+    assert (at_once["max_concurrent"], at_once["requests_per_minute"]) == (8, None)
     assert told(alice.post(f"limits/{each['id']}/remove")) == {}
     assert refused(alice.post(f"limits/{each['id']}/remove"))[:2] == (404, "core.not_found")
 
@@ -64,6 +66,7 @@ def test_an_agents_sessions_are_named_by_the_agent(cast: Cast, alice: Api) -> No
         ("limits", EACH | {"dimension": "customer"}, 400, "dimension"),
         ("limits", EACH | {"subject": "charlie"}, 422, "subject"),
         ("limits", EACH | {"requests_per_minute": 0}, 400, "requests_per_minute"),
+        ("limits", EACH | {"max_concurrent": 0}, 400, "max_concurrent"),
         ("limits", EACH | {"allowed_models": ["*a*b*c*"]}, 422, "allowed_models"),
         ("limits", EACH | {"allowed_models": ["x"] * 101}, 400, "allowed_models"),
         ("breakers", LOOPS | {"measure": "depth", "dimension": "key"}, 422, "measure"),

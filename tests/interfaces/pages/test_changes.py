@@ -25,6 +25,12 @@ def test_a_key_is_shown_once(company: Company, alice: Client) -> None:
     key = VirtualKey.objects.get(name="Gateway")
     assert key.team_id == company.cast.search.id
     assert secret[0] not in text_of(alice.get(at("keys")))
+    renewed = alice.post(at("key_rotate", key_id=key.id))
+    assert renewed["Cache-Control"] == "no-store"
+    assert key.prefix in text_of(renewed)
+    assert secret[0] not in text_of(renewed)
+    assert "The secret before works until" in text_of(renewed)
+    assert "secret before until" in text_of(alice.get(at("keys")))
     alice.post(at("key_revoke", key_id=key.id))
     assert "revoked" in text_of(alice.get(at("keys")))
     assert AuditEvent.objects.filter(verb="key.revoked").exists()

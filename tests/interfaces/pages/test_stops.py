@@ -172,13 +172,15 @@ def test_a_breaker_is_set_in_place_of_a_default_and_removed(company: Company, al
 
 def test_limits_are_set_and_removed(company: Company, alice: Client) -> None:
     form = {"dimension": "person", "subject": "bob", "allowed_models": "claude-*\ngpt-5, o3", "tokens_per_minute": ""}
-    alice.post(at("limit_new"), form | {"requests_per_minute": "30"})
+    alice.post(at("limit_new"), form | {"requests_per_minute": "30", "max_concurrent": "7"})
     row = Limit.objects.get()
-    assert (row.subject, row.allowed_models, row.requests_per_minute, row.tokens_per_minute) == (
-        str(company.cast.bob.id), ["claude-*", "gpt-5", "o3"], 30, None,
+    numbers = row.requests_per_minute, row.tokens_per_minute, row.max_concurrent
+    assert (row.subject, row.allowed_models, *numbers) == (
+        str(company.cast.bob.id), ["claude-*", "gpt-5", "o3"], 30, None, 7,
     )  # fmt: skip
     page = text_of(alice.get(at("stops")))
     assert "Person Bob" in page
+    assert "Calls at once" in page
     assert "claude-*, gpt-5, o3" in page
     alice.post(at("limit_end", limit_id=row.id))
     assert "any model, as often as the caps allow" in text_of(alice.get(at("stops")))

@@ -21,6 +21,23 @@ from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
 
 
+def decides_alone(gateway: Gateway) -> None:
+    """What it is asked for, whoever else there is."""
+    peers = gateway.process.peers
+    peers.heard([])
+    peers.heard = lambda _others: None  # type: ignore[method-assign,assignment]
+
+
+def hears_of_calls(gateway: Gateway) -> None:
+    """Until another process told how many it has."""
+    pause = threading.Event()
+    for _ in range(400):
+        if gateway.process._guard._under_way._others:
+            return
+        pause.wait(0.05)
+    raise AssertionError("nobody told")
+
+
 def eventually(gateway: Gateway, secret: str, status: int, **given: Any) -> dict[str, Any]:
     """Asks until the answer is of that status: a change takes a moment to be heard."""
     pause = threading.Event()
@@ -80,6 +97,50 @@ def test_models_that_are_not_allowed_and_limits_by_the_minute(
     said = gateway.ask(secret, body=bobs())
     assert said.body["code"] == "budgets.rate_limited"
     assert 0 < int(said.headers["retry-after"]) <= 66
+
+
+def test_as_many_calls_at_once_as_the_limit_over_all_processes(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    draft = LimitDraft(dimension="key", max_concurrent=2)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    first, second = gateways(), gateways()
+    for one in (first, second):
+        decides_alone(one)
+    open_ = [first.ask(secret, body=call(f"call-{n}", expires_in_s=600)) for n in range(3)]
+    assert [one.status for one in open_] == [200, 200, 429]
+    refused = open_[2]
+    assert refused.body["code"] == "budgets.rate_limited"
+    assert "2 calls at once (concurrency)" in refused.body["detail"]
+    assert refused.headers["retry-after"] == "1"
+    hears_of_calls(second)
+    assert second.ask(secret, body=call()).status == 429
+    assert first.ask(secret, f"/{open_[0].body['id']}/settle", used()).status == 200
+    assert first.ask(secret, f"/{open_[1].body['id']}/void").status == 200
+    eventually(second, secret, 200)
+
+
+def test_a_place_is_free_again_when_a_call_expires_or_its_money_is_not_there(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    budget(cast.acme.id, "0.02", at=now)
+    draft = LimitDraft(dimension="key", max_concurrent=1)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    too_much = call(max_output_tokens=100_000, least_output_tokens=100_000)
+    for _ in range(3):
+        assert gateway.ask(secret, body=too_much).body["code"] == "budgets.exceeded"
+    held = gateway.ask(secret, body=call("held"))
+    assert gateway.ask(secret, body=call()).body["code"] == "budgets.rate_limited"
+    calls, house = gateway.process.calls, gateway.process.configured.houses[cast.acme.id]
+    open_ = calls.book.held(held.body["id"], cast.acme.id)
+
+    async def expire() -> None:
+        calls.expire(open_, house)
+
+    gateway.run(expire())
+    # The place is free; the money is not.
+    assert gateway.ask(secret, body=call()).body["code"] == "budgets.exceeded"
 
 
 def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from finops.budgets.services.stops import stop_now
+from finops.orgs.services import issue_key, rotate_key
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import key
 from tests.factories.orgs import HOUSE, Cast
@@ -141,6 +142,27 @@ def test_stop_now_ends_a_stream_that_is_under_way(
     stream = chat(gateway, secret, stream=True, headers={"x-capstan-session": "loop-1"}).until(1)
     stop_now(organization_id=cast.acme.id, dimension="session", subject="loop-1", reason="It loops", by=HOUSE, at=now)
     assert b"It loops" in stream.whole().raw
+
+
+def test_a_key_that_was_rotated_has_two_secrets_for_a_while_and_its_budget_all_along(
+    cast: Cast, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    issued = issue_key(organization_id=cast.acme.id, name="CI", permissions=["calls.make"], by=HOUSE, at=now)
+    cap = budget(cast.acme.id, "1", at=now, scope={"key": frozenset({str(issued.key.id)})})
+    deployed(cast.acme.id, provider, at=now)
+    one = {"organization_id": cast.acme.id, "key_id": issued.key.id, "by": HOUSE, "at": now}
+    renewed = rotate_key(**one)
+    gateway = gateways()
+    for secret in (issued.secret, renewed.secret):
+        assert chat(gateway, secret).whole().status == 200
+    charged(gateway)
+    gateway.process.desk.give_back()
+    assert standing(cap, now).authorised == billed(provider)
+    gateway.stop()
+    rotate_key(**one, grace=timedelta(0))
+    after = gateways()
+    for secret in (issued.secret, renewed.secret):
+        assert chat(after, secret).whole().status == 401
 
 
 def test_a_path_that_is_not_metered_is_refused(

@@ -17,13 +17,15 @@ from tests.rooms.gateway.conftest import Opens
 def die(gateway: Gateway) -> None:
     """As SIGKILL: nothing is given back, nothing is copied, and the kernel lets go of its journal."""
     process = gateway.process
-    gateway.loop.call_soon_threadsafe(process._expiring.cancel)
+    for task in (process._expiring, process._probing):
+        gateway.loop.call_soon_threadsafe(task.cancel)
     process.keeper._stopping.set()
     process.keeper._thread.join()
     process.configured.close()
     process._pulse.close()
     process.desk._bank.close()
     gateway.run(process._peer_runner.cleanup())
+    gateway.run(process._sender.close())
     os.close(process.journal._lock)
     gateway.halt()
 

@@ -13,7 +13,14 @@ from finops.audit.models import AuditEvent
 from finops.orgs import secrets, selectors, services
 from finops.orgs.models import VirtualKey
 from finops.orgs.selectors import KeyRefused
-from finops.orgs.services.keys import KeyExpiryInvalid, KeyPermissionInvalid, KeyRevoked, note_use
+from finops.orgs.services.keys import (
+    KeyExpired,
+    KeyExpiryInvalid,
+    KeyGraceInvalid,
+    KeyPermissionInvalid,
+    KeyRevoked,
+    note_use,
+)
 from tests.factories.orgs import HOUSE, NOON, Cast
 
 WHO: dict[str, Any] = {"by": HOUSE, "at": NOON}
@@ -67,6 +74,42 @@ def test_a_key_expires_on_the_instant(cast: Cast) -> None:
         selectors.caller_for_key(issued.secret, end)
     with pytest.raises(KeyExpiryInvalid):
         services.issue_key(organization_id=cast.acme.id, name="CI", expires_at=NOON, **WHO)
+
+
+def test_a_key_that_is_rotated_is_the_same_key(cast: Cast) -> None:
+    where: dict[str, Any] = {"organization_id": cast.acme.id, **WHO}
+    old = services.issue_key(name="CI", **where)
+    new = services.rotate_key(key_id=old.key.id, **where)
+    assert (new.key.id, new.key.prefix) == (old.key.id, old.key.prefix)
+    assert new.secret != old.secret
+    last = NOON + timedelta(hours=24) - timedelta(microseconds=1)
+    for secret in (old.secret, new.secret):
+        assert selectors.key_for_secret(secret, last).key_id == old.key.id
+    with pytest.raises(KeyRefused):
+        selectors.caller_for_key(old.secret, NOON + timedelta(hours=24))
+    # Rotated again, one of the two before is good, and with no overlap none is.
+    third = services.rotate_key(key_id=old.key.id, **where)
+    with pytest.raises(KeyRefused):
+        selectors.caller_for_key(old.secret, NOON)
+    selectors.caller_for_key(new.secret, NOON)
+    fourth = services.rotate_key(key_id=old.key.id, grace=timedelta(0), **where)
+    for secret in (new.secret, third.secret):
+        with pytest.raises(KeyRefused):
+            selectors.caller_for_key(secret, NOON)
+    selectors.caller_for_key(fourth.secret, NOON)
+    services.revoke_key(key_id=old.key.id, **where)
+    with pytest.raises(KeyRefused):
+        selectors.caller_for_key(fourth.secret, NOON)
+
+
+def test_what_has_expired_or_overlaps_for_too_long_is_not_rotated(cast: Cast) -> None:
+    where: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE}
+    issued = services.issue_key(name="CI", expires_at=NOON + timedelta(hours=1), at=NOON, **where)
+    for grace in (timedelta(days=31), timedelta(seconds=-1)):
+        with pytest.raises(KeyGraceInvalid):
+            services.rotate_key(key_id=issued.key.id, grace=grace, at=NOON, **where)
+    with pytest.raises(KeyExpired):
+        services.rotate_key(key_id=issued.key.id, at=NOON + timedelta(hours=1), **where)
 
 
 def test_rotation_overlaps_for_the_grace_and_never_outlives_the_old_limit(cast: Cast) -> None:

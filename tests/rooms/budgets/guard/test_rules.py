@@ -50,6 +50,7 @@ def breaker(cast: Cast, **given: Any) -> BreakerRule:
 def test_a_gateway_takes_what_was_written(cast: Cast) -> None:
     limit(cast)
     limit(cast, subject=str(cast.bob.id), allowed_models=("claude-*", " claude-* ", "gpt-4o"), tokens_per_minute=9_000)
+    limit(cast, dimension="key", requests_per_minute=None, max_concurrent=8)
     breaker(cast)
     breaker(cast, dimension="key", measure="amount_per_minute", threshold=Decimal("2.5"), pause_minutes=30)
     taken = guard_rules.load_guard_rules(cast.acme.id, at=AT)
@@ -59,6 +60,7 @@ def test_a_gateway_takes_what_was_written(cast: Cast) -> None:
     assert taken.limits == (
         LimitTerms("person", "", None, 60, None),
         LimitTerms("person", str(cast.bob.id), ("claude-*", "gpt-4o"), 60, 9_000),
+        LimitTerms("key", "", max_concurrent=8),
     )
     assert BreakerTerms("session", "", "session_calls", 500, 900) in taken.breakers
     assert BreakerTerms("key", "", "amount_per_minute", 2_500_000_000_000, 1_800) in taken.breakers
@@ -130,6 +132,8 @@ def test_defaults_are_dollars_in_the_reporting_currency_and_off_where_nobody_kno
         ({"requests_per_minute": None}, "requests_per_minute"),
         ({"requests_per_minute": 0}, "requests_per_minute"),
         ({"tokens_per_minute": -1}, "tokens_per_minute"),
+        ({"max_concurrent": 0}, "max_concurrent"),
+        ({"max_concurrent": 100_001}, "max_concurrent"),
         ({"allowed_models": ("",)}, "allowed_models"),
         ({"allowed_models": ("a\nb\0",)}, "allowed_models"),
         ({"allowed_models": ("****",)}, "allowed_models"),
