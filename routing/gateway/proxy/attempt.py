@@ -112,6 +112,11 @@ class Attempt:
         return self.candidate.upstream.bills_cancelled
 
     @property
+    def left_s(self) -> float:
+        """Until the upstream's time is over."""
+        return self._since + self.candidate.upstream.total_s - monotonic()
+
+    @property
     def response(self) -> aiohttp.ClientResponse:
         assert self._response is not None  # noqa: S101 - asked for once it was sent
         return self._response
@@ -178,9 +183,8 @@ class Attempt:
     # --- The answer ---------------------------------------------------------------------------------------------------
     async def next(self) -> bytes:
         """The next piece, b'' at the end. Raises Failed where it breaks off."""
-        left = self.sent_at + self.candidate.upstream.total_s - monotonic()
         try:
-            async with asyncio.timeout(min(SILENCE_S, left)):
+            async with asyncio.timeout(min(SILENCE_S, self.left_s)):
                 return await self.response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             name = self.candidate.upstream.name

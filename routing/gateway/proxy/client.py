@@ -14,6 +14,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 # What Anthropic takes at most, and more than OpenAI does.
 BODY_MOST: Final = 32 * 2**20
 BODY_WITHIN_S: Final = 60.0
+_FINISHED_WITHIN_S: Final = 30.0
 
 
 class ClientGone(Exception):
@@ -85,9 +86,14 @@ class Client:
         await self._say({"type": "http.response.body", "body": body, "more_body": True})
 
     async def finish(self, body: bytes = b"") -> None:
+        """Nobody waits long for who does not read."""
         self.finished = True
         self.said_bytes += len(body)
-        await self._say({"type": "http.response.body", "body": body, "more_body": False})
+        try:
+            async with asyncio.timeout(_FINISHED_WITHIN_S):
+                await self._say({"type": "http.response.body", "body": body, "more_body": False})
+        except TimeoutError:
+            raise ClientGone from None
 
     async def answer(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """All of an answer at once."""

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
 # How a call ended whose client left before its answer's end.
 CLIENT_GONE: Final = "client_gone"
+# A client has so long to read what is left, once an upstream's time is over.
+_LATE_S: Final = 5.0
 
 
 class Means(NamedTuple):
@@ -221,9 +223,29 @@ class Flow:
         self._course.passed_on()
 
     async def _stream(self, attempt: Attempt, first: bytes) -> None:
+        answered = attempt.answered
+        late = asyncio.get_running_loop().call_later(attempt.left_s + _LATE_S, self._late)
+        try:
+            tail = await self._passed_on(attempt, first)
+        finally:
+            late.cancel()
+        self._interruptible = False
+        self._course.ended()
+        if answered.complete:
+            await self._settled(attempt)
+            await self._tell(self._client.finish, tail)
+            self._course.passed_on()
+            return
+        self._course.code = UpstreamBroke.code
+        await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
+        if not self._gone:
+            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+
+    async def _passed_on(self, attempt: Attempt, first: bytes) -> bytes:
+        """All of a stream but what is still to be said at its end."""
         client, answered = self._client, attempt.answered
         await self._tell(client.start, attempt.response.status, told_of(attempt, self._ask, self._tries))
-        piece, tail = first, b""
+        piece = first
         try:
             while piece:
                 shown = answered.feed(piece)
@@ -234,23 +256,17 @@ class Flow:
                     await self._tell(client.write, shown)
                 self._course.passed_on()
                 piece = await attempt.next()
-            tail = answered.end()
+            return answered.end()
         except Failed as failed:
             log.info("%s", failed.why)
             self._means.health.failed(attempt.candidate.name)
             self._tried(attempt, failed.kind, first=self._tries == 1)
-        self._interruptible = False
-        self._course.ended()
-        if answered.complete:
-            await self._settled(attempt)
-            if not self._gone:
-                await client.finish(tail)
-            self._course.passed_on()
-            return
-        self._course.code = UpstreamBroke.code
-        await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
-        if not self._gone:
-            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+            return b""
+
+    def _late(self) -> None:
+        """Whoever has not read by now what came has gone, for all that anybody knows."""
+        self._gone = True
+        self._interrupt()
 
     async def _tell(self, tells: Callable[..., Awaitable[None]], *what: Any) -> None:
         """What the client hears, while it listens. Raises ClientGone where nothing is read for its own sake then."""

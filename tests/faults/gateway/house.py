@@ -25,7 +25,7 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     house = House()
-    say({"secret": house.secret, "people": house.people})
+    say({"secret": house.secret, "caller": house.caller, "people": house.people})
     while True:
         try:
             if select.select([sys.stdin], [], [], 0.1)[0]:
@@ -62,6 +62,7 @@ class House:
             for n in range(8)
         }
         self.secret = key(self.acme.id, at=now)
+        self.caller = key(self.acme.id, "calls.make", at=now)
 
     def tick(self, at: Any) -> None:
         from finops.budgets.services import fold_observed, follow_increases
@@ -87,6 +88,25 @@ class House:
             if seconds is not None
         }
         return {"id": budget(self.acme.id, limit, at=now, each=each, **dated).id}
+
+    def upstream(self, address: str, **given: Any) -> Any:
+        from types import SimpleNamespace
+
+        from django.utils import timezone
+
+        from tests.factories.relaying import deployed
+
+        deployed(self.acme.id, SimpleNamespace(address=address), at=timezone.now(), **given)
+        return {}
+
+    def charges(self) -> Any:
+        """Of each call: its id at its provider, how sure its figure is, and what it cost."""
+        from tests.factories.ledger import rows
+
+        return rows(
+            "SELECT c.provider_request_id, t.value, c.reporting_cost, c.external_id FROM ledger_charge AS c"
+            " JOIN ledger_term AS t ON t.id = c.evidence_id ORDER BY c.id"
+        )
 
     def limit(self, budget: int, amount: str) -> Any:
         from django.utils import timezone

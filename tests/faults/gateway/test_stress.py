@@ -6,120 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from bench.http import Client
 from finops.core.money import from_pico, to_pico
-from finops.runtime.places import CHECKOUT
-from finops.runtime.postgres import Place, Postgres
+from tests.faults.gateway.running import PROCESSES, Gateways, ready, run, settled
 from tests.faults.gateway.tally import Tally
 
-T = TypeVar("T")
-PROCESSES = 4
 # Of gpt in the small book, picodollars per token.
 IN, OUT = 10_000_000, 20_000_000
 CENT = 10**10
 EXPIRES_IN_S = 6
-
-
-class Gateways:
-    """The processes, each with a server of its own before it, and the house beside them."""
-
-    def __init__(self, folder: Path, server: Postgres) -> None:
-        self.folder = folder
-        self.server = server
-        self.environment = os.environ | {
-            "DATABASE_URL": server.place.url(),
-            "CAPSTAN_SECRET_KEY": "stress",
-            "CAPSTAN_JOURNAL": str(folder / "gateway"),
-            "CAPSTAN_DATA": str(folder),
-        }
-        self.house = self._started("-m", "tests.faults.gateway.house")
-        self.company = self._read()
-        self.ports = [_free_port() for _ in range(PROCESSES)]
-        self.processes = [self._gateway(port) for port in self.ports]
-
-    def do(self, what: str, **given: Any) -> Any:
-        assert self.house.stdin is not None
-        self.house.stdin.write((json.dumps({"do": what} | given) + "\n").encode())
-        self.house.stdin.flush()
-        return self._read()
-
-    def kill(self, n: int) -> None:
-        """The process that decides, not the server that would replace it, and then the server."""
-        os.killpg(self.processes[n].pid, signal.SIGKILL)
-        self.processes[n].wait()
-
-    def start(self, n: int) -> None:
-        self.processes[n] = self._gateway(self.ports[n])
-
-    def stop(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                # Its server was told before it could listen, and does not hear it.
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-    def close(self) -> None:
-        self.stop()
-        assert self.house.stdin is not None
-        assert self.house.stdout is not None
-        self.house.stdin.close()
-        self.house.wait(30)
-        self.house.stdout.close()
-
-    def _gateway(self, port: int) -> subprocess.Popen[bytes]:
-        where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--log-level", "error")
-        return self._started("-m", "granian", "--interface", "asgi", *where, "routing.gateway.asgi:app")
-
-    def _started(self, *arguments: str) -> subprocess.Popen[bytes]:
-        pipes: dict[str, Any] = {}
-        if "granian" not in arguments:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        return subprocess.Popen(
-            [sys.executable, *arguments], cwd=CHECKOUT, env=self.environment, start_new_session=True, **pipes
-        )
-
-    def _read(self) -> Any:
-        assert self.house.stdout is not None
-        line = self.house.stdout.readline()
-        assert line, "the house has ended"
-        return json.loads(line)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-    return found
-
-
-@pytest.fixture
-def gateways(empty_data: Path) -> Iterator[Gateways]:
-    server = Postgres(Place.below(empty_data))
-    server.start()
-    running = Gateways(empty_data, server)
-    yield running
-    running.close()
-    server.stop()
 
 
 class Callers:
@@ -220,19 +122,6 @@ class Callers:
             await asyncio.sleep(0.05)
 
 
-async def _ready(gateways: Gateways, which: int) -> None:
-    while True:
-        try:
-            client = await Client.open(gateways.ports[which], gateways.company["secret"])
-            status, _ = await client.send("GET", "/readyz", b"")
-            client.close()
-            if status == 200:
-                return
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        await asyncio.sleep(0.05)
-
-
 async def _troubles(gateways: Gateways, tally: Tally, cap: int, seconds: float) -> int:
     """Limits change, an increase comes and goes, a process is killed, the database restarts. The highest limit is
     answered.
@@ -251,7 +140,7 @@ async def _troubles(gateways: Gateways, tally: Tally, cap: int, seconds: float) 
     window = len(tally.unreachable)
     tally.unreachable.append((began, began + 10**6))
     gateways.start(0)
-    await _ready(gateways, 0)
+    await ready(gateways, 0)
     # What the dead one held and nobody came back for is over when it expires.
     tally.unreachable[window] = (began, time.monotonic() + EXPIRES_IN_S + 2)
     await do("increase", budget=cap, amount="0.2", seconds=step)
@@ -267,12 +156,6 @@ async def _troubles(gateways: Gateways, tally: Tally, cap: int, seconds: float) 
     return 150 * CENT + 20 * CENT
 
 
-def _run(story: Coroutine[Any, Any, T]) -> T:
-    """In a thread of its own: after a browser test, this one has a loop that runs."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, story).result()
-
-
 def _stress(gateways: Gateways, *, callers: int, seconds: float) -> None:
     cap = gateways.do("budget", limit="1")["id"]
     each = gateways.do("budget", limit="0.4", each="person")["id"]
@@ -283,15 +166,15 @@ def _stress(gateways: Gateways, *, callers: int, seconds: float) -> None:
 
     async def everything() -> int:
         for n in range(PROCESSES):
-            await _ready(gateways, n)
+            await ready(gateways, n)
         highest, _ = await asyncio.gather(_troubles(gateways, tally, cap, seconds), crowd.run(callers))
         # Until what nobody told the end of has expired everywhere.
         await asyncio.sleep(EXPIRES_IN_S + 3)
         return highest
 
-    highest = _run(everything())
+    highest = run(everything())
     gateways.stop()
-    _settled(gateways)
+    settled(gateways)
     found = gateways.do("standing")
 
     assert crowd.allowed > 100
@@ -310,18 +193,6 @@ def _stress(gateways: Gateways, *, callers: int, seconds: float) -> None:
     _admits_a_little(gateways, cap, found)
 
 
-def _settled(gateways: Gateways) -> None:
-    """A last process adopts what is left, and the house books all there is."""
-    gateways.start(0)
-    _run(_ready(gateways, 0))
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        found = gateways.do("standing")
-        if not found["waiting"] and all(not Decimal(leased) for *_, leased, _, _ in found["accounts"]):
-            return
-        time.sleep(0.3)
-
-
 def _admits_a_little(gateways: Gateways, cap: int, found: Any) -> None:
     """After all that, a call of half a percent of the limit finds its money, where it is there."""
     limit, spent = next((Decimal(row[2]), Decimal(row[7])) for row in found["accounts"] if row[0] == cap)
@@ -336,7 +207,7 @@ def _admits_a_little(gateways: Gateways, cap: int, found: Any) -> None:
         client.close()
         return status
 
-    assert _run(ask()) == 200
+    assert run(ask()) == 200
 
 
 @pytest.mark.timeout(170)

@@ -27,6 +27,8 @@ from tests.rooms.gateway.conftest import Opens
 Speaks = Callable[..., Exchange]
 CHAT_BODY = b'{"id":"c-1","model":"gpt","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}'
 
+COUNTED = b'{"model":"claude","messages":[{"role":"user","content":"Hello"}]}'
+
 
 @pytest.fixture
 def secret(cast: Cast, now: datetime) -> str:
@@ -213,6 +215,9 @@ def test_answers_that_are_none_are_told_as_such(
             assert (said.status, said.finished) == (status, True), (name, said.raw)
             assert said.body["error"]["message"], name
             assert "location" not in said.headers
+            if name in ("elsewhere", "no HTTP", "half a head"):
+                counted = Exchange(gateway, "/v1/messages/count_tokens", COUNTED, {"x-api-key": secret}).whole()
+                assert (counted.status, counted.body["type"]) == (502, "error"), name
             idle(gateway)
             expected += [evidence] if evidence else []
         assert [evidence for evidence, _ in charged(gateway)] == expected
@@ -236,8 +241,7 @@ def test_an_error_that_comes_in_pieces_comes_as_a_whole(
         said = chat(gateway, secret).whole()
         assert (said.status, said.raw) == (400, words)
         headers = {"x-api-key": secret, "anthropic-version": "2023-06-01"}
-        body = b'{"model":"claude","messages":[{"role":"user","content":"Hello"}]}'
-        counted = Exchange(gateway, "/v1/messages/count_tokens", body, headers).whole()
+        counted = Exchange(gateway, "/v1/messages/count_tokens", COUNTED, headers).whole()
         assert (counted.status, counted.raw) == (400, words)
         idle(gateway)
 
