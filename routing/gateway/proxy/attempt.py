@@ -114,7 +114,7 @@ class Attempt:
     @property
     def left_s(self) -> float:
         """Until the upstream's time is over."""
-        return self._since + self.candidate.upstream.total_s - monotonic()
+        return self.sent_at + self.candidate.upstream.total_s - monotonic()
 
     @property
     def response(self) -> aiohttp.ClientResponse:

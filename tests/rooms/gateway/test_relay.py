@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -150,8 +151,8 @@ def test_a_key_that_was_rotated_has_two_secrets_for_a_while_and_its_budget_all_a
     issued = issue_key(organization_id=cast.acme.id, name="CI", permissions=["calls.make"], by=HOUSE, at=now)
     cap = budget(cast.acme.id, "1", at=now, scope={"key": frozenset({str(issued.key.id)})})
     deployed(cast.acme.id, provider, at=now)
-    one = {"organization_id": cast.acme.id, "key_id": issued.key.id, "by": HOUSE, "at": now}
-    renewed = rotate_key(**one)
+    rotate = partial(rotate_key, organization_id=cast.acme.id, key_id=issued.key.id, by=HOUSE, at=now)
+    renewed = rotate()
     gateway = gateways()
     for secret in (issued.secret, renewed.secret):
         assert chat(gateway, secret).whole().status == 200
@@ -159,7 +160,7 @@ def test_a_key_that_was_rotated_has_two_secrets_for_a_while_and_its_budget_all_a
     gateway.process.desk.give_back()
     assert standing(cap, now).authorised == billed(provider)
     gateway.stop()
-    rotate_key(**one, grace=timedelta(0))
+    rotate(grace=timedelta(0))
     after = gateways()
     for secret in (issued.secret, renewed.secret):
         assert chat(after, secret).whole().status == 401
