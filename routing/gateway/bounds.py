@@ -64,7 +64,9 @@ def _texts(request: Authorize) -> int:
 def _uses(tool: HostedTool, place: int) -> int:
     if tool.max_uses is None:
         raise Unbounded(
-            f"the tool {tool.type} runs at the provider without a maximum; say max_uses", field=f"hosted_tools[{place}]"
+            f"the tool {tool.type} runs at the provider without a maximum; say max_uses (in Responses max_tool_calls),"
+            " or leave the tool out",
+            field=f"hosted_tools[{place}]",
         )
     return tool.max_uses
 

@@ -71,9 +71,14 @@ def aider(address: str, key: str, model: str, message: str, folder: Path, *files
 
 
 def _told(command: list[str], environment: Mapping[str, str] = MappingProxyType({})) -> Any:
+    return json.loads(run(command, environment))
+
+
+def run(command: list[str], environment: Mapping[str, str]) -> str:
+    """What a command that goes well writes."""
     done = _run(command, environment, CHECKOUT)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def _run(command: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -169,6 +169,7 @@ def test_a_client_is_told_where_the_gateway_is(company: Company, alice: Client, 
 def test_what_clients_are_told_can_be_read_by_them() -> None:
     said = {client.key: client.at("https://ai.acme.example") for client in CLIENTS}
     codex = tomllib.loads(said["codex"])
+    assert codex["web_search"] == "disabled"
     assert codex["model_providers"]["capstan"]["base_url"] == "https://ai.acme.example/v1"
     assert json.loads(said["opencode"])["provider"]["capstan"]["options"]["apiKey"] == "{env:CAPSTAN_KEY}"
     for name in ("openai", "anthropic", "langchain"):
