@@ -15,42 +15,42 @@ import asyncio
 import itertools
 import json
 import multiprocessing
-import os
 import random
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
-from bench import support
+from bench import serving, support
+from bench.company import Size, book, found
 from bench.deciding import call, decide
 from bench.http import Client
 
-TEAMS, PROJECTS, PEOPLE = 100, 900, 9_000
+SIZE: Final = Size(teams=100, projects=900, people=9_000)
 CONNECTIONS: Final = 16
 CONNECTIONS_HTTP: Final = 64
-# Far from every limit: near it, asking the database for each call is what is right.
-LIMIT: Final = "1000000"
 
 
 def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]:
     """Keys: pairs_per_s, updates_pairs_per_s, ratio, p99_us, statements_per_1000_calls, http_pairs_per_s."""
+    from django.utils import timezone
+
+    from routing.configuration.services import publish_changes
+
     pairs = int(parameters.get("pairs", "1000000"))
     seconds = int(parameters.get("seconds", "20"))
     with tempfile.TemporaryDirectory() as folder, support.scratch_database():
-        organization_id, secret = _company()
+        organization_id, secret = found(SIZE, "calls.authorize")
+        publish_changes(timezone.now())
         say(f"deciding {pairs} calls by leases")
-        ours = _spawned(decide, folder, pairs, "leases", [PEOPLE, PROJECTS])
+        ours = _spawned(decide, folder, pairs, "leases", [SIZE.people, SIZE.projects])
         say(f"{ours}; booking them")
-        booked_in = _book(organization_id, pairs)
+        booked_in = book(organization_id, pairs)
         say(f"{pairs // 4} calls with everything a gateway does for them")
-        whole = _spawned(decide, folder, pairs // 4, "whole", [PEOPLE, PROJECTS])
+        whole = _spawned(decide, folder, pairs // 4, "whole", [SIZE.people, SIZE.projects])
         say(f"the same decisions by UPDATE, {CONNECTIONS} connections, {seconds} s")
         theirs = _updates(Path(folder), seconds)
         say("over HTTP")
@@ -71,53 +71,9 @@ def run(parameters: dict[str, str], say: Callable[[str], Any]) -> dict[str, Any]
         "booked_per_s": round(pairs / booked_in),
         "http_pairs_per_s": round(over_http),
         "pairs": pairs,
-        "accounts": 1 + TEAMS + PROJECTS + PEOPLE,
+        "accounts": SIZE.accounts,
         "machine": support.machine(),
     }
-
-
-# --- The company ------------------------------------------------------------------------------------------------------
-def _company() -> tuple[int, str]:
-    from decimal import Decimal
-
-    from django.utils import timezone
-
-    from finops.budgets.rules.limits import BreakerDraft
-    from finops.budgets.services.budgets import create_budget
-    from finops.budgets.services.limits import set_breaker
-    from finops.budgets.types import Draft, Enforcement, Period
-    from finops.core.actors import system
-    from finops.orgs.models import Organization, Person, Project, Team
-    from finops.orgs.services import issue_key
-    from finops.pricing.services import seed_price_book
-    from routing.configuration.services import publish_changes
-
-    by, at = system("bench"), timezone.now()
-    seed_price_book(by=by, at=at)
-    org = Organization.objects.create(slug="bench", name="Bench")
-    teams = Team.objects.bulk_create([Team(organization=org, slug=f"t{n}", name=f"Team {n}") for n in range(TEAMS)])
-    Project.objects.bulk_create(
-        [Project(organization=org, slug=f"j{n}", name=f"Project {n}", team=teams[n % TEAMS]) for n in range(PROJECTS)]
-    )
-    Person.objects.bulk_create(
-        [Person(organization=org, slug=f"p{n}", name=f"Person {n}", team=teams[n % TEAMS]) for n in range(PEOPLE)]
-    )
-    for each in ("", "team", "project", "person"):
-        draft = Draft(
-            name=f"each {each}" if each else "all",
-            limit_amount=Decimal(LIMIT),
-            period=Period.YEAR,
-            enforcement=Enforcement.HARD,
-            each=each,
-        )
-        create_budget(organization_id=org.id, draft=draft, by=by, at=at)
-    # All of it comes by one key, faster than a key's breaker has it by default.
-    for measure in ("calls_per_minute", "amount_per_minute"):
-        off = BreakerDraft(dimension="key", measure=measure, threshold=None)
-        set_breaker(organization_id=org.id, draft=off, by=by, at=at)
-    secret = issue_key(organization_id=org.id, name="proxy", permissions=["calls.authorize"], by=by, at=at).secret
-    publish_changes(timezone.now())
-    return org.id, secret
 
 
 # --- Ours -------------------------------------------------------------------------------------------------------------
@@ -128,33 +84,6 @@ def _spawned(target: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
     process = context.Process(target=target, args=(answers, support.address(), *arguments))
     process.start()
     return support.gather([process], answers)[0]
-
-
-def _book(organization_id: int, pairs: int) -> float:
-    """Every pair becomes a charge, and the accounts say what the ledger says. Gives the seconds that took."""
-    from django.db import connection
-    from django.utils import timezone
-
-    from finops.budgets.services import fold_observed
-    from finops.ingest.services import book_inbox
-
-    began = time.perf_counter()
-    booked = book_inbox(timezone.now())
-    seconds = time.perf_counter() - began
-    fold_observed()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), sum(reporting_cost) FROM ledger_charge WHERE organization_id = %s", [organization_id]
-        )
-        charges, cost = cursor.fetchone()
-        cursor.execute(
-            "SELECT sum(authorised + observed), sum(leased) FROM budgets_account WHERE organization_id = %s",
-            [organization_id],
-        )
-        spent, leased = cursor.fetchone()
-    if (booked, charges) != (pairs, pairs) or spent != 4 * cost or leased:
-        raise AssertionError(f"{pairs} pairs, {booked} booked, {charges} charges of {cost}; accounts {spent}, {leased}")
-    return seconds
 
 
 # --- Theirs -----------------------------------------------------------------------------------------------------------
@@ -171,7 +100,7 @@ def _updates(folder: Path, seconds: int) -> float:
     """Pairs a second by conditional UPDATEs: pgbench, in the server's own language, so that no client is in the way."""
     with support.connect() as connection:
         connection.autocommit = True
-        accounts = 1 + TEAMS + PROJECTS + PEOPLE
+        accounts = SIZE.accounts
         for statement in (_TABLE % accounts).split(";"):
             if statement.strip():
                 connection.execute(statement)
@@ -181,9 +110,9 @@ def _updates(folder: Path, seconds: int) -> float:
     ids = (":person", ":project", ":team", "1")
     script = folder / "pairs.sql"
     script.write_text(
-        f"\\set p random(0, {PEOPLE - 1})\n"
-        f"\\set team 2 + :p % {TEAMS}\n\\set project {2 + TEAMS} + :p % {PROJECTS}\n"
-        f"\\set person {2 + TEAMS + PROJECTS} + :p\n"
+        f"\\set p random(0, {SIZE.people - 1})\n"
+        f"\\set team 2 + :p % {SIZE.teams}\n\\set project {2 + SIZE.teams} + :p % {SIZE.projects}\n"
+        f"\\set person {2 + SIZE.teams + SIZE.projects} + :p\n"
         + "".join(f"BEGIN;\n{''.join(step.format(one) + chr(10) for one in ids)}COMMIT;\n" for step in (hold, settle))
     )
     said = subprocess.run(
@@ -201,40 +130,14 @@ def _updates(folder: Path, seconds: int) -> float:
 # --- HTTP -------------------------------------------------------------------------------------------------------------
 def _http(folder: Path, secret: str, seconds: int) -> float:
     """Pairs a second over HTTP, each answer durable: one gateway behind its server, the load beside it."""
-    from django.conf import settings
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    entry = settings.DATABASES["default"]
-    host = quote(str(entry["HOST"]), safe="")
-    url = f"postgresql://{entry['USER']}@/{entry['NAME']}?host={host}" + (f"&port={p}" if (p := entry["PORT"]) else "")
-    environment = os.environ | {
-        "DATABASE_URL": url, "CAPSTAN_SECRET_KEY": settings.SECRET_KEY, "CAPSTAN_JOURNAL": str(folder / "served"),
-    }  # fmt: skip
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)),
-            *("--workers", "1", "--log-level", "warning", "routing.gateway.asgi:app"),
-        ],
-        env=environment,
-    )
+    server = serving.gateway(folder)
     try:
-        return asyncio.run(_load(port, secret, seconds))
+        return asyncio.run(_load(server.port, secret, seconds))
     finally:
-        server.terminate()
-        server.wait()
+        server.end()
 
 
 async def _load(port: int, secret: str, seconds: int) -> float:
-    for _ in range(300):
-        try:
-            client = await Client.open(port, secret)
-            if (await client.send("GET", "/readyz", b""))[0] == 200:
-                break
-        except OSError:
-            pass
-        await asyncio.sleep(0.1)
     dice = random.Random(11)
     end = time.perf_counter() + seconds
     settle = json.dumps({"usage": {"input_uncached": 900, "output_text": 200}}).encode()
@@ -245,7 +148,7 @@ async def _load(port: int, secret: str, seconds: int) -> float:
         nonlocal done
         client = await Client.open(port, secret)
         while time.perf_counter() < end:
-            call_ = call(dice, next(numbers), PEOPLE, PROJECTS) | {"id": f"h{next(numbers)}"}
+            call_ = call(dice, next(numbers), SIZE.people, SIZE.projects) | {"id": f"h{next(numbers)}"}
             status, body = await client.send("POST", "/api/v1/authorizations", json.dumps(call_).encode())
             assert status == 200, body
             path = f"/api/v1/authorizations/{json.loads(body)['id']}/settle"

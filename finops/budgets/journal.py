@@ -138,6 +138,11 @@ class Journal:
         """The last ticket that is durable."""
         return self._durable
 
+    @property
+    def failed(self) -> bool:
+        """The disk refused once: nothing more is taken."""
+        return self._failed
+
     def remove(self) -> None:
         """All of it is in the ledger or taken over: close it, and leave no trace."""
         self.close()

@@ -9,6 +9,7 @@ from typing import Any
 from csp.constants import NONCE, NONE, SELF
 
 from finops.config import env
+from finops.core.logs import LINE
 from finops.runtime import places
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -242,8 +243,16 @@ _LOG_LEVEL = env.choice("CAPSTAN_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": LINE, "style": "{"},
+        "json": {"()": "finops.core.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if env.boolean("CAPSTAN_LOG_JSON", default=False) else "line",
+        }
+    },
     "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
     # Below this they write the addresses of calls, which may let whoever reads them post.
     "loggers": {name: {"level": "WARNING"} for name in ("apprise", "urllib3", "httpx2")},

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from finops.runtime import places, processes
 from finops.runtime.errors import AlreadyRunning, ServerFailed
+from finops.runtime.interrupts import Interrupts
 
 CRASHES_MAX = 5
 CRASH_WINDOW_S = 60.0
@@ -34,10 +34,6 @@ LINE_BYTES_MAX = 64 * 1024
 ROSTER = "children.json"
 
 
-class Stopped(BaseException):
-    """Somebody asked us to stop, by Ctrl-C or a signal, while something was being started."""
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """A child to run: `soft` asks it to stop, `patience_s` is how long it may take over that."""
@@ -47,6 +43,10 @@ class Program:
     soft: int = signal.SIGTERM
     patience_s: float = 15.0
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def nothing() -> None:
+    """For callers that look after nothing else."""
 
 
 class Server(Protocol):
@@ -67,36 +67,6 @@ class Screen(Protocol):
     def trouble(self, words: str) -> None: ...
 
     def line(self, program: str, text: str) -> None: ...
-
-
-class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP: raised as Stopped while starting, noted while running or stopping.
-
-    A second one while stopping means: hurry.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._raising = True
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Interrupts:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._noted)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() gave us
-
-    def only_note(self) -> None:
-        self._raising = False
-
-    def _noted(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if self._raising:
-            self._raising = False
-            raise Stopped
 
 
 @contextmanager
@@ -210,12 +180,27 @@ class Supervisor:
             self._tend(0.1)
         return True
 
-    def watch(self) -> None:
-        """Tends the children until a signal asks to stop. Raises ServerFailed when one keeps crashing."""
+    def watch(self, look: Callable[[], None] = nothing) -> None:
+        """Tends the children until a signal asks to stop, and looks after what else there is in between. Raises
+        ServerFailed when one keeps crashing.
+        """
         self._kept = None
         self._interrupts.only_note()
         while self._interrupts.count == 0:
             self._tend(0.2)
+            look()
+
+    def replace(self, program: Program) -> None:
+        """Stops the program of this name, and starts it anew as it is given here."""
+        for child in self._children:
+            if child.program.name != program.name:
+                continue
+            if child.identity is not None:
+                self._finish([child.identity])
+            if child.process is not None:
+                self._read_rest(child)
+                child.process.wait()
+            child.program, child.process, child.identity, child.start_at = program, None, None, 0.0
 
     def show_kept_lines(self) -> None:
         """What the children said while they started; shown when the start failed."""

@@ -21,7 +21,9 @@ _JSON: Final[Mapping[str, str]] = {"content-type": "application/json"}
 
 
 class Asked(NamedTuple):
-    """A request. `authorization` is the header of that name; `forwarded` when another process passed it on."""
+    """A request. `authorization` is the header of that name; `forwarded` when another process passed it on; `local`
+    when it comes from this machine, and nothing says that it was passed on for somebody else.
+    """
 
     method: str
     path: str
@@ -29,6 +31,7 @@ class Asked(NamedTuple):
     authorization: str
     body: bytes
     forwarded: bool = False
+    local: bool = False
 
 
 class Answer(NamedTuple):
@@ -50,6 +53,9 @@ def refused(error: FinopsError) -> Answer:
     if budgets is not None:
         body["budgets"] = budgets
         body["ask"] = "/api/v1/increases"
+    reasons = getattr(error, "reasons", None)
+    if reasons is not None:
+        body["reasons"] = reasons
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         headers["retry-after"] = str(retry_after_s)

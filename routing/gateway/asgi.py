@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from ipaddress import ip_address
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from finops.core.errors import FinopsError
 from finops.runtime.collecting import calm_collector
 from routing.gateway.answers import Answer, Asked, refused
+from routing.gateway.logs import configure
 from routing.gateway.process import BODY_MOST, Process
 from routing.gateway.proxy.client import Client
-from routing.gateway.settings import from_environment
+from routing.gateway.settings import from_environment, log_level, logs_json
 
 log = logging.getLogger(__name__)
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+# A proxy on this machine says with these that it asks for somebody else.
+_PASSED_ON: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 
 
 class TooLarge(FinopsError):
@@ -40,6 +44,7 @@ class Gateway:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                configure(json=logs_json(), level=log_level())
                 self._process = Process(from_environment())
                 await self._process.start()
                 calm_collector()
@@ -66,14 +71,24 @@ class Gateway:
 
 def _asked(scope: Mapping[str, Any], body: bytes) -> Asked:
     authorization = key = ""
+    client = scope.get("client")
+    local = client is not None and _is_loopback(client[0])
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value.decode("latin-1")
         elif name == b"x-api-key":
             key = value.decode("latin-1")
+        local = local and name not in _PASSED_ON
     query = scope["query_string"]
     given = dict(parse_qsl(query.decode("latin-1"))) if query else {}
-    return Asked(scope["method"], scope["path"], given, authorization or key, body)
+    return Asked(scope["method"], scope["path"], given, authorization or key, body, local=local)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _body(receive: Receive) -> bytes | None:

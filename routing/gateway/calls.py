@@ -46,6 +46,8 @@ TOLD_EVERY_S: Final = 60.0
 
 # Tells an organization of a kind of thing that happened, about what, with details.
 Announce = Callable[[int, str, str, dict[str, Any]], None]
+# Told what a call came to: the call as it was served, its provider and model as the catalogue has them, and its cost.
+Count = Callable[[UsageEvent, tuple[str, str] | None, int | None, str], None]
 
 
 class Unavailable(FinopsError):
@@ -84,7 +86,10 @@ class Calls:
         now: Callable[[], datetime],
         announce: Announce,
         supply: Supply,
+        count: Count,
     ) -> None:
+        """`count` is told what calls came to."""
+        self._count = count
         self._supply = supply
         self._announce = announce
         self._told: dict[Account, float] = {}
@@ -288,6 +293,9 @@ class Calls:
         self._guard.settled(call_id, amount=actual, tokens=sum(event.counts[: len(TOKEN_METERS)]), now=monotonic())
         answer = Settlement(held, house.currency, cost, said.beyond)
         if not told.estimated:
+            # One that had expired was counted as all it could cost.
+            counted = 0 if call_id in self.book.expired else cost
+            self._count(event, house.named(event) if rated.priced else None, counted, house.currency)
             self.book.end(held, answer)
         return answer, self._journal.last
 
@@ -322,6 +330,7 @@ class Calls:
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
+        self._count(event, house.named(event), held.amount if held.accounts else 0, house.currency)
         self.book.expire(held)
         return self._journal.last
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,8 @@ class Configured:
         self._was_cut = was_cut
         self._guard = guard
         self._changed = changed
+        # When it last looked at what is published.
+        self.looked_at = monotonic()
         self._stamps: dict[int, str] = {}
         self._bodies: dict[int, wire.Organization] = {}
         self._public: Public | None = None
@@ -80,6 +83,7 @@ class Configured:
     def refresh(self, connection: psycopg.Connection[Any]) -> None:
         """Take over what was published since."""
         rows = connection.execute("SELECT organization_id, stamp FROM configuration_published ORDER BY 1").fetchall()
+        self.looked_at = monotonic()
         changed = [organization_id for organization_id, stamp in rows if self._stamps.get(organization_id) != stamp]
         if not changed:
             return

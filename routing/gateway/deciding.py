@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
 import psycopg
 
+from finops.core.errors import FinopsError
 from routing.configuration.wire import Key
 from routing.gateway.asked import Asked, Serves
 from routing.gateway.calls import Calls, Decision, Stale
@@ -20,13 +22,24 @@ from routing.gateway.wording import Allowance
 
 # A new configuration comes in well under a second.
 _NEWER_WITHIN_S: Final = 1.0
+ALLOWED: Final = "allowed"
 
 
 class Deciding:
     """Used by the event loop alone."""
 
-    def __init__(self, configured: Configured, calls: Calls, supply: Supply, commits: Commits, slow: Executor) -> None:
+    def __init__(
+        self,
+        configured: Configured,
+        calls: Calls,
+        supply: Supply,
+        commits: Commits,
+        slow: Executor,
+        count: Callable[[str], None],
+    ) -> None:
+        """`count` is told of each decision: `allowed`, or the code of what refuses it."""
         self._configured = configured
+        self._count = count
         self._calls = calls
         self._supply = supply
         self._commits = commits
@@ -41,6 +54,15 @@ class Deciding:
 
     async def decision(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Decision:
         """A call may be made; nobody may be told before that is durable. Raises what refuses it."""
+        try:
+            said = await self._decided(house, key, request, serves)
+        except FinopsError as error:
+            self._count(error.code)
+            raise
+        self._count(ALLOWED)
+        return said
+
+    async def _decided(self, house: House, key: Key, request: Authorize, serves: Serves | None) -> Decision:
         asked = self._calls.ask(house, key, request, serves)
         return asked if isinstance(asked, Decision) else self._calls.authorize(asked) or await self._slowly(asked)
 

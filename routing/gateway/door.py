@@ -16,9 +16,9 @@ from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Answer, Asked, Unexpected, answered, refused
 from routing.gateway.commits import Commits
-from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
+from routing.gateway.figures.scrape import FIGURES, Scrape
 from routing.gateway.house import House
 from routing.gateway.keys import Keys, NotReady
 from routing.gateway.peers import KNOWN, OwnerAway, Peers
@@ -40,15 +40,18 @@ class Door:
 
     def __init__(
         self,
-        configured: Configured,
         own: calls.Calls,
         deciding: Deciding,
         commits: Commits,
         peers: Peers,
         cuts: Cuts,
         keys: Keys,
+        scrape: Scrape,
+        reasons: Callable[[], list[str]],
     ) -> None:
-        self._configured = configured
+        """`reasons` says why the process is not ready."""
+        self._scrape = scrape
+        self._reasons = reasons
         self._calls = own
         self._deciding = deciding
         self._commits = commits
@@ -75,9 +78,14 @@ class Door:
         if asked.path == "/healthz":
             return answered({"status": "ok"})
         if asked.path == "/readyz":
-            if not self._configured.ready.is_set():
-                raise NotReady("there is no configuration yet")
-            return answered({"status": "ready"})
+            reasons = self._reasons()
+            if reasons:
+                raise NotReady("; ".join(reasons), reasons)
+            return answered({"status": "ready", "reasons": []})
+        if asked.path == "/metrics" and asked.method == "GET":
+            return await self._scrape.answer(asked)
+        if asked.path == FIGURES and asked.forwarded:
+            return await self._scrape.own()
         if asked.path == KNOWN and asked.forwarded:
             return answered(self._calls.book.knows_other(asked.query["by"], asked.query["as"], asked.query["id"]))
         if not asked.path.startswith(AUTHORIZATIONS):

@@ -174,6 +174,11 @@ class House:
         found = self._find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
         return rate(found, event.counts, event.occurred_at)
 
+    def named(self, event: UsageEvent) -> tuple[str, str] | None:
+        """Provider and model of a call as the catalogue or a contract has them; None where neither does."""
+        found = self._find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
+        return (found.provider, found.model) if found.priced else None
+
     def reporting(self, pico: int, currency: str, day: date) -> int:
         """An amount in the reporting currency, as the ledger converts it. Raises NoExchangeRate."""
         if currency == self.currency:

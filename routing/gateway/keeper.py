@@ -76,6 +76,11 @@ class Keeper:
             self._take_over(connection)
         self._thread.start()
 
+    @property
+    def copied(self) -> int:
+        """Segments that the database has, and that are kept for calls that are not over."""
+        return len(self._copied)
+
     def close(self) -> None:
         self._stopping.set()
         self._thread.join()

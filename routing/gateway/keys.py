@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from finops.core.errors import FinopsError
@@ -25,11 +25,15 @@ class PermissionMissing(FinopsError):
 
 
 class NotReady(FinopsError):
-    """This process has no configuration yet."""
+    """This process takes no calls now, and why."""
 
     code = "gateway.not_ready"
     status = 503
     retry_after_s = 1
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = list(reasons) or [message]
 
 
 class Keys:

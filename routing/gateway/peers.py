@@ -6,9 +6,11 @@ Whose a new call is follows from its id and from who lives, so that asking twice
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
@@ -17,6 +19,7 @@ import msgspec
 from finops.budgets.bank import Other
 from finops.core.errors import FinopsError
 from finops.ingest.records import Held
+from finops.orgs import hot
 from routing.gateway.answers import Answer, Asked
 
 _PATIENCE: Final = aiohttp.ClientTimeout(total=10, sock_connect=1)
@@ -36,8 +39,11 @@ class OwnerAway(FinopsError):
 class Peers:
     """The other processes, as last heard of."""
 
-    def __init__(self, own: UUID) -> None:
+    def __init__(self, own: UUID, hash_key: bytes = b"", reached_at: str = "") -> None:
+        """`hash_key` is the installation's: whoever has it is one of us."""
         self._own = own
+        self._word = hmac.new(hash_key, b"capstan.gateway.peers.v1", hashlib.sha256).hexdigest()
+        self._reached_at = reached_at
         self._known: dict[str, Other] = {}
         self._living: list[str] = [own.hex]
         self._sessions: dict[str, aiohttp.ClientSession] = {}
@@ -64,8 +70,17 @@ class Peers:
             found = other.adopted_by.hex
         return found
 
+    def is_one_of_us(self, word: str) -> bool:
+        """By what a request says in `FORWARDED`."""
+        return hot.same(word, self._word)
+
     def is_own(self, holder: str) -> bool:
         return holder == self._own.hex
+
+    def neighbours(self) -> list[str]:
+        """The others that live on this host."""
+        living = [one for one in self._living if not self.is_own(one)]
+        return [one for one in living if _host_of(self._known[one].address) == _host_of(self._reached_at)]
 
     async def forward(self, holder: str, asked: Asked) -> Answer:
         """Raises OwnerAway."""
@@ -74,7 +89,7 @@ class Peers:
             raise OwnerAway("the process that owns this call is not known here")
         session = self._session(other)
         base = "http://gateway" if other.address.startswith("unix:") else other.address
-        headers = {"authorization": asked.authorization, FORWARDED: "1"}
+        headers = {"authorization": asked.authorization, FORWARDED: self._word}
         try:
             async with session.request(
                 asked.method, base + asked.path, params=asked.query, data=asked.body, headers=headers
@@ -113,6 +128,11 @@ class Peers:
                 connector = aiohttp.TCPConnector()
             found = self._sessions[other.id.hex] = aiohttp.ClientSession(connector=connector, timeout=_PATIENCE)
         return found
+
+
+def _host_of(address: str) -> str:
+    """Processes of one host share a folder of sockets, or the host of their addresses."""
+    return address if address.startswith("unix:") else urlsplit(address).hostname or ""
 
 
 _KEPT: Final = frozenset({"content-type", "retry-after"})

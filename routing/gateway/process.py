@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Final
 from uuid import uuid4
 
@@ -35,11 +36,16 @@ from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
 from routing.gateway.door import Door
+from routing.gateway.figures.figures import Figures
+from routing.gateway.figures.scrape import Scrape
+from routing.gateway.figures.standing import Parts, standing
 from routing.gateway.keeper import Keeper
 from routing.gateway.keys import Keys
+from routing.gateway.logs import CallLog
 from routing.gateway.peers import FORWARDED, Peers
 from routing.gateway.proxy.flow import Means
 from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.relay import Relay
 from routing.gateway.proxy.sender import Sender
 from routing.gateway.settings import Settings
@@ -79,6 +85,7 @@ class Process:
         self._id = uuid4()
         self.clock = Clock()
         self._stopping = asyncio.Event()
+        self._started = False
         # Kept until they are done, as asyncio wants.
         self._told: set[asyncio.Task[None]] = set()
 
@@ -92,6 +99,8 @@ class Process:
         )
         self.desk = await asyncio.to_thread(Desk, self._bank, durable=self.journal.sync)
         self.commits = Commits(self.journal, loop)
+        figures = Figures()
+        self._log = CallLog(settings.calls_logged)
         self._guard = Guard(self._id.hex)
         self._pulse = Pulse(settings.address, self._guard, cut=self._cut)
         self._cuts = Cuts(self._id.hex)
@@ -99,34 +108,48 @@ class Process:
         self.supply = Supply(self.desk)
         self.calls = Calls(
             *(self.desk, self._guard, self._pulse, self.journal, self._id.hex, self.clock.now, self._bank.announce),
-            self.supply,
+            *(self.supply, figures.spent),
         )
-        self.peers = Peers(self._id)
+        self.peers = Peers(self._id, settings.hash_key, settings.reached_at)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
-        self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow)
+        self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow, figures.decided)
         self.keys = Keys(self.configured, settings.hash_key, self.clock.now)
-        self.door = Door(
-            *(self.configured, self.calls, self.deciding, self.commits, self.peers, self._cuts),
-            self.keys,
-        )
         self._sender = Sender(lambda sealed: sealer(settings.secrets).open(sealed), settings.internal)
-        means = Means(
-            self.deciding, self.calls, self.commits, self.journal, self._sender, Health(time.monotonic), RetryBudget()
+        health = Health(time.monotonic)
+        self._probes = Probes(
+            *(self._sender, health, lambda: self.configured.houses, time.monotonic, SystemRandom().random),
+            figures.probed,
         )
-        self.relay = Relay(self.keys, means, self.clock.now)
+        means = Means(
+            *(self.deciding, self.calls, self.commits, self.journal, self._sender, health, RetryBudget()),
+            *(self._probes, figures),
+        )
+        self.relay = Relay(self.keys, means, self.clock.now, self._log.over)
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
+        )
+        parts = Parts(
+            *(figures, self.desk, self.journal, self.keeper, self.calls, self.supply, self.configured, self.relay),
+            *(health, self._log),
+        )
+        scrape = Scrape(self._id.hex[:12], lambda: standing(parts), self.peers, settings.metrics_token)
+        self.door = Door(
+            *(self.calls, self.deciding, self.commits, self.peers, self._cuts, self.keys),
+            *(scrape, self._reasons),
         )
         await self._listen_to_peers()
         await asyncio.to_thread(self.keeper.start)
         await asyncio.to_thread(self._pulse.start)
         self.configured.start()
         self._expiring = loop.create_task(self._expire())
+        self._probing = loop.create_task(self._probes.run())
+        self._started = True
 
     async def stop(self) -> None:
         """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
         self._stopping.set()
         await self._expiring
+        self._probing.cancel()
         await asyncio.to_thread(self.configured.close)
         await asyncio.to_thread(self._pulse.close)
         await asyncio.to_thread(self.supply.close)
@@ -134,10 +157,24 @@ class Process:
         await asyncio.to_thread(self.desk.close)
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.commits.close)
+        await asyncio.to_thread(self._log.close)
         await self._sender.close()
         await self.peers.close()
         await self._peer_runner.cleanup()
         self.journal.close()
+
+    def _reasons(self) -> list[str]:
+        """Why calls are better sent elsewhere for now; none when they may come."""
+        found = []
+        if not self._started:
+            found.append("it has not started yet")
+        if self._stopping.is_set():
+            found.append("it is stopping")
+        if not self.configured.ready.is_set():
+            found.append("there is no configuration yet")
+        if self.journal.failed:
+            found.append("the journal cannot be written")
+        return found
 
     # --- Whom the keeper tells ------------------------------------------------------------------------------------
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
@@ -224,7 +261,7 @@ class Process:
         async def passed_on(request: web.Request) -> web.Response:
             asked = Asked(
                 request.method, request.path, dict(request.query), request.headers.get("authorization", ""),
-                await request.read(), forwarded=FORWARDED in request.headers,
+                await request.read(), forwarded=self.peers.is_one_of_us(request.headers.get(FORWARDED, "")),
             )  # fmt: skip
             answer = await self.door.answer(asked)
             return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from psycopg.conninfo import make_conninfo
 
 from finops.config import env
 from finops.orgs.hot import hash_key
 from finops.runtime import places
+
+_SHORTEST_TOKEN: Final = 16
 
 
 class Settings(NamedTuple):
@@ -27,6 +29,10 @@ class Settings(NamedTuple):
     # What credentials of upstreams are sealed under, the present one first; and hosts of our own they may be at.
     secrets: tuple[str, ...] = ()
     internal: frozenset[str] = frozenset()
+    # Who may see figures from elsewhere than this machine: whoever has this; '' is nobody.
+    metrics_token: str = ""
+    # One line of the log for each call of a model: `line`, `json`, or '' for none.
+    calls_logged: str = ""
 
 
 def from_environment() -> Settings:
@@ -41,7 +47,24 @@ def from_environment() -> Settings:
         name=f"{socket.gethostname()}:{os.getpid()}",
         secrets=(secret, *env.words("CAPSTAN_FORMER_SECRET_KEYS", [])),
         internal=frozenset(env.words("CAPSTAN_INTERNAL_HOSTS", [])),
+        metrics_token=_metrics_token(),
+        calls_logged=("json" if logs_json() else "line") if env.boolean("CAPSTAN_LOG_CALLS", default=True) else "",
     )
+
+
+def logs_json() -> bool:
+    return env.boolean("CAPSTAN_LOG_JSON", default=False)
+
+
+def log_level() -> str:
+    return env.choice("CAPSTAN_LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+
+
+def _metrics_token() -> str:
+    token = env.secret("CAPSTAN_METRICS_TOKEN")
+    if token and len(token) < _SHORTEST_TOKEN:
+        raise env.SettingInvalid(f"CAPSTAN_METRICS_TOKEN cannot be used: it has under {_SHORTEST_TOKEN} characters.")
+    return token
 
 
 def _address(url: str) -> str:

@@ -38,12 +38,19 @@ class Supply:
         self._desk = desk
         self._executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="supply")
         self._accounts: dict[Account, int] = {}
+        # Questions that were put so far.
+        self.questions = 0
         # The question that gathers, of each organization that one is under way for.
         self._next: dict[Whose, _Question | None] = {}
         self._serving: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         self._executor.shutdown()
+
+    @property
+    def waiting(self) -> int:
+        """Organizations that a question is under way for."""
+        return len(self._next)
 
     def account(self, account: Account) -> int:
         """Its id, 0 when it is not known to be open."""
@@ -99,6 +106,7 @@ class Supply:
         loop = asyncio.get_running_loop()
         while (question := self._next[whose]) is not None:
             self._next[whose] = None
+            self.questions += 1
             try:
                 opened = await loop.run_in_executor(self._executor, self._ask, whose, question)
                 if len(self._accounts) > REMEMBERED:

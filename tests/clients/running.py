@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -15,6 +17,8 @@ from finops.runtime.places import CHECKOUT
 from tests.environments import installed, node_installed
 
 PATIENCE_S = 100
+# LiteLLM would like to ask the network for prices.
+NO_PRICES: Final = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
 
 class Ended(NamedTuple):
@@ -26,7 +30,16 @@ def sdks(address: str, key: str, *calls: str, openai: str = "gpt", anthropic: st
     """What calls of `sdk.py` came to, in Python; all of them where none is named."""
     python = str(installed("clients") / "bin" / "python")
     script = str(CHECKOUT / "tests" / "clients" / "sdk.py")
-    return _told([python, script, address, key, openai, anthropic, *calls])
+    told: dict[str, Any] = _told([python, script, address, key, openai, anthropic, *calls])
+    return told
+
+
+def lite(address: str, *keys: str) -> list[dict[str, Any]]:
+    """What the calls of `lite.py` came to, with each key."""
+    python = str(installed("litellm") / "bin" / "python")
+    script = str(CHECKOUT / "tests" / "clients" / "lite.py")
+    told: list[dict[str, Any]] = _told([python, script, address, *keys], NO_PRICES)
+    return told
 
 
 def node(address: str, key: str, *, model: str = "gpt") -> dict[str, Any]:
@@ -34,12 +47,16 @@ def node(address: str, key: str, *, model: str = "gpt") -> dict[str, Any]:
     folder = node_installed()
     if folder is None:
         pytest.skip("NOT RUN: there is no Node here")
-    return _told([shutil.which("node") or "node", str(folder / "sdk.mjs"), address, key, model])
+    told: dict[str, Any] = _told([shutil.which("node") or "node", str(folder / "sdk.mjs"), address, key, model])
+    return told
 
 
-def aider(address: str, key: str, model: str, message: str, folder: Path) -> Ended:
-    """Aider with one message, `model` as it names them: openai/gpt, anthropic/claude. It stays in `folder`."""
-    command = [str(installed("aider") / "bin" / "aider"), "--model", model, "--message", message, "--yes", "--no-git"]
+def aider(address: str, key: str, model: str, message: str, folder: Path, *files: str) -> Ended:
+    """Aider with one message, `model` as it names them: openai/gpt, anthropic/claude. It stays in `folder`, with git if
+    that is a repository.
+    """
+    command = [str(installed("aider") / "bin" / "aider"), "--model", model, "--message", message, "--yes", *files]
+    command += [] if (folder / ".git").exists() else ["--no-git"]
     command += ["--no-check-update", "--no-show-model-warnings", "--no-show-release-notes", "--analytics-disable"]
     environment = {
         "HOME": str(folder),
@@ -47,21 +64,19 @@ def aider(address: str, key: str, model: str, message: str, folder: Path) -> End
         "OPENAI_API_KEY": key,
         "ANTHROPIC_API_BASE": address,
         "ANTHROPIC_API_KEY": key,
-        # It would like to ask the network for prices.
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        **NO_PRICES,
     }
     done = _run(command, environment, folder)
     return Ended(done.returncode, done.stdout + done.stderr)
 
 
-def _told(command: list[str]) -> dict[str, Any]:
-    done = _run(command, {}, CHECKOUT)
+def _told(command: list[str], environment: Mapping[str, str] = MappingProxyType({})) -> Any:
+    done = _run(command, environment, CHECKOUT)
     assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    return json.loads(done.stdout)
 
 
-def _run(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     """With nothing of the person who tests in its environment: no key, no address."""
     usual = {"PATH": os.environ.get("PATH", "")}
     return subprocess.run(

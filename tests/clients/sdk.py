@@ -1,5 +1,6 @@
 """The providers' own clients, run by their own Python: make one call of each kind, check every answer against their
-typed models, and say in one object of JSON what came of it. Further arguments name the calls, where not all are wanted.
+typed models, and say in one object of JSON what came of it. Further arguments name the calls; where there are none, all
+are made that need no gateway.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import openai
 
 MESSAGES: Final[Any] = [{"role": "user", "content": "hello there"}]
 FUNCTION: Final = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
+EMBEDS: Final = "embed"
 TOOL: Final[Any] = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
 
 
@@ -63,11 +65,29 @@ class OpenAI:
         }
 
     async def embedding(self) -> Any:
-        made = await self._lenient.embeddings.create(model=self._model, input=["one", "three"])
+        made = await self._lenient.embeddings.create(model=EMBEDS, input=["one", "three"])
         return {"vectors": [len(row.embedding) for row in made.data], "usage": made.usage.model_dump()}
 
     async def models(self) -> Any:
         return [model.id async for model in self._client.models.list()]
+
+    async def model(self) -> Any:
+        return (await self._client.models.retrieve(self._model)).id
+
+    async def raw(self) -> Any:
+        made = await self._client.chat.completions.with_raw_response.create(model=self._model, messages=MESSAGES)
+        return {"id": made.parse().id, "headers": dict(made.headers), "request": made.request_id}
+
+    async def patient(self) -> Any:
+        """As the client is by default: it tries again where it believes that helps."""
+        return await self._id_by(max_retries=2)
+
+    async def wrong_key(self) -> Any:
+        return await self._id_by(api_key="cap_of_nobody")
+
+    async def _id_by(self, **options: Any) -> Any:
+        client = self._client.with_options(**options)
+        return (await client.chat.completions.create(model=self._model, messages=MESSAGES)).id
 
 
 class Anthropic:
@@ -97,12 +117,31 @@ class Anthropic:
     async def models(self) -> Any:
         return [model.id async for model in self._client.models.list()]
 
+    async def model(self) -> Any:
+        return (await self._client.models.retrieve(self._model)).id
+
+    async def raw(self) -> Any:
+        create = self._client.messages.with_raw_response.create
+        made = await create(model=self._model, max_tokens=100, messages=MESSAGES)
+        return {"id": (await made.parse()).id, "headers": dict(made.headers), "request": made.request_id}
+
+    async def patient(self) -> Any:
+        return await self._id_by(max_retries=2)
+
+    async def wrong_key(self) -> Any:
+        return await self._id_by(api_key="cap_of_nobody")
+
+    async def _id_by(self, **options: Any) -> Any:
+        create = self._client.with_options(**options).messages.create
+        return (await create(model=self._model, max_tokens=100, messages=MESSAGES)).id
+
 
 async def said(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (openai.APIStatusError, anthropic.APIStatusError) as error:
-        return {"error": type(error).__name__, "status": error.status_code, "body": error.body}
+        tries = error.response.request.headers.get("x-stainless-retry-count")
+        return {"error": type(error).__name__, "status": error.status_code, "body": error.body, "retries": tries}
     except (openai.APIError, anthropic.APIError) as error:
         return {"error": type(error).__name__, "message": str(error)[:300]}
 
@@ -131,8 +170,18 @@ async def main(address: str, key: str, gpt: str, claude: str, *wanted: str) -> N
         "count": lambda: other.count(),
         "anthropic_models": lambda: other.models(),
     }
+    of_gateways: dict[str, Callable[[], Awaitable[Any]]] = {
+        "chat_raw": one.raw,
+        "chat_patient": one.patient,
+        "chat_wrong_key": one.wrong_key,
+        "openai_model": one.model,
+        "message_raw": other.raw,
+        "message_patient": other.patient,
+        "message_wrong_key": other.wrong_key,
+        "anthropic_model": other.model,
+    }
     # One after the other: what the upstream does next is told in an order.
-    told = {name: await said(call()) for name, call in calls.items() if not wanted or name in wanted}
+    told = {name: await said((calls | of_gateways)[name]()) for name in wanted or calls}
     sys.stdout.write(json.dumps(told))
 
 

@@ -38,7 +38,8 @@ class Said(NamedTuple):
 class Gateway:
     """One process, its journals in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **given: Any) -> None:
+        """`given` are settings that are not as usual."""
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
@@ -52,6 +53,7 @@ class Gateway:
                 name="test",
                 secrets=(django.SECRET_KEY,),
                 internal=frozenset(django.INTERNAL_HOSTS),
+                **given,
             )
         )
         self.run(self.process.start())

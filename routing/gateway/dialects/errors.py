@@ -95,7 +95,9 @@ def model_answer(family: str, name: str) -> bytes:
 
 
 def _anthropic_model(name: str) -> dict[str, str]:
-    return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+    """What their client's own model demands; the epoch is their word for a day that nobody knows."""
+    model = {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+    return {**model, "lifecycle": "active"}
 
 
 def _openai(error: FinopsError) -> dict[str, Any]:

@@ -39,6 +39,8 @@ _UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
 _ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
 
+_TOLD_APART: Final = frozenset({400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529})
+
 
 class Fate(Enum):
     """What became of a try as far as its money goes."""
@@ -50,14 +52,17 @@ class Fate(Enum):
 
 
 class Failed(Exception):
-    """No answer that can be passed on came of it. `elsewhere`: another upstream may do better."""
+    """No answer that can be passed on came of it: `why` in words, and its `kind` in one of few. `elsewhere`: another
+    upstream may do better.
+    """
 
     def __init__(
-        self, why: str, fate: Fate, *, status: int = 0, headers: list[tuple[str, str]] | None = None, body: bytes = b"",
-        elsewhere: bool = True,
+        self, why: str, fate: Fate, kind: str, *, status: int = 0, headers: list[tuple[str, str]] | None = None,
+        body: bytes = b"", elsewhere: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(why)
         self.why = why
+        self.kind = kind
         self.fate = fate
         self.status = status
         self.headers = headers or []
@@ -80,8 +85,11 @@ class Attempt:
         self._response: aiohttp.ClientResponse | None = None
         self._answered: Answered | None = None
         self.settlement: Settlement | None = None
+        # Meters it was settled with.
+        self.used: Mapping[str, int | str] = {}
         self._over = False
-        self._since = monotonic()
+        # When it was sent, 0 before.
+        self.sent_at = 0.0
         self.first_byte_s: float | None = None
 
     @property
@@ -106,7 +114,7 @@ class Attempt:
     @property
     def left_s(self) -> float:
         """Until the upstream's time is over."""
-        return self._since + self.candidate.upstream.total_s - monotonic()
+        return self.sent_at + self.candidate.upstream.total_s - monotonic()
 
     @property
     def response(self) -> aiohttp.ClientResponse:
@@ -126,6 +134,7 @@ class Attempt:
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
         self._sent_bytes = len(body)
+        self.sent_at = monotonic()
         patience = upstream.first_byte_s if call.stream else upstream.total_s
         try:
             async with asyncio.timeout(patience):
@@ -137,38 +146,38 @@ class Attempt:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._not_reached(error, patience) from None
         except (AddressRefused, CannotOpen) as error:
-            raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING) from None
-        self.first_byte_s = monotonic() - self._since
+            raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING, "not_callable") from None
+        self.first_byte_s = monotonic() - self.sent_at
         if response.content_type == _PAGE:
             # Of somebody who stands in the way, or of a wrong address: no model said that.
-            raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING)
+            raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING, "no_answer")
         self._answered = dialect.answered(call, stream=self.streams)
         if not self.streams:
             return await self._whole(first)
         if not first:
-            raise Failed(f"{upstream.name} answered nothing", Fate.UNKNOWN)
+            raise Failed(f"{upstream.name} answered nothing", Fate.UNKNOWN, "no_answer")
         return first
 
     def _not_reached(self, error: Exception, patience: float) -> Failed:
         name = self.candidate.upstream.name
         if failed_before_sending(error):
-            return Failed(f"{name} cannot be reached: {type(error).__name__}", Fate.NOTHING)
+            return Failed(f"{name} cannot be reached: {type(error).__name__}", Fate.NOTHING, "unreachable")
         if isinstance(error, TimeoutError):
-            return Failed(f"{name} did not begin to answer within {patience:g} s", Fate.UNKNOWN)
-        return Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN)
+            return Failed(f"{name} did not begin to answer within {patience:g} s", Fate.UNKNOWN, "timeout")
+        return Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off")
 
     async def _refused(self, response: aiohttp.ClientResponse) -> Failed:
         status, name = response.status, self.candidate.upstream.name
         if status < 400:
             # A client that went there would be past the gateway, with its key.
             response.close()
-            return Failed(f"{name} sends elsewhere, by {status}", Fate.NOTHING)
+            return Failed(f"{name} sends elsewhere, by {status}", Fate.NOTHING, _kind(status))
         body = await read_most(response, ERROR_MOST)
         response.close()
         elsewhere = status in _ELSEWHERE or status >= 500
         return Failed(
-            f"{name} answered {status}", Fate.NOTHING, status=status, headers=passed_on(response), body=body,
-            elsewhere=elsewhere,
+            f"{name} answered {status}", Fate.NOTHING, _kind(status), status=status, headers=passed_on(response),
+            body=body, elsewhere=elsewhere,
         )  # fmt: skip
 
     # --- The answer ---------------------------------------------------------------------------------------------------
@@ -179,7 +188,7 @@ class Attempt:
                 return await self.response.content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             name = self.candidate.upstream.name
-            raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN) from None
+            raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off") from None
 
     async def _whole(self, first: bytes) -> bytes:
         """All of an answer, read and understood. Raises Failed and AnswerTooLarge."""
@@ -193,7 +202,7 @@ class Attempt:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         body = self.answered.feed(body) + self.answered.end()
         if not self.answered.complete and self.response.content_type.endswith("json"):
-            raise Failed(f"{self.candidate.upstream.name}: {self.answered.problem}", Fate.UNKNOWN)
+            raise Failed(f"{self.candidate.upstream.name}: {self.answered.problem}", Fate.UNKNOWN, "no_answer")
         return body
 
     # --- The end ------------------------------------------------------------------------------------------------------
@@ -242,6 +251,7 @@ class Attempt:
         except NotOpen:
             log.warning("a call was over before its answer: it was charged as the most it could cost")
             return 0
+        self.used = told.usage
         self.settlement, ticket = found
         return ticket
 
@@ -269,6 +279,11 @@ class Attempt:
 
 def _tokens(size: int) -> int:
     return -(-size // _BYTES_OF_TOKEN)
+
+
+def _kind(status: int) -> str:
+    """One word of few, whatever an upstream says."""
+    return str(status) if status in _TOLD_APART else f"{status // 100}xx"
 
 
 _HOP_BY_HOP: Final = frozenset(

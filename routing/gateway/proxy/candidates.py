@@ -71,13 +71,16 @@ class Deployments:
         """`priced` says whether a provider's model has a price on a day."""
         known = {one.upstream_id: one for one in upstreams}
         self._priced = priced
+        self.upstreams = tuple(known.values())
         self._open = [one for one in known.values() if one.any_model]
         self._deployed: dict[tuple[str, str], list[Candidate]] = {}
+        self._at: dict[int, set[tuple[int, str]]] = {}
         for one in deployments:
             upstream = known.get(one.upstream_id)
             if upstream is not None:
                 candidate = Candidate(upstream, one.upstream_model, one.rank, one.weight * upstream.weight)
                 self._deployed.setdefault((upstream.dialect, one.model), []).append(candidate)
+                self._at.setdefault(upstream.upstream_id, set()).add(candidate.name)
 
     def of(self, family: str, model: str, day: date) -> tuple[Candidate, ...]:
         """Where a model is deployed; where it is not, at upstreams that take any: those of them whose prices are known,
@@ -100,6 +103,10 @@ class Deployments:
         except NoDeployment:
             return None
         return next((one for one in found if one.upstream.provider == provider), None)
+
+    def at(self, upstream_id: int) -> set[tuple[int, str]]:
+        """The names of what is deployed at an upstream."""
+        return self._at.get(upstream_id, set())
 
     def names(self, family: str) -> list[str]:
         """Models that are deployed."""

@@ -33,6 +33,9 @@ class Client:
         self._receive = receive
         self._send = send
         self.started = self.finished = False
+        # What it was told: the status, and how many bytes of a body.
+        self.status = 0
+        self.said_bytes = 0
 
     @property
     def secret(self) -> str:
@@ -74,15 +77,18 @@ class Client:
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         self.started = True
+        self.status = status
         encoded = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         await self._say({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, body: bytes) -> None:
+        self.said_bytes += len(body)
         await self._say({"type": "http.response.body", "body": body, "more_body": True})
 
     async def finish(self, body: bytes = b"") -> None:
         """Nobody waits long for who does not read."""
         self.finished = True
+        self.said_bytes += len(body)
         try:
             async with asyncio.timeout(_FINISHED_WITHIN_S):
                 await self._say({"type": "http.response.body", "body": body, "more_body": False})

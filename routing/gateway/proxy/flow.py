@@ -17,19 +17,24 @@ from finops.core.errors import FinopsError
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
+from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Attempt, Failed, Fate
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
+from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff, UpstreamBroke
 from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
 # A client has so long to read what is left, once an upstream's time is over.
 _LATE_S: Final = 5.0
+# How a call ended whose client left before its answer's end.
+CLIENT_GONE: Final = "client_gone"
 
 
 class Means(NamedTuple):
@@ -42,13 +47,16 @@ class Means(NamedTuple):
     sender: Sender
     health: Health
     retries: RetryBudget
+    probes: Probes
+    figures: Figures
 
 
 class Flow:
     """`run` it once; `cut` it from outside, on the same event loop."""
 
-    def __init__(self, means: Means, client: Client, ask: Ask) -> None:
+    def __init__(self, means: Means, client: Client, ask: Ask, course: Course) -> None:
         self._means = means
+        self._course = course
         self._client = client
         self._ask = ask
         self._attempt: Attempt | None = None
@@ -59,6 +67,10 @@ class Flow:
         self._task: asyncio.Task[object] | None = None
         # While nothing but an upstream is waited for.
         self._interruptible = False
+
+    @property
+    def streams(self) -> bool:
+        return self._ask.call.stream
 
     @property
     def held(self) -> str:
@@ -82,8 +94,10 @@ class Flow:
                 raise
             assert self._task is not None  # noqa: S101 - it is the one that was interrupted
             self._task.uncancel()
+            self._course.code = CutOff.code if self._cut else CLIENT_GONE
             await self._interrupted()
         except ClientGone:
+            self._course.code = CLIENT_GONE
             log.debug("nobody listens any more")
         finally:
             watcher.cancel()
@@ -150,8 +164,9 @@ class Flow:
             name = attempt.candidate.name
             health.tries(name)
             try:
-                return attempt, await self._sent(attempt)
+                first = await self._sent(attempt)
             except Failed as failed:
+                self._tried(attempt, failed.kind, first=last is None)
                 attempt.give_up(failed.fate)
                 last = failed
                 log.info("%s", failed.why)
@@ -159,8 +174,14 @@ class Flow:
                     health.answered(name)
                     break
                 health.failed(name)
+            else:
+                self._tried(attempt, "answered", first=last is None)
+                return attempt, first
         assert last is not None  # noqa: S101 - there is at least one candidate
         raise last
+
+    def _tried(self, attempt: Attempt, outcome: str, *, first: bool) -> None:
+        self._means.figures.tried(self._ask.house.id, attempt.candidate.upstream, outcome, first=first)
 
     async def _held(self, candidate: Candidate) -> Attempt:
         """A try whose money is held, which outlives this process. Raises what refuses it."""
@@ -173,6 +194,7 @@ class Flow:
         if said.allowance.downgraded_from:
             candidate = ask.elsewhere(event.provider, event.model) or candidate
         self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
+        self._course.tried(self._attempt)
         means.journal.flush()
         means.commits.begin(said.ticket)
         return self._attempt
@@ -180,7 +202,11 @@ class Flow:
     async def _sent(self, attempt: Attempt) -> bytes:
         ask, means = self._ask, self._means
         self._wait_for_upstream()
-        first = await attempt.send(ask.dialect, ask.call, ask.method, ask.query, ask.headers)
+        try:
+            first = await attempt.send(ask.dialect, ask.call, ask.method, ask.query, ask.headers)
+        finally:
+            self._course.sent(attempt.sent_at)
+        self._course.first_byte_s = attempt.first_byte_s
         means.health.answered(attempt.candidate.name, attempt.first_byte_s)
         # Durable by now, mostly. A loss of power must not forget the hold of an answer that somebody has.
         await means.commits.wait(attempt.ticket)
@@ -188,11 +214,13 @@ class Flow:
 
     # --- The answer ---------------------------------------------------------------------------------------------------
     async def _whole(self, attempt: Attempt, body: bytes) -> None:
+        self._course.ended()
         self._interruptible = False
         await self._settled(attempt)
         if not self._gone:
             headers = told_of(attempt, self._ask, self._tries)
             await self._client.answer(attempt.response.status, headers, body)
+        self._course.passed_on()
 
     async def _stream(self, attempt: Attempt, first: bytes) -> None:
         answered = attempt.answered
@@ -202,10 +230,13 @@ class Flow:
         finally:
             late.cancel()
         self._interruptible = False
+        self._course.ended()
         if answered.complete:
             await self._settled(attempt)
             await self._tell(self._client.finish, tail)
+            self._course.passed_on()
             return
+        self._course.code = UpstreamBroke.code
         await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
         if not self._gone:
             await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
@@ -219,14 +250,17 @@ class Flow:
             while piece:
                 shown = answered.feed(piece)
                 if answered.complete:
+                    self._course.ended()
                     await self._settled(attempt)
                 if shown:
                     await self._tell(client.write, shown)
+                self._course.passed_on()
                 piece = await attempt.next()
             return answered.end()
         except Failed as failed:
             log.info("%s", failed.why)
             self._means.health.failed(attempt.candidate.name)
+            self._tried(attempt, failed.kind, first=self._tries == 1)
             return b""
 
     def _late(self) -> None:

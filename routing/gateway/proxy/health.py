@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 # So many failures in a row open a breaker.
@@ -13,6 +13,8 @@ LONGEST_PAUSE_S: Final = 120.0
 _TRIAL_S: Final = 60.0
 # How much the latest first byte counts.
 _LATEST: Final = 0.2
+# Deployments that are remembered: an upstream that takes any model's name would otherwise be any number of them.
+MOST_KNOWN: Final = 10_000
 
 Name = tuple[int, str]
 
@@ -63,6 +65,16 @@ class Health:
         now = self._clock()
         return now >= state.paused_until and now - state.tried_at >= _TRIAL_S
 
+    def proved(self, name: Name) -> None:
+        """Its upstream answered something that was no call: calls go there again, and the next failure of one ends
+        that, for longer than before.
+        """
+        state = self._states.get(name)
+        if state is not None and state.paused_until is not None:
+            state.failures, state.paused_until = FAILURES - 1, None
+            state.pause_s = min(state.pause_s * 2, LONGEST_PAUSE_S)
+            state.tried_at = float("-inf")
+
     def tries(self, name: Name) -> None:
         """A call goes there."""
         state = self._states.get(name)
@@ -83,14 +95,18 @@ class Health:
         state = self._states.get(name)
         return state is not None and state.paused_until is not None
 
-    def forget_but(self, names: set[Name]) -> None:
-        """What is not deployed any more is no more known."""
-        self._states = {name: state for name, state in self._states.items() if name in names}
+    def names(self) -> Iterator[Name]:
+        """Of all deployments that something is known of."""
+        return iter(tuple(self._states))
 
     def _of(self, name: Name) -> _State:
-        state = self._states.get(name)
+        state = self._states.pop(name, None)
         if state is None:
-            state = self._states[name] = _State()
+            while len(self._states) >= MOST_KNOWN:
+                # Whoever was not heard of for longest.
+                del self._states[next(iter(self._states))]
+            state = _State()
+        self._states[name] = state
         return state
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from secrets import token_hex
+from time import monotonic
 from typing import Final
 
 from finops.budgets.journal import JournalFailed
@@ -26,8 +27,9 @@ from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Failed
 from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, ordered, wishes_of
 from routing.gateway.proxy.client import Client, ClientGone
+from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import Overloaded, PathRefused, UpstreamAway, UpstreamRefusesUs
-from routing.gateway.proxy.flow import Flow, Means
+from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
 from routing.gateway.proxy.free import pass_free
 
 log = logging.getLogger(__name__)
@@ -54,8 +56,17 @@ def family_of(path: str, headers: Mapping[str, str]) -> str:
 class Relay:
     """Answers model calls; one for each process, used by its event loop alone."""
 
-    def __init__(self, keys: Keys, means: Means, now: Callable[[], datetime], route: Route = as_asked) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        means: Means,
+        now: Callable[[], datetime],
+        over: Callable[[Course], None],
+        route: Route = as_asked,
+    ) -> None:
+        """`over` is told of every call that is."""
         self._keys = keys
+        self._over = over
         self._means = means
         self._now = now
         self._route = route
@@ -73,20 +84,35 @@ class Relay:
         dialect = by_path(client.path)
         family = family_of(client.path, client.headers)
         words = wording(family, dialect.name if dialect else "")
+        course = Course(dialect.name if dialect else "none")
         try:
-            await self._answer(client, family, dialect, words)
+            await self._answer(client, family, dialect, words, course)
         except ClientGone:
+            course.code = CLIENT_GONE
             log.debug("nobody listens any more")
         except Failed as failed:
+            course.code = f"upstream_{failed.kind}"
             await self._failed(client, words, failed)
         except FinopsError as error:
+            course.code = error.code
             await self._say(client, words, error)
         except JournalFailed as error:
+            course.code = error.code
             await self._say(client, words, calls.Unavailable(error.message))
         except Exception:
+            course.code = Unexpected.code
             # Its text may quote what somebody sent, so it stays in the log.
             log.exception("a model call could not be answered")
             await self._say(client, words, Unexpected("something went wrong here; the call was not answered"))
+        finally:
+            course.status, course.said_bytes = client.status, client.said_bytes
+            self._means.figures.over(course)
+            self._over(course)
+
+    @property
+    def open(self) -> tuple[int, int, int]:
+        """Calls under way, how many of them are streams, and bytes of requests that are kept for them."""
+        return len(self._flows), sum(flow.streams for flow in self._flows), self._bytes
 
     async def cut(self, called: Sequence[tuple[str, str]], reason: str) -> None:
         """Calls that are stopped, each with who asked: those under way here end."""
@@ -94,8 +120,11 @@ class Relay:
         for flow in [one for one in self._flows if one.held in ids]:
             flow.cut(reason)
 
-    async def _answer(self, client: Client, family: str, dialect: Dialect | None, words: Wording) -> None:
+    async def _answer(
+        self, client: Client, family: str, dialect: Dialect | None, words: Wording, course: Course
+    ) -> None:
         house, key = self._keys.authenticated(client.secret, PERMISSION)
+        course.organization, course.key_prefix = house.id, key.prefix
         if client.method == "GET" and (asked := _MODELS.fullmatch(client.path)):
             await self._models(client, house, family, asked.group(1))
             return
@@ -103,21 +132,26 @@ class Relay:
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
         if self._calls >= MOST_CALLS or self._bytes >= MOST_BYTES:
             raise Overloaded("too many calls are under way here")
+        self._means.probes.called(house.id)
         self._calls += 1
         try:
-            await self._relay(client, house, key, dialect, words)
+            await self._relay(client, house, key, dialect, words, course)
         finally:
             self._calls -= 1
 
-    async def _relay(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording) -> None:
+    async def _relay(
+        self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, course: Course
+    ) -> None:
         body = await client.body()
+        course.began, course.asked_bytes = monotonic(), len(body)
         self._bytes += len(body)
         try:
             ask = self._ask(client, house, key, dialect, words, body)
+            course.call_id, course.model, course.stream = ask.id, ask.call.model, ask.call.stream
             if ask.call.free:
                 await pass_free(self._means, client, ask)
                 return
-            flow = Flow(self._means, client, ask)
+            flow = Flow(self._means, client, ask, course)
             self._flows.add(flow)
             try:
                 await flow.run()

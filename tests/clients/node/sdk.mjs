@@ -27,7 +27,7 @@ async function responseStream() {
 }
 
 async function embedding() {
-  const made = await client.embeddings.create({ model, input: ["one", "three"] });
+  const made = await client.embeddings.create({ model: "embed", input: ["one", "three"] });
   return { vectors: made.data.map((row) => row.embedding.length), usage: made.usage };
 }
 

@@ -126,7 +126,7 @@ class Answer:
         return {meter: count for meter, count in meters.items() if count}
 
     def text(self) -> str:
-        return words(self.visible) + self.huge()
+        return (self.plan.text or words(self.visible)) + self.huge()
 
     def arguments(self) -> str:
         """Of the tool that is called."""
@@ -145,6 +145,9 @@ class Answer:
 
     def told(self) -> Iterator[tuple[str, int]]:
         """The text in pieces. Made as it goes: an answer may be long."""
+        if self.plan.text:
+            yield from self.pieces(self.plan.text)
+            return
         at_once = max(1, self.plan.tokens_per_event)
         for since in range(0, self.visible, at_once):
             tokens = min(at_once, self.visible - since)

@@ -125,6 +125,8 @@ class Embeddings(Answer):
     def __init__(self, body: dict[str, Any], plan: Plan, ids: Ids) -> None:
         super().__init__(body, plan, ids)
         self.output = self.reasoning = self.visible = 0
+        # There is no cache of them.
+        self.cached = self.written_5m = self.written_1h = 0
 
     def usage(self) -> dict[str, Any]:
         return {"prompt_tokens": self.input, "total_tokens": self.input}

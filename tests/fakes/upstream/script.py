@@ -41,6 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cache_write_5m: int = 0
     cache_write_1h: int = 0
     web_searches: int = 0
+    # What it says, in as many pieces as it has tokens; '' is words.
+    text: str = ""
     # The first tool that is offered is called, with these arguments (None: one that is as long as the output).
     calls_tool: bool = False
     arguments: Mapping[str, Any] | None = None

@@ -13,7 +13,7 @@ from tests.factories.ledger import small_book
 from tests.factories.orgs import Cast, the_cast
 from tests.fakes.upstream.running import Upstream, upstream
 
-Opens = Callable[[], Gateway]
+Opens = Callable[..., Gateway]
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def gateways(tmp_path: Path) -> Iterator[Opens]:
     """Gateway processes of one host, over what is published when they start."""
     running: list[Gateway] = []
 
-    def opens() -> Gateway:
+    def opens(**given: Any) -> Gateway:
         published()
-        running.append(Gateway(tmp_path))
+        running.append(Gateway(tmp_path, **given))
         return running[-1]
 
     yield opens

@@ -169,3 +169,24 @@ def test_the_key_is_taken_from_wherever_a_client_puts_it_and_no_other_is(
     assert secret not in repr(seen.headers)
     said = Exchange(gateway, "/v1/chat/completions", body, {header: given[:-1] + "x"}).whole()
     assert (said.status, said.body["error"]["code"]) == (401, "orgs.key_refused")
+
+
+def test_models_are_listed_and_one_of_them_is_shown(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    headers = {"authorization": f"Bearer {secret}"}
+
+    def get(path: str, **more: str) -> Exchange:
+        return Exchange(
+            gateway, path, b"", headers | {name.replace("_", "-"): v for name, v in more.items()}, "GET"
+        ).whole()
+
+    assert [model["id"] for model in get("/v1/models").body["data"]] == ["embed", "gpt", "gpt-mini"]
+    assert [model["id"] for model in get("/v1/models", anthropic_version="2023-06-01").body["data"]] == ["claude"]
+    assert get("/v1/models/gpt").body["id"] == "gpt"
+    said = get("/v1/models/nobody")
+    assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
+    assert get("/v1/files/models").body["error"]["code"] == "gateway.path_refused"
+    assert provider.seen == []

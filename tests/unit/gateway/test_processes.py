@@ -39,6 +39,12 @@ def test_importing_the_gateway_leaves_django_out() -> None:
     assert subprocess.run([sys.executable, "-c", asked], cwd=CHECKOUT, check=False).returncode == 0
 
 
+def test_only_who_has_the_installations_key_is_one_of_us() -> None:
+    ours, others = Peers(uuid4(), b"our key"), Peers(uuid4(), b"another")
+    assert Peers(uuid4(), b"our key").is_one_of_us(ours._word)
+    assert not any(ours.is_one_of_us(word) for word in (others._word, "1", "", "ü"))
+
+
 def test_all_who_know_the_same_processes_agree_who_decides() -> None:
     ids = [uuid4() for _ in range(4)]
     all_peers = [Peers(one) for one in ids]

@@ -1,15 +1,15 @@
-"""What `manage.py up` starts, and what it tells its children."""
+"""What a supervisor starts, and what it tells its children."""
 
 from __future__ import annotations
 
 import pytest
 
-from finops.runtime.management.commands.up import _programs
+from finops.runtime import programs
+from finops.runtime.programs import Door
 
 
 def told(host: str) -> str | None:
-    options = {"host": host, "port": 8000, "gateway_port": 8100, "workers": 1, "verbosity": 1}
-    [web] = [one for one in _programs(options) if one.name == "web"]
+    web = programs.web(Door(host, 8000), Door(host, 8100), workers=1, told="warning")
     return web.environment.get("CAPSTAN_GATEWAY_URL")
 
 

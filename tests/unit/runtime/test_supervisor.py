@@ -14,7 +14,8 @@ import pytest
 
 from finops.runtime import supervisor as room
 from finops.runtime.errors import AlreadyRunning, ServerFailed
-from finops.runtime.supervisor import Interrupts, Program, Stopped, Supervisor, only_one
+from finops.runtime.interrupts import Interrupts, Stopped
+from finops.runtime.supervisor import Program, Supervisor, only_one
 
 
 class Paper:
@@ -63,6 +64,23 @@ def test_a_crashed_program_is_started_again_and_told(
         supervisor.launch(python("worker", code + "(p.parent / 'again').touch()\ntime.sleep(600)"))
         assert supervisor.wait_until((tmp_path / "again").exists, patience_s=20)
     assert "worker ended with status 3; starting it again in 0.01 s" in paper.said
+
+
+def test_a_program_is_replaced_by_another_of_its_name(tmp_path: Path, paper: Paper, interrupts: Interrupts) -> None:
+    def marks(name: str) -> Program:
+        return python(
+            "gateway", f"import pathlib, time; pathlib.Path({str(tmp_path / name)!r}).touch(); time.sleep(600)"
+        )
+
+    with Supervisor(run_dir=tmp_path / "run", screen=paper, interrupts=interrupts) as supervisor:
+        supervisor.launch(marks("one"))
+        assert supervisor.wait_until((tmp_path / "one").exists, patience_s=20)
+        before = children()
+        supervisor.replace(marks("other"))
+        assert supervisor.wait_until((tmp_path / "other").exists, patience_s=20)
+        assert len(before) == len(children())
+        assert before != children()
+    assert paper.said == []
 
 
 def test_a_program_that_keeps_crashing_ends_it_all_with_its_last_lines(

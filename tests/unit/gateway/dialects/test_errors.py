@@ -9,9 +9,10 @@ import pytest
 
 from finops.budgets.rules.worst import Unbounded
 from finops.core.errors import FinopsError, Forbidden, NotFound
+from routing.gateway.answers import Unexpected
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.sse import data_of
-from routing.gateway.keys import KeyRefused, NotReady, Unexpected
+from routing.gateway.keys import KeyRefused, NotReady
 from routing.gateway.refusals import Exceeded, IsStopped, TooMany
 from routing.gateway.requests import FieldInvalid, Malformed
 
@@ -73,5 +74,6 @@ def test_lists_of_models() -> None:
     listed = json.loads(models_answer("anthropic", ["a", "b"]))
     assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("a", "b", False)
     assert json.loads(models_answer("anthropic", []))["first_id"] is None
-    assert json.loads(model_answer("anthropic", "a"))["type"] == "model"
+    alone = json.loads(model_answer("anthropic", "a"))
+    assert (alone["type"], alone["lifecycle"]) == ("model", "active")
     assert json.loads(model_answer("openai", "a"))["object"] == "model"
