@@ -204,7 +204,7 @@ def _without_database(gateways: Gateways, providers: Providers, *, away_s: float
     for began, said in refused:
         # What is in hand was spent: it is said that nobody could be asked, never that a budget is.
         assert (said.status, b"budgets.unavailable" in said.body) == (503, True), said
-        assert window[0] <= began <= window[1] + 2
+        assert window[0] <= began <= window[1] + 5
     assert any(said.good for said in within)
     authorised, leased, ledger = spent(gateways, cap)
     assert (authorised, leased) == (ledger, Decimal(0))
