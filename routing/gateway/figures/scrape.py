@@ -49,7 +49,9 @@ class Scrape:
         each = dict(zip([self._name, *[one[:12] for one in neighbours]], told, strict=True))
         for process in each.values():
             process["up"] = [((), [1.0 if len(process) else 0.0])]
-        return Answer(200, shown(each), {"content-type": CONTENT_TYPE})
+        # A large text takes a while, in which calls go on.
+        text = await asyncio.to_thread(shown, each)
+        return Answer(200, text, {"content-type": CONTENT_TYPE})
 
     async def _of(self, process: str) -> Told:
         try:

@@ -31,6 +31,7 @@ from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import Overloaded, PathRefused, UpstreamAway, UpstreamRefusesUs
 from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
 from routing.gateway.proxy.free import pass_free
+from routing.gateway.refusals import TooMany
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.make"
@@ -219,8 +220,8 @@ class Relay:
         retry_after_s = getattr(error, "retry_after_s", None)
         if retry_after_s is not None:
             headers.append(("retry-after", str(retry_after_s)))
-        if error.code.startswith("budgets.") and error.status == 429:
-            # Clients that know the header do not try again on their own.
+        if error.code.startswith("budgets.") and error.status == 429 and not isinstance(error, TooMany):
+            # Clients that know the header do not try again on their own. A minute or a place is free soon, money not.
             headers.append(("x-should-retry", "false"))
         await self._send(client, error.status, headers, words.error(error))
 

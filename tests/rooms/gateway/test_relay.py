@@ -9,6 +9,8 @@ from functools import partial
 
 import pytest
 
+from finops.budgets.rules.limits import LimitDraft
+from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import stop_now
 from finops.orgs.services import issue_key, rotate_key
 from tests.factories.budgets import budget, standing
@@ -164,6 +166,31 @@ def test_a_key_that_was_rotated_has_two_secrets_for_a_while_and_its_budget_all_a
     after = gateways()
     for secret in (issued.secret, renewed.secret):
         assert chat(after, secret).whole().status == 401
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_key_that_may_make_one_call_at_once_makes_the_next_when_it_is_over(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, leaves: bool
+) -> None:
+    draft = LimitDraft(dimension="key", max_concurrent=1)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=5))
+    stream = chat(gateway, secret, stream=True).until(1)
+    refused = chat(gateway, secret).whole()
+    assert (refused.status, refused.body["error"]["code"]) == (429, "budgets.rate_limited")
+    assert "concurrency" in refused.body["error"]["message"]
+    assert refused.headers["retry-after"] == "1"
+    assert "x-should-retry" not in refused.headers
+    if leaves:
+        stream.leave()
+    else:
+        provider.release()
+    stream.whole()
+    provider.then(Plan(status=500))
+    assert chat(gateway, secret).whole().status == 500
+    assert chat(gateway, secret).whole().status == 200
 
 
 def test_a_path_that_is_not_metered_is_refused(
