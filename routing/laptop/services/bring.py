@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from finops.orgs import services as orgs
 from finops.orgs.models import Agent, Identity, Organization, Person, Project
+from finops.orgs.services.people import clean_email
 from routing.laptop.errors import FileInvalid
 from routing.laptop.selectors import made_by
 from routing.laptop.services.budgets import bring_budgets
@@ -65,9 +66,10 @@ def _organization(said: OrganizationSaid, at: datetime) -> int:
 
 
 def _person(making: Making, said: PersonSaid) -> int:
-    name, email = said.name.strip() or _login(), said.email.strip().lower()
+    name = said.name.strip() or _login()
     found = Person.objects.filter(organization_id=making.organization_id, slug=_ME).first()
     with making.mistakes.at("person"):
+        email = clean_email(said.email)
         if found is None:
             return orgs.add_person(
                 organization_id=making.organization_id, slug=_ME, name=name, email=email, **making.who
