@@ -1,5 +1,5 @@
 # The commands of this house. `make` alone lists them.
-.PHONY: help demo test soak lint bench lock clean
+.PHONY: help demo capstan test soak lint bench lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
@@ -16,6 +16,9 @@ help: ## This list
 
 demo: .venv/run.stamp ## Run Capstan with an invented company on http://localhost:8000 (PORT=… for another)
 	@exec $(PY) manage.py up --demo --port $(PORT)
+
+capstan: .venv/run.stamp ## Install .venv/bin/capstan, which runs the gateway alone: capstan gateway --init
+	@echo "  Installed: $(CURDIR)/.venv/bin/capstan"
 
 test: .venv/dev.stamp .venv-litellm/litellm.stamp .venv-clients/clients.stamp ## Every check and test, cheapest first (under 15 minutes on two cores)
 	@exec $(PY) -m tests.everything

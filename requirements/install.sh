@@ -56,6 +56,11 @@ if [ "$1" = litellm ]; then
     "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --no-index --no-deps \
         --no-build-isolation --editable integrations/litellm >>"$log" 2>&1 || trouble "pip could not install integrations/litellm; see $log"
 fi
+if [ "$venv" = .venv ]; then
+    # What [project.scripts] says, from wherever it is called: nothing is built, so nothing has to be fetched for that.
+    printf '#!/bin/sh\nexec "%s/.venv/bin/python" "%s/manage.py" "$@"\n' "$PWD" "$PWD" >.venv/bin/capstan
+    chmod +x .venv/bin/capstan
+fi
 touch "$venv/$1.stamp"
 # The developer's lock holds the other.
 [ "$1" != dev ] || touch .venv/run.stamp

@@ -15,7 +15,9 @@ from django.db import connection, transaction
 
 from finops.orgs import services as orgs
 from finops.orgs.models import Agent, Identity, Organization, Person, Project
-from routing.laptop.errors import FileInvalid
+from finops.orgs.services.organizations import CurrencyStays
+from finops.orgs.services.people import clean_email
+from routing.laptop.errors import FileInvalid, SaidWrong
 from routing.laptop.selectors import made_by
 from routing.laptop.services.budgets import bring_budgets
 from routing.laptop.services.making import CONFIG, Making
@@ -60,14 +62,18 @@ def _organization(said: OrganizationSaid, at: datetime) -> int:
     with making.mistakes.at("organization"):
         if found is None:
             return orgs.create_organization(slug=SLUG, **changes, **making.who).id
-        return orgs.change_organization(organization_id=found.id, changes=changes, **making.who).id
+        try:
+            return orgs.change_organization(organization_id=found.id, changes=changes, **making.who).id
+        except CurrencyStays as refused:
+            raise SaidWrong(refused.message, field="currency") from None
     raise FileInvalid(making.mistakes.found)
 
 
 def _person(making: Making, said: PersonSaid) -> int:
-    name, email = said.name.strip() or _login(), said.email.strip().lower()
+    name = said.name.strip() or _login()
     found = Person.objects.filter(organization_id=making.organization_id, slug=_ME).first()
     with making.mistakes.at("person"):
+        email = clean_email(said.email)
         if found is None:
             return orgs.add_person(
                 organization_id=making.organization_id, slug=_ME, name=name, email=email, **making.who
@@ -88,7 +94,7 @@ def _change_person(making: Making, found: Person, name: str, email: str) -> None
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):
         return "Me"
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from finops.pricing import selectors
 from finops.pricing.models import Contract
 from finops.pricing.rules import terms
-from finops.pricing.services import Agreed, add_custom_model, close_contract
+from finops.pricing.services import Agreed, ContractOverlaps, add_custom_model, close_contract
+from routing.laptop.errors import SaidWrong
 from routing.laptop.selectors import made_by
 from routing.laptop.services.making import CONFIG, Making
 from routing.laptop.types import WantedPrice
@@ -36,7 +37,10 @@ def bring_prices(making: Making, wanted: Sequence[WantedPrice], currency: str) -
             if row is not None:
                 close_contract(contract_id=row.id, effective_to=today, **mine)
             about = Agreed(provider=one.provider, model=one.model, effective_from=today, note=CONFIG.label)
-            add_custom_model(about=about, steps=one.steps, currency=currency, host=one.host, **mine)
+            try:
+                add_custom_model(about=about, steps=one.steps, currency=currency, host=one.host, **mine)
+            except ContractOverlaps as refused:
+                raise SaidWrong(refused.message, field="model") from None
             making.tell(f"price of {one.model} {'changed' if row else 'added'}")
     for gone in known.values():
         close_contract(contract_id=gone.id, effective_to=today, **mine)

@@ -46,7 +46,7 @@ class Command(BaseCommand):
         try:
             laptop = Laptop(path, options, Screen())
         except FileInvalid as error:
-            raise CommandError("\n".join([f"{path.name} is refused", *error.mistakes])) from None
+            raise CommandError("\n".join([f"{path.name} is refused:", *error.mistakes])) from None
         laptop.run(watched)
 
 
