@@ -20,7 +20,7 @@ from uuid import UUID
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
-from finops.budgets.hot import Leases, Need, Settled, slice_wanted
+from finops.budgets.hot import LASTS_S, SLICE_SECONDS, Leases, Need, Settled, slice_wanted
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -28,6 +28,7 @@ RECALL_S: Final = 0.25
 # How often less output is offered, should others be quicker to take what was left.
 OFFERS: Final = 4
 _IDLE_AT_ONCE: Final = 1_000
+_FILLED_AT_ONCE: Final = 500
 # The bank gives no more than an eighth of what is left, unless a call needs it.
 _PLENTY: Final = 8
 # How many calls that are over are remembered, for whoever asks again.
@@ -124,6 +125,23 @@ class Desk:
             slots, heard = self._leases.slots, self._standing
             short = [one for one in accounts if (slot := slots.get(one)) is None or slot.free < amount]
             return [one for one in short if (known := heard.get(one)) is None or known.free >= amount * _PLENTY]
+
+    def running_low(self) -> dict[int, Need]:
+        """Accounts that would not last a minute at the rate they are spent at, should the bank be away, and that have
+        plenty as far as is known; the ones that end first, some at a time.
+        """
+        now = self._clock()
+        with self._memory:
+            found = []
+            for account, slot in self._leases.slots.items():
+                pace = slot.per_second(now) if slot.held or slot.spent else 0
+                known = self._standing.get(account)
+                if not pace or known is None or account in self._called_home or slot.free >= pace * LASTS_S:
+                    continue
+                lacking = pace * SLICE_SECONDS - slot.free
+                if known.free >= lacking * _PLENTY:
+                    found.append((slot.free // pace, account, lacking))
+        return {account: Need(1, lacking) for _, account, lacking in sorted(found)[:_FILLED_AT_ONCE]}
 
     def top_up(self, needs: Mapping[int, Need]) -> None:
         """Lease more of accounts, of each as far as there is room."""

@@ -16,8 +16,10 @@ from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError
 
-# A slice is to last this long at the rate the account is spent at here.
-SLICE_SECONDS: Final = 2
+# A slice is to last this long at the rate the account is spent at here, and more is asked for ahead when what is left
+# would last less: so that calls go on while the database is away for a minute.
+SLICE_SECONDS: Final = 90
+LASTS_S: Final = 70
 # And where no rate is known yet, for so many calls.
 SLICE_CALLS: Final = 64
 MOST_DOUBLED: Final = 6

@@ -237,6 +237,8 @@ class Process:
             try:
                 await self._end_expired()
                 await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
+                if low := self.desk.running_low():
+                    await asyncio.to_thread(self.desk.top_up, low)
             except (psycopg.OperationalError, JournalFailed) as error:
                 log.warning("what is due waits: %s", error)
             except Exception:

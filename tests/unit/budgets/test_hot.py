@@ -84,7 +84,7 @@ def test_what_is_all_spent_is_forgotten() -> None:
     assert house.slot(ACME) is None
 
 
-@pytest.mark.parametrize(("amount", "per_second", "wanted"), [(5, 0, 320), (5, 1_000, 2_000), (500, 1_000, 32_000)])
+@pytest.mark.parametrize(("amount", "per_second", "wanted"), [(5, 0, 320), (5, 1_000, 90_000), (5_000, 1_000, 320_000)])
 def test_a_slice_lasts_a_while(amount: int, per_second: int, wanted: int) -> None:
     assert slice_wanted(amount, per_second=per_second) == wanted
 
