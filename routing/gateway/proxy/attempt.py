@@ -34,7 +34,7 @@ ERROR_MOST: Final = 2**20
 SILENCE_S: Final = 300.0
 # How many bytes a token has at least, mostly: for what nobody counted.
 _BYTES_OF_TOKEN: Final = 3
-# Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call by it.
+# Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
 _UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
 _ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
