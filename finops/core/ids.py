@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 
 def uuid7_batch(count: int, *, unix_ms: int) -> list[str]:
@@ -23,3 +24,20 @@ def uuid7_batch(count: int, *, unix_ms: int) -> list[str]:
         low = 0x80000000 | counter & 0x3FFFFFFF
         made.append(f"{head}{counter >> 30:03x}{low:08x}{tails[8 * index : 8 * index + 8]}")
     return made
+
+
+class RandomHex:
+    """Random hex digits, so many each. Drawn from the system's source many at a time: asking it for each costs as much
+    as deciding a call does.
+    """
+
+    def __init__(self, digits: int, *, at_once: int = 256) -> None:
+        self._digits = digits
+        self._at_once = at_once
+        self._drawn: list[str] = []
+
+    def next(self) -> str:
+        if not self._drawn:
+            drawn = secrets.token_hex(self._digits * self._at_once // 2)
+            self._drawn = [drawn[n : n + self._digits] for n in range(0, len(drawn), self._digits)]
+        return self._drawn.pop()

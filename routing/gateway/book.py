@@ -8,11 +8,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
-from secrets import token_hex
 from typing import Final, NamedTuple, TypeVar
 
 from finops.budgets.hot import NotOpen
 from finops.core.errors import FinopsError
+from finops.core.ids import RandomHex
 from finops.ingest.records import Held
 from routing.gateway.wording import Allowance, Settlement
 
@@ -41,6 +41,8 @@ class Book:
     def __init__(self, holder: str) -> None:
         self._holder = holder
         self._numbers = itertools.count(1)
+        # So that nobody guesses another's.
+        self._random = RandomHex(8)
         # By who asked, and what they call it.
         self._ids: dict[tuple[str, str], str] = {}
         self.open: dict[str, Allowance] = {}
@@ -52,7 +54,9 @@ class Book:
 
     def id_of(self, asked_by: str, asked_as: str) -> str:
         """The id of a call: the same for whoever asks again."""
-        return self._ids.setdefault((asked_by, asked_as), f"{self._holder}-{next(self._numbers):x}-{token_hex(4)}")
+        return self._ids.setdefault(
+            (asked_by, asked_as), f"{self._holder}-{next(self._numbers):x}-{self._random.next()}"
+        )
 
     def forget_id(self, asked_by: str, asked_as: str) -> None:
         """The call was refused: asked again, it is decided anew."""

@@ -14,7 +14,7 @@ class Commits:
     def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
         self._journal = journal
         self._loop = loop
-        self._waiting: list[tuple[int, asyncio.Future[None] | None]] = []
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._changing = threading.Lock()
         self._news = threading.Event()
         self._stopping = False
@@ -30,13 +30,6 @@ class Commits:
             self._waiting.append((ticket, future))
         self._news.set()
         await future
-
-    def begin(self, ticket: int) -> None:
-        """Make a record durable soon, for whoever waits for it later."""
-        if ticket > self._journal.durable:
-            with self._changing:
-                self._waiting.append((ticket, None))
-            self._news.set()
 
     def close(self) -> None:
         self._stopping = True
@@ -56,7 +49,7 @@ class Commits:
                 self._journal.wait(max(ticket for ticket, _ in waiting))
             except JournalFailed as error:
                 failed = error
-            self._loop.call_soon_threadsafe(_tell, [future for _, future in waiting if future], failed)
+            self._loop.call_soon_threadsafe(_tell, [future for _, future in waiting], failed)
 
 
 def _tell(futures: list[asyncio.Future[None]], failed: JournalFailed | None) -> None:

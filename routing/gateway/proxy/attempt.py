@@ -79,8 +79,6 @@ class Attempt:
         self._house = house
         self.candidate = candidate
         self.allowance = said.allowance
-        # Of the journal: what is held is durable once it is.
-        self.ticket = said.ticket
         self._sent_bytes = 0
         self._response: aiohttp.ClientResponse | None = None
         self._answered: Answered | None = None
@@ -164,7 +162,7 @@ class Attempt:
             return Failed(f"{name} cannot be reached: {type(error).__name__}", Fate.NOTHING, "unreachable")
         if isinstance(error, TimeoutError):
             return Failed(f"{name} did not begin to answer within {patience:g} s", Fate.UNKNOWN, "timeout")
-        return Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off")
+        return self._broke_off(error)
 
     async def _refused(self, response: aiohttp.ClientResponse) -> Failed:
         status, name = response.status, self.candidate.upstream.name
@@ -182,13 +180,26 @@ class Attempt:
 
     # --- The answer ---------------------------------------------------------------------------------------------------
     async def next(self) -> bytes:
-        """The next piece, b'' at the end. Raises Failed where it breaks off."""
+        """The next piece, b'' at the end. Raises Failed where it breaks off, or is silent for too long."""
         try:
             async with asyncio.timeout(min(SILENCE_S, self.left_s)):
-                return await self.response.content.readany()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            name = self.candidate.upstream.name
-            raise Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off") from None
+                return await self.piece()
+        except TimeoutError:
+            raise self.silent() from None
+
+    async def piece(self) -> bytes:
+        """As `next`, waiting as long as it takes."""
+        try:
+            return await self.response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._broke_off(error) from None
+
+    def silent(self) -> Failed:
+        return self._broke_off(TimeoutError())
+
+    def _broke_off(self, error: BaseException) -> Failed:
+        name = self.candidate.upstream.name
+        return Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off")
 
     async def _whole(self, first: bytes) -> bytes:
         """All of an answer, read and understood. Raises Failed and AnswerTooLarge."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from finops.budgets.journal import Journal
@@ -19,7 +20,7 @@ from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.attempt import Attempt, Failed, Fate
+from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.course import Course
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
 # How a call ended whose client left before its answer's end.
 CLIENT_GONE: Final = "client_gone"
+# Most answers that are not streamed are there before; and a client that leaves earlier is noticed then.
+_WATCHED_AFTER_S: Final = 0.05
 # A client has so long to read what is left, once an upstream's time is over.
 _LATE_S: Final = 5.0
 
@@ -65,6 +68,10 @@ class Flow:
         self._gone = False
         self._cut = ""
         self._task: asyncio.Task[object] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        # A piece of a stream is waited for; none came for too long; and when that is looked at next.
+        self._reading = self._silent = False
+        self._looks: asyncio.TimerHandle | None = None
         # While nothing but an upstream is waited for.
         self._interruptible = False
 
@@ -85,7 +92,7 @@ class Flow:
     async def run(self) -> None:
         """Raises what refuses the call, and Failed where no upstream has an answer."""
         self._task = asyncio.current_task()
-        watcher = asyncio.get_running_loop().create_task(self._watch())
+        begins = asyncio.get_running_loop().call_later(_WATCHED_AFTER_S, self._begin_to_watch)
         try:
             attempt, first = await self._answering()
             await (self._stream(attempt, first) if attempt.streams else self._whole(attempt, first))
@@ -100,12 +107,17 @@ class Flow:
             self._course.code = CLIENT_GONE
             log.debug("nobody listens any more")
         finally:
-            watcher.cancel()
+            begins.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
             if self._attempt is not None:
                 # Nothing, where it was settled.
                 self._attempt.give_up(Fate.UNKNOWN)
 
     # --- Interruptions ------------------------------------------------------------------------------------------------
+    def _begin_to_watch(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
     async def _watch(self) -> None:
         await self._client.gone()
         self._gone = True
@@ -196,7 +208,6 @@ class Flow:
         self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
         self._course.tried(self._attempt)
         means.journal.flush()
-        means.commits.begin(said.ticket)
         return self._attempt
 
     async def _sent(self, attempt: Attempt) -> bytes:
@@ -208,8 +219,6 @@ class Flow:
             self._course.sent(attempt.sent_at)
         self._course.first_byte_s = attempt.first_byte_s
         means.health.answered(attempt.candidate.name, attempt.first_byte_s)
-        # Durable by now, mostly. A loss of power must not forget the hold of an answer that somebody has.
-        await means.commits.wait(attempt.ticket)
         return first
 
     # --- The answer ---------------------------------------------------------------------------------------------------
@@ -224,11 +233,12 @@ class Flow:
 
     async def _stream(self, attempt: Attempt, first: bytes) -> None:
         answered = attempt.answered
-        late = asyncio.get_running_loop().call_later(attempt.left_s + _LATE_S, self._late)
+        self._look_after(attempt)
         try:
             tail = await self._passed_on(attempt, first)
         finally:
-            late.cancel()
+            if self._looks is not None:
+                self._looks.cancel()
         self._interruptible = False
         self._course.ended()
         if answered.complete:
@@ -255,18 +265,40 @@ class Flow:
                 if shown:
                     await self._tell(client.write, shown)
                 self._course.passed_on()
-                piece = await attempt.next()
+                self._reading = True
+                piece = await attempt.piece()
+                self._reading = False
             return answered.end()
         except Failed as failed:
-            log.info("%s", failed.why)
-            self._means.health.failed(attempt.candidate.name)
-            self._tried(attempt, failed.kind, first=self._tries == 1)
-            return b""
+            self._broke(attempt, failed)
+        except asyncio.CancelledError:
+            if not self._silent or self._gone or self._cut:
+                raise
+            assert self._task is not None  # noqa: S101 - it is the one that was interrupted
+            self._task.uncancel()
+            self._broke(attempt, attempt.silent())
+        return b""
 
-    def _late(self) -> None:
-        """Whoever has not read by now what came has gone, for all that anybody knows."""
-        self._gone = True
-        self._interrupt()
+    def _broke(self, attempt: Attempt, failed: Failed) -> None:
+        log.info("%s", failed.why)
+        self._means.health.failed(attempt.candidate.name)
+        self._tried(attempt, failed.kind, first=self._tries == 1)
+
+    def _look_after(self, attempt: Attempt) -> None:
+        """Now and then, rather than at each piece: whether the upstream has been silent for too long, or its time is
+        over; and whether a client still reads. Whoever has not read by then what came has gone, for all that is known.
+        """
+        silent_s = monotonic() - max(self._course.passed_at, attempt.sent_at)
+        if self._reading and (attempt.left_s <= 0 or silent_s >= SILENCE_S):
+            self._silent = True
+            self._interrupt()
+        elif attempt.left_s <= -_LATE_S:
+            self._gone = True
+            self._interrupt()
+        else:
+            until = attempt.left_s if attempt.left_s > 0 else attempt.left_s + _LATE_S
+            in_s = max(0.05, min(until, SILENCE_S - silent_s if self._reading else SILENCE_S))
+            self._looks = asyncio.get_running_loop().call_later(in_s, self._look_after, attempt)
 
     async def _tell(self, tells: Callable[..., Awaitable[None]], *what: Any) -> None:
         """What the client hears, while it listens. Raises ClientGone where nothing is read for its own sake then."""

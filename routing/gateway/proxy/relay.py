@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from secrets import token_hex
 from time import monotonic
 from typing import Final
 
 from finops.budgets.journal import JournalFailed
 from finops.core.errors import FinopsError
+from finops.core.ids import RandomHex
 from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Unexpected
@@ -75,6 +75,7 @@ class Relay:
         # Of each organization: which of its sub-agents was started by which.
         self._trees: dict[int, Tree] = {}
         self._calls = self._bytes = 0
+        self._ids = RandomHex(24)
 
     def takes(self, path: str) -> bool:
         """Whether a path is of the model APIs, metered or not; all others are somebody else's."""
@@ -166,7 +167,7 @@ class Relay:
         tree = self._trees.setdefault(house.id, Tree())
         whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
-        call_id, day = token_hex(12), self._now().date()
+        call_id, day = self._ids.next(), self._now().date()
         found = self._route(house, call, house.deployments.of(dialect.family, model, day))
         candidates = self._ordered(house, found, wishes, day, whose.session or call_id)
         return Ask(

@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +17,7 @@ from typing import Any, TypeVar
 from bench.http import Client
 from finops.runtime.places import CHECKOUT
 from finops.runtime.postgres import Postgres
+from tests.aside import run
 
 T = TypeVar("T")
 PROCESSES = 4
@@ -113,12 +112,6 @@ async def ready(gateways: Gateways, which: int) -> None:
         except (OSError, asyncio.IncompleteReadError):
             pass
         await asyncio.sleep(0.05)
-
-
-def run(story: Coroutine[Any, Any, T]) -> T:
-    """In a thread of its own: after a browser test, this one has a loop that runs."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, story).result()
 
 
 def settled(gateways: Gateways, patience_s: float = 30) -> None:

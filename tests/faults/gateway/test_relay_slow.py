@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.gateway.running import Gateways, ready, run
+from tests.aside import run
+from tests.faults.gateway.running import Gateways, ready
 from tests.faults.gateway.streaming import Provider, ask, request
 
 CALL = {"model": "gpt", "stream": True, "max_tokens": 20, "messages": [{"role": "user", "content": "Hello"}]}

@@ -15,7 +15,8 @@ import pytest
 
 from bench.http import Client
 from finops.core.money import from_pico, to_pico
-from tests.faults.gateway.running import PROCESSES, Gateways, ready, run, settled
+from tests.aside import run
+from tests.faults.gateway.running import PROCESSES, Gateways, ready, settled
 from tests.faults.gateway.tally import Tally
 
 # Of gpt in the small book, picodollars per token.

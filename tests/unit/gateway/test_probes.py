@@ -15,6 +15,7 @@ from routing.gateway.proxy.candidates import Deployments
 from routing.gateway.proxy.health import FAILURES, Health
 from routing.gateway.proxy.probes import CALLED_WITHIN_S, MOST_AT_ONCE, QUIET_S, SPREAD, Probes
 from routing.gateway.proxy.sender import Sender
+from tests.aside import run
 from tests.fakes.upstream.running import Upstream, upstream
 from tests.fakes.upstream.script import Script
 
@@ -40,7 +41,7 @@ class Here:
 
     def turns(self, *after_s: float, called: bool = True) -> list[int]:
         """How many are asked, that long after each other."""
-        return asyncio.run(self._turns(after_s, called=called))
+        return run(self._turns(after_s, called=called))
 
     async def _turns(self, after_s: tuple[float, ...], *, called: bool) -> list[int]:
         sender = Sender(lambda sealed: sealed.decode(), {"127.0.0.1"})
@@ -143,7 +144,7 @@ def test_a_call_that_is_answered_meanwhile_knows_better(provider: Upstream) -> N
         await asking
         await sender.close()
 
-    asyncio.run(turn())
+    run(turn())
     for _ in range(FAILURES - 1):
         here.health.failed(STANDBY)
     assert not here.health.paused(STANDBY)

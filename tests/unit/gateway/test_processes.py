@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -16,6 +14,7 @@ from finops.runtime.places import CHECKOUT
 from routing.gateway.cut import Cuts, heard
 from routing.gateway.peers import Peers
 from routing.gateway.process import Clock
+from tests.aside import run
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 EVENT = UsageEvent(external_id="call-1", occurred_at=NOON, provider="openai", model="gpt", counts=NO_COUNTS)
@@ -92,8 +91,7 @@ def test_a_cursor_of_another_process_gets_all_of_the_last_minute() -> None:
         assert (await cuts.since("cap_acme", "there:99", 0))["stopped"] == first["stopped"]
 
     # In a thread of its own: after a browser test, this one has a loop that runs.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, story()).result()
+    run(story())
 
 
 def test_what_somebody_else_says_on_the_channel_is_passed_over() -> None:
