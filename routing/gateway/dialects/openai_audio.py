@@ -12,14 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from finops.connectors.openai.usage import transcription_usage
-from routing.gateway.dialects import fields, multipart
+from routing.gateway.dialects import fields
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
+from routing.gateway.dialects.openai_forms import form_call, form_written
 from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
-from routing.gateway.requests import FieldInvalid
 
-# Under this name a form's body is kept as it came.
-FORM: Final = ""
 _KNOWN: Final = frozenset({"model", "input", "instructions"})
 
 
@@ -61,20 +59,7 @@ class _Form:
     path: str
 
     def read(self, body: bytes) -> ModelCall:
-        form = multipart.read(body)
-        inputs = Inputs()
-        inputs.inline = form.files
-        inputs.runs(self.name, None)
-        return ModelCall(
-            dialect=self.name,
-            model=form_model(form, body),
-            body={FORM: msgspec.Raw(body)},
-            input=inputs.bounds(len(body), messages=1, tools=0),
-            stream=form.text(body, "stream").lower() == "true",
-            hosted_tools=tuple(inputs.hosted),
-            service_tier="",
-            modalities=frozenset({"text", "audio"}),
-        )
+        return form_call(self.name, body, "audio")
 
     def write(self, call: ModelCall, *, model: str, max_output_tokens: int | None) -> bytes:
         return form_written(call, model)
@@ -91,24 +76,6 @@ class Transcriptions(_Form):
 class Translations(_Form):
     name = "openai.translations"
     path = "/audio/translations"
-
-
-def form_model(form: multipart.Form, body: bytes) -> str:
-    model = form.text(body, "model")
-    if not 0 < len(model) <= 300 or not model.isprintable():
-        raise FieldInvalid("model is required, and at most 300 characters", field="model")
-    return model
-
-
-def form_written(call: ModelCall, model: str) -> bytes:
-    """The form as it came, but for the model's name where it is another."""
-    body = bytes(call.body[FORM])
-    if model == call.model:
-        return body
-    if not model.isprintable():
-        raise FieldInvalid("model cannot be said in a form", field="model")
-    part = multipart.read(body).texts["model"]
-    return body[: part.start] + model.encode() + body[part.end :]
 
 
 class Sound(Reader):

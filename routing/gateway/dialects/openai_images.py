@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from finops.connectors.openai.usage import images_usage
-from routing.gateway.dialects import fields, multipart, openai_parts
+from routing.gateway.dialects import fields, openai_parts
 from routing.gateway.dialects.answers import Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
-from routing.gateway.dialects.openai_audio import FORM, form_model, form_written
+from routing.gateway.dialects.openai_forms import FORM, form_call, form_written
 from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
 
 _KNOWN: Final = frozenset({"model", "prompt", "n", "stream", "size", "quality", "partial_images"})
@@ -78,20 +78,7 @@ class Edits(Generations):
             inputs = Inputs()
             inputs.runs(self.name, None)
             return call._replace(hosted_tools=tuple(inputs.hosted), max_output_tokens=None, least_output_tokens=1)
-        form = multipart.read(body)
-        inputs = Inputs()
-        inputs.inline = form.files
-        inputs.runs(self.name, None)
-        return ModelCall(
-            dialect=self.name,
-            model=form_model(form, body),
-            body={FORM: msgspec.Raw(body)},
-            input=inputs.bounds(len(body), messages=1, tools=0),
-            stream=form.text(body, "stream").lower() == "true",
-            hosted_tools=tuple(inputs.hosted),
-            service_tier="",
-            modalities=frozenset({"text", "image"}),
-        )
+        return form_call(self.name, body, "image")
 
 
 class _Answer(msgspec.Struct):

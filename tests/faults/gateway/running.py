@@ -12,14 +12,13 @@ import sys
 import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.http import Client
 from finops.runtime.places import CHECKOUT
 from finops.runtime.postgres import Postgres
 from tests.aside import run
 
-T = TypeVar("T")
 PROCESSES = 4
 
 
