@@ -54,6 +54,13 @@ class Gateways:
     def start(self, n: int) -> None:
         self.processes[n] = self._gateway(self.ports[n])
 
+    async def jump(self, n: int, seconds: float) -> None:
+        """Sets the clock of the machine that process believes it stands on."""
+        client = await Client.open(self.ports[n], self.company["secret"])
+        _, moved = await client.send("POST", f"/jump/{seconds}", b"")
+        client.close()
+        assert abs(float(moved) - seconds) < 1
+
     def stop(self) -> None:
         for process in self.processes:
             if process.poll() is None:
@@ -76,7 +83,7 @@ class Gateways:
 
     def _gateway(self, port: int) -> subprocess.Popen[bytes]:
         where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--log-level", "error")
-        return self._started("-m", "granian", "--interface", "asgi", *where, "routing.gateway.asgi:app")
+        return self._started("-m", "granian", "--interface", "asgi", *where, "tests.faults.gateway.jumping:app")
 
     def _started(self, *arguments: str) -> subprocess.Popen[bytes]:
         pipes: dict[str, Any] = {}

@@ -1,5 +1,5 @@
-"""Four gateway processes behind HTTP, many callers, and everything that goes wrong: no cap is passed, no call is
-refused while the money is there, and in the end the counters say what the ledger says.
+"""Four gateway processes behind HTTP, many callers, and everything that goes wrong, clocks too: no cap is passed, no
+call is refused while the money is there, and in the end the counters say what the ledger says.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.faults.gateway.tally import Tally
 # Of gpt in the small book, picodollars per token.
 IN, OUT = 10_000_000, 20_000_000
 CENT = 10**10
+DAY = 86_400
 EXPIRES_IN_S = 6
 
 
@@ -124,8 +125,8 @@ class Callers:
 
 
 async def _troubles(gateways: Gateways, tally: Tally, cap: int, seconds: float) -> int:
-    """Limits change, an increase comes and goes, a process is killed, the database restarts. The highest limit is
-    answered.
+    """Limits change, an increase comes and goes, a process is killed, the database restarts, and clocks are set, past
+    every period's end and back. The highest limit is answered.
     """
     step = seconds / 6
 
@@ -133,6 +134,8 @@ async def _troubles(gateways: Gateways, tally: Tally, cap: int, seconds: float) 
         return await asyncio.to_thread(gateways.do, what, **given)
 
     await asyncio.sleep(step)
+    await gateways.jump(1, DAY)
+    await gateways.jump(2, -DAY)
     await do("limit", budget=cap, amount="0.9")
     tally.limit_is("acme", 90 * CENT)
     await asyncio.sleep(step)
@@ -145,11 +148,15 @@ async def _troubles(gateways: Gateways, tally: Tally, cap: int, seconds: float) 
     # What the dead one held and nobody came back for is over when it expires.
     tally.unreachable[window] = (began, time.monotonic() + EXPIRES_IN_S + 2)
     await do("increase", budget=cap, amount="0.2", seconds=step)
+    await gateways.jump(0, 3 * DAY)
+    await gateways.jump(3, -3 * DAY)
     await asyncio.sleep(step)
     began = time.monotonic()
     await asyncio.to_thread(gateways.server.stop)
     await asyncio.to_thread(gateways.server.start)
     tally.unreachable.append((began, time.monotonic() + 4))
+    await gateways.jump(1, -2 * DAY)
+    await gateways.jump(2, 2 * DAY)
     await asyncio.sleep(step)
     await do("limit", budget=cap, amount="1.5")
     await asyncio.sleep(0.5)
