@@ -69,8 +69,9 @@ class Flow:
         self._cut = ""
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        # A piece of a stream is waited for; none came for too long; and when that is looked at next.
-        self._reading = self._silent = False
+        # Since when a piece of a stream is waited for, 0 while none is; none came for too long; and the next look at it.
+        self._reading_since = 0.0
+        self._silent = False
         self._looks: asyncio.TimerHandle | None = None
         # While nothing but an upstream is waited for.
         self._interruptible = False
@@ -265,9 +266,9 @@ class Flow:
                 if shown:
                     await self._tell(client.write, shown)
                 self._course.passed_on()
-                self._reading = True
+                self._reading_since = monotonic()
                 piece = await attempt.piece()
-                self._reading = False
+                self._reading_since = 0.0
             return answered.end()
         except Failed as failed:
             self._broke(attempt, failed)
@@ -285,11 +286,13 @@ class Flow:
         self._tried(attempt, failed.kind, first=self._tries == 1)
 
     def _look_after(self, attempt: Attempt) -> None:
-        """Now and then, rather than at each piece: whether the upstream has been silent for too long, or its time is
-        over; and whether a client still reads. Whoever has not read by then what came has gone, for all that is known.
+        """Now and then, rather than by a timer for each piece: whether the upstream has been silent for too long, or its
+        time is over; and whether a client still reads. Whoever has not read by then what came has gone, for all that is
+        known.
         """
-        silent_s = monotonic() - max(self._course.passed_at, attempt.sent_at)
-        if self._reading and (attempt.left_s <= 0 or silent_s >= SILENCE_S):
+        reading = self._reading_since > 0
+        silent_s = monotonic() - self._reading_since if reading else 0.0
+        if reading and (attempt.left_s <= 0 or silent_s >= SILENCE_S):
             self._silent = True
             self._interrupt()
         elif attempt.left_s <= -_LATE_S:
@@ -297,7 +300,7 @@ class Flow:
             self._interrupt()
         else:
             until = attempt.left_s if attempt.left_s > 0 else attempt.left_s + _LATE_S
-            in_s = max(0.05, min(until, SILENCE_S - silent_s if self._reading else SILENCE_S))
+            in_s = max(0.05, min(until, SILENCE_S - silent_s))
             self._looks = asyncio.get_running_loop().call_later(in_s, self._look_after, attempt)
 
     async def _tell(self, tells: Callable[..., Awaitable[None]], *what: Any) -> None:

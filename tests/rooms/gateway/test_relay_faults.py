@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from routing.gateway.proxy import flow
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key
 from tests.factories.orgs import Cast
@@ -155,6 +156,20 @@ def test_an_upstream_that_hangs_is_waited_for_as_long_as_was_said(
     assert ends_wrong(said, speak)
     idle(gateway, provider)
     assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 3
+
+
+def test_a_stream_is_cut_for_its_silence_and_not_for_its_length(
+    monkeypatch: pytest.MonkeyPatch, secret: str, gateway: Gateway, provider: Upstream
+) -> None:
+    monkeypatch.setattr(flow, "SILENCE_S", 0.3)
+    provider.then(Plan(output_tokens=20, between_s=0.05))
+    said = chat(gateway, secret, stream=True).whole()
+    assert b"[DONE]" in said.raw
+    provider.then(Plan(holds_after=3))
+    said = chat(gateway, secret, stream=True).whole()
+    assert ends_wrong(said, chat), said.raw
+    idle(gateway, provider)
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered", "estimated"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
