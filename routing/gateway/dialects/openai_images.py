@@ -84,6 +84,7 @@ class Edits(Generations):
 class _Answer(msgspec.Struct):
     type: Any = None
     usage: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Answer)
@@ -100,7 +101,9 @@ class ImageStream(Stream):
 
     def understood(self, data: bytes) -> bool:
         event = _event(data)
-        if event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
+        if event is not None and event.error:
+            self.failed_with(event.error)
+        elif event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
             self.complete = True
             before, usage = self.usage or {}, mapping(event.usage)
             if usage is not None:

@@ -86,6 +86,8 @@ class Attempt:
         # Meters it was settled with.
         self.used: Mapping[str, int | str] = {}
         self._over = False
+        # Of its money, should it end before its end.
+        self.fate = Fate.UNKNOWN
         # When it was sent, 0 before.
         self.sent_at = 0.0
         self.first_byte_s: float | None = None
@@ -100,6 +102,11 @@ class Attempt:
     def began(self) -> bool:
         """Whether an answer is being read."""
         return self._answered is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the upstream said an error itself, as an event of a stream."""
+        return self._answered is not None and self._answered.failed
 
     @property
     def streams(self) -> bool:
@@ -128,7 +135,9 @@ class Attempt:
     async def send(
         self, dialect: Dialect, call: ModelCall, method: str, query: str, headers: list[tuple[str, str]]
     ) -> bytes:
-        """The first piece of a stream, or all of an answer that is none. Raises Failed and AnswerTooLarge."""
+        """What a client sees: of a stream how it begins, of an answer that is none all. Raises Failed and
+        AnswerTooLarge.
+        """
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
         self._sent_bytes = len(body)
@@ -141,20 +150,40 @@ class Attempt:
                 if not 200 <= response.status < 300:
                     raise await self._refused(response)
                 first = await response.content.readany()
+                self.first_byte_s = monotonic() - self.sent_at
+                if first and self.streams:
+                    self._answered = dialect.answered(call, stream=True)
+                    return await self._begun(first)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._not_reached(error, patience) from None
         except (AddressRefused, CannotOpen) as error:
             raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING, "not_callable") from None
-        self.first_byte_s = monotonic() - self.sent_at
         if response.content_type == _PAGE:
             # Of somebody who stands in the way, or of a wrong address: no model said that.
             raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING, "no_answer")
-        self._answered = dialect.answered(call, stream=self.streams)
-        if not self.streams:
-            return await self._whole(first)
-        if not first:
+        if self.streams:
             raise Failed(f"{upstream.name} answered nothing", Fate.UNKNOWN, "no_answer")
-        return first
+        self._answered = dialect.answered(call, stream=False)
+        return await self._whole(first)
+
+    async def _begun(self, piece: bytes) -> bytes:
+        """How a stream begins, once there is an event of it. Raises Failed where that is an error which another upstream
+        may not answer with: nothing has reached the client yet.
+        """
+        answered, content = self.answered, self.response.content
+        shown = answered.feed(piece)
+        while not shown and (piece := await content.readany()):
+            shown = answered.feed(piece)
+        shown = shown or answered.end()
+        if answered.failed and not answered.output_bytes:
+            if answered.usage is None:
+                self.fate = Fate.NOTHING
+            if answered.elsewhere:
+                raise Failed(
+                    f"{self.candidate.upstream.name} began with an error", self.fate, "error_event",
+                    status=self.response.status, headers=passed_on(self.response), body=shown,
+                )  # fmt: skip
+        return shown
 
     def _not_reached(self, error: Exception, patience: float) -> Failed:
         name = self.candidate.upstream.name
@@ -220,6 +249,8 @@ class Attempt:
     def settle(self) -> int:
         """It came to what the answer says; where it says nothing, to an estimate. Gives the journal's ticket; once."""
         answered = self.answered
+        if answered.usage is None and self.fate is Fate.NOTHING:
+            return self._void()
         if answered.usage is not None and answered.complete:
             return self._settle(self._told(answered.usage), evidence="metered")
         return self._settle(self._estimated(), evidence="estimated")
@@ -232,8 +263,7 @@ class Attempt:
         if self._over:
             return 0
         if fate is Fate.NOTHING or not self._sent_bytes:
-            self._over = True
-            return self._calls.void(self._house, self.allowance.held.id)
+            return self._void()
         if self._answered is not None and self._answered.complete:
             return self.settle()
         if self.candidate.upstream.bills_cancelled:
@@ -245,6 +275,12 @@ class Attempt:
         """Let go of the connection; one whose answer was not read to its end is not used again."""
         if self._response is not None:
             self._response.release()
+
+    def _void(self) -> int:
+        if self._over:
+            return 0
+        self._over = True
+        return self._calls.void(self._house, self.allowance.held.id)
 
     def _settle(self, told: Settle, *, evidence: str) -> int:
         if self._over:

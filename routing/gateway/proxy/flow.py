@@ -112,7 +112,7 @@ class Flow:
                 self._watcher.cancel()
             if self._attempt is not None:
                 # Nothing, where it was settled.
-                self._attempt.give_up(Fate.UNKNOWN)
+                self._attempt.give_up(self._attempt.fate)
 
     # --- Interruptions ------------------------------------------------------------------------------------------------
     def _begin_to_watch(self) -> None:
@@ -155,16 +155,19 @@ class Flow:
             else:
                 await self._settled(attempt)
 
-    async def _break_off(self, error: FinopsError) -> None:
-        """Tell the client that no more comes. Raises the error where nothing was answered yet."""
+    async def _break_off(self, error: FinopsError, tail: bytes = b"") -> None:
+        """Tell the client that no more comes, unless the upstream has told it so itself: then `tail` is what is left.
+        Raises the error where nothing was answered yet.
+        """
         if not self._client.started:
             raise error
-        await self._client.finish(self._ask.wording.event(error))
+        told = self._attempt is not None and self._attempt.failed
+        await self._client.finish(tail if told else self._ask.wording.event(error))
 
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
-        """The first upstream that answers, with the first piece of it, or all where it does not stream. Raises what the
-        last of them failed with.
+        """The first upstream that answers, with how it begins, or all where it does not stream. Raises what the last of
+        them failed with.
         """
         health, retries = self._means.health, self._means.retries
         retries.called()
@@ -247,18 +250,17 @@ class Flow:
             self._course.passed_on()
             return
         self._course.code = UpstreamBroke.code
-        await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
+        await self._means.commits.wait(attempt.give_up(attempt.fate))
         if not self._gone:
-            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."), tail)
 
     async def _passed_on(self, attempt: Attempt, first: bytes) -> bytes:
         """All of a stream but what is still to be said at its end."""
         client, answered = self._client, attempt.answered
         await self._tell(client.start, attempt.response.status, told_of(attempt, self._ask, self._tries))
-        piece = first
+        shown = first
         try:
-            while piece:
-                shown = answered.feed(piece)
+            while True:
                 if answered.complete:
                     self._course.ended()
                     await self._settled(attempt)
@@ -268,7 +270,9 @@ class Flow:
                 self._reading = True
                 piece = await attempt.piece()
                 self._reading = False
-            return answered.end()
+                if not piece:
+                    return answered.end()
+                shown = answered.feed(piece)
         except Failed as failed:
             self._broke(attempt, failed)
         except asyncio.CancelledError:
