@@ -221,7 +221,8 @@ class Flow:
         finally:
             self._course.sent(attempt.sent_at)
         self._course.first_byte_s = attempt.first_byte_s
-        means.health.answered(attempt.candidate.name, attempt.first_byte_s)
+        heard = means.health.began if attempt.streams else means.health.answered
+        heard(attempt.candidate.name, attempt.first_byte_s)
         return first
 
     # --- The answer ---------------------------------------------------------------------------------------------------
@@ -244,6 +245,7 @@ class Flow:
                 self._looks.cancel()
         self._interruptible = False
         self._course.ended()
+        self._judge(attempt)
         if answered.complete:
             await self._settled(attempt)
             await self._tell(self._client.finish, tail)
@@ -285,8 +287,13 @@ class Flow:
 
     def _broke(self, attempt: Attempt, failed: Failed) -> None:
         log.info("%s", failed.why)
-        self._means.health.failed(attempt.candidate.name)
         self._tried(attempt, failed.kind, first=self._tries == 1)
+
+    def _judge(self, attempt: Attempt) -> None:
+        """Whether who began to answer came to the end. An error that is the request's own is none of the upstream's."""
+        said, health = attempt.answered, self._means.health
+        good = not said.elsewhere if said.failed else said.complete
+        (health.answered if good else health.broke)(attempt.candidate.name)
 
     def _look_after(self, attempt: Attempt) -> None:
         """Now and then, rather than at each piece: whether the upstream has been silent for too long, or its time is

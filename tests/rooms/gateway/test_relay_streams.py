@@ -16,7 +16,7 @@ from tests.factories.orgs import Cast
 from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
 from tests.fakes.blunt import asked, blunt, head
 from tests.fakes.upstream.running import Upstream
-from tests.fakes.upstream.script import Plan
+from tests.fakes.upstream.script import Fault, Plan
 from tests.rooms.gateway.conftest import Opens
 
 Speaks = Callable[..., Exchange]
@@ -111,6 +111,23 @@ def test_an_error_that_is_the_requests_own_is_tried_nowhere_else_and_costs_nothi
         idle(gateway)
     assert standby.seen == []
     assert charged(gateway) == []
+
+
+def test_who_always_breaks_off_is_left_alone_for_a_while(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+    gateway = gateways()
+
+    def served() -> str:
+        return chat(gateway, secret, stream=True).whole().headers["x-capstan-upstream"]
+
+    faults: tuple[Fault, ...] = ("reset", "unfinished", "error", "reset", "unfinished")
+    for fault in faults:
+        provider.then(Plan(fault=fault, after_events=5))
+        assert served() == "openai"
+    assert [served() for _ in range(3)] == ["standby"] * 3
 
 
 def test_half_an_event_is_not_yet_an_answer(
