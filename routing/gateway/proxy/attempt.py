@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from time import monotonic
 from typing import Final
@@ -32,6 +33,9 @@ ANSWER_MOST: Final = 64 * 2**20
 ERROR_MOST: Final = 2**20
 # Between two pieces of an answer; providers send a ping more often than that.
 SILENCE_S: Final = 300.0
+# What still comes after an answer's end, mostly nothing: so long is waited for it, and so much of it passed on.
+_REST_S: Final = 0.5
+_REST_MOST: Final = 2**16
 # How many bytes a token has at least, mostly: for what nobody counted.
 _BYTES_OF_TOKEN: Final = 3
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
@@ -167,8 +171,8 @@ class Attempt:
         return await self._whole(first)
 
     async def _begun(self, piece: bytes) -> bytes:
-        """How a stream begins, once there is an event of it. Raises Failed where that is an error which another upstream
-        may not answer with: nothing has reached the client yet.
+        """How a stream begins, once there is an event of it. Raises Failed where that is an error which another
+        upstream may not answer with: nothing has reached the client yet.
         """
         answered, content = self.answered, self.response.content
         shown = answered.feed(piece)
@@ -222,6 +226,19 @@ class Attempt:
             return await self.response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise self._broke_off(error) from None
+
+    async def rest(self) -> bytes:
+        """What comes after the answer's end. Some keep its body open: nobody waits for them, and their connection is
+        not used again.
+        """
+        content, rest = self.response.content, b""
+        if content.at_eof():
+            return rest
+        with suppress(TimeoutError, Failed):
+            async with asyncio.timeout(_REST_S):
+                while len(rest) < _REST_MOST and (piece := await self.piece()):
+                    rest += piece
+        return rest
 
     def silent(self) -> Failed:
         return self._broke_off(TimeoutError())

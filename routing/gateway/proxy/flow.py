@@ -20,7 +20,7 @@ from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
+from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.course import Course
@@ -148,7 +148,7 @@ class Flow:
             self._gone = True
         if attempt is not None and attempt.bills_cancelled and attempt.began:
             try:
-                while piece := await attempt.next():
+                while not attempt.answered.complete and (piece := await attempt.next()):
                     attempt.answered.feed(piece)
             except Failed as failed:
                 log.info("%s", failed.why)
@@ -269,6 +269,8 @@ class Flow:
                 if shown:
                     await self._tell(client.write, shown)
                 self._course.passed_on()
+                if answered.complete:
+                    return answered.feed(await attempt.rest()) + answered.end()
                 self._reading = True
                 piece = await attempt.piece()
                 self._reading = False

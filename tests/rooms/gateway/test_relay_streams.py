@@ -130,6 +130,86 @@ def test_who_always_breaks_off_is_left_alone_for_a_while(
     assert [served() for _ in range(3)] == ["standby"] * 3
 
 
+ENDS: dict[Speaks, bytes] = {
+    chat: b'data: {"id":"c-1","model":"gpt","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5}}\n\n' + DONE,
+    message: b'event: message_start\ndata: {"type":"message_start","message":{"id":"m-1","model":"claude","usage":'
+    b'{"input_tokens":9,"output_tokens":5}}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n',
+}
+
+
+@pytest.mark.parametrize("speak", [chat, message])
+def test_a_body_that_is_kept_open_after_the_answers_end_keeps_nobody_waiting(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, speak: Speaks
+) -> None:
+    late = b": and a word more\n\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(head("text/event-stream", "transfer-encoding: chunked"))
+        for piece in (ENDS[speak], late):
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        # It does not end until the connection does.
+        await reader.read()
+
+    budget(cast.acme.id, "1", at=now)
+    with blunt(talk) as open_ended:
+        deployed(cast.acme.id, open_ended, at=now, total_s=600.0)
+        gateway = gateways()
+        for _ in range(2):
+            said = speak(gateway, secret, stream=True).whole()
+            assert (said.status, said.finished) == (200, True)
+            assert said.raw.endswith(DONE + late if speak is chat else b'"message_stop"}\n\n' + late)
+        # Its connections are not used again.
+        assert open_ended.connections == 2
+        idle(gateway)
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered"] * 2
+
+
+def test_a_body_that_ends_with_its_answer_leaves_its_connection_for_the_next_call(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await asked(reader)
+            writer.write(head("text/event-stream", "transfer-encoding: chunked"))
+            writer.write(b"%x\r\n%s\r\n" % (len(ENDS[chat]), ENDS[chat]))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.write(b"0\r\n\r\n")
+
+    with blunt(talk) as usual:
+        deployed(cast.acme.id, usual, at=now)
+        gateway = gateways()
+        for _ in range(3):
+            assert chat(gateway, secret, stream=True).whole().raw.endswith(DONE)
+        assert usual.connections == 1
+
+
+def test_who_left_is_not_read_for_beyond_the_answers_end(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(head("text/event-stream", "transfer-encoding: chunked"))
+        for piece in (b'data: {"id":"c-1","model":"gpt","choices":[]}\n\n', ENDS[chat]):
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.2)
+        await reader.read()
+
+    budget(cast.acme.id, "1", at=now)
+    with blunt(talk) as open_ended:
+        deployed(cast.acme.id, open_ended, at=now, total_s=600.0, bills_cancelled=True)
+        gateway = gateways()
+        call = chat(gateway, secret, stream=True).until(1)
+        call.leave()
+        call.whole()
+        idle(gateway)
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered"]
+
+
 def test_half_an_event_is_not_yet_an_answer(
     cast: Cast, secret: str, gateways: Opens, standby: Upstream, now: datetime
 ) -> None:
