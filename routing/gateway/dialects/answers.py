@@ -15,6 +15,11 @@ from finops.connectors.counting import Meters
 from finops.connectors.types import Problem
 from routing.gateway.dialects.sse import ENDS, MOST_BYTES, Splitter, data_of
 
+# Types and codes of errors that every upstream has for such a request; some hosts say an HTTP status for a code.
+_OF_THE_REQUEST: Final = frozenset(
+    {"invalid_request_error", "request_too_large", "context_length_exceeded", "invalid_prompt", "BadRequestError"}
+    | {400, 413, 422}
+)
 # An answer in one piece is kept to be read at its end. Vectors and pictures are the largest there are.
 MOST_WHOLE: Final = 64 * 2**20
 _LONGEST: Final = 300
@@ -26,7 +31,9 @@ class Reader:
     least what they are; of an answer in one piece all of its bytes.
     """
 
-    __slots__ = ("complete", "model", "output_bytes", "problem", "request_id", "service_tier", "usage")
+    __slots__ = (
+        "complete", "elsewhere", "failed", "model", "output_bytes", "problem", "request_id", "service_tier", "usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.usage: dict[str, int] | None = None
@@ -34,6 +41,7 @@ class Reader:
         self.service_tier = ""
         self.request_id = ""
         self.complete = False
+        self.failed = self.elsewhere = False
         self.output_bytes = 0
         self.problem = ""
 
@@ -48,6 +56,15 @@ class Reader:
             self.note(f"{told.code}: {told.message}")
         else:
             self.usage = told
+
+    def failed_with(self, error: Any) -> None:
+        """An event is an error, in the words of its family or of a host that speaks like it."""
+        said = mapping(error) or {}
+        self.failed = True
+        self.elsewhere = not any(
+            isinstance(word, str | int) and word in _OF_THE_REQUEST for word in (said.get("type"), said.get("code"))
+        )
+        self.note("the provider ended the stream with an error")
 
     def identified(self, *, model: Any, request_id: Any, service_tier: Any) -> None:
         """`service_tier` as it is said: `default` says that it was the standard one. Nothing, or `auto`, which is what

@@ -59,7 +59,7 @@ class MessageStream(Stream):
         elif event.type == "message_stop":
             self.complete = True
         elif event.type == "error":
-            self.note("the provider ended the stream with an error")
+            self.failed_with(event.error)
         else:
             self.output_bytes += sum(map(len, _texts(data)))
         return True

@@ -72,8 +72,8 @@ class ChatStream(Stream):
         self.identified(model=chunk.model, request_id=chunk.id, service_tier=chunk.service_tier)
         # Azure begins with a chunk that names nothing.
         self._begun = self._begun or bool(self.model and self.request_id)
-        if chunk.error is not None:
-            self.note("the provider ended the stream with an error")
+        if chunk.error:
+            self.failed_with(chunk.error)
         if chunk.usage is None:
             return True
         usage = mapping(chunk.usage)

@@ -96,6 +96,7 @@ class Sound(Reader):
 class _Answer(msgspec.Struct):
     type: Any = None
     usage: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Answer)
@@ -117,6 +118,8 @@ class AudioStream(Stream):
         if event is None:
             # Some end with a word that is no JSON, as chat does.
             return True
+        if event.error:
+            self.failed_with(event.error)
         if event.type in ("speech.audio.done", "transcript.text.done"):
             self.complete = True
         usage = mapping(event.usage)

@@ -84,6 +84,7 @@ class Edits(Generations):
 class _Answer(msgspec.Struct):
     type: Any = None
     usage: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Answer)
@@ -93,15 +94,26 @@ _answer: Final = msgspec.json.Decoder(_Answer).decode
 class ImageStream(Stream):
     """Several pictures are several ends, each with the usage of its own; all of them are one request."""
 
-    __slots__ = ()
+    __slots__ = ("_pictures",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pictures = 0
 
     def says_nothing(self, events: bytes) -> bool:
         return b'.completed"' not in events and b'"error"' not in events
 
+    def end(self) -> bytes:
+        # Nothing says which of them is the last.
+        self.complete = self._pictures > 0
+        return super().end()
+
     def understood(self, data: bytes) -> bool:
         event = _event(data)
-        if event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
-            self.complete = True
+        if event is not None and event.error:
+            self.failed_with(event.error)
+        elif event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
+            self._pictures += 1
             before, usage = self.usage or {}, mapping(event.usage)
             if usage is not None:
                 self.used(images_usage(usage))

@@ -128,11 +128,15 @@ class _Response(msgspec.Struct):
     status: Any = None
     usage: Any = None
     output: Any = None
+    error: Any = None
 
 
 class _Event(msgspec.Struct):
     type: Any = None
     response: _Response | None = None
+    # Of an event that is an error: some hosts say one within it, as of the other dialects.
+    code: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Event)
@@ -160,8 +164,10 @@ class ResponseStream(Stream):
         elif event.response is not None:
             self.complete = self.complete or event.type in _ENDS
             _told(self, event.response)
+            if event.type == "response.failed":
+                self.failed_with(event.response.error)
         elif event.type == "error":
-            self.note("the provider ended the stream with an error")
+            self.failed_with(event.error or {"code": event.code})
         else:
             self.output_bytes += sum(map(len, _texts(data)))
         return True

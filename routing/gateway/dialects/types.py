@@ -63,6 +63,9 @@ class Answered(Protocol):
     request_id: str
     # Whether the answer came to its end as its dialect ends answers.
     complete: bool
+    # Whether an error came as an event of it, and whether it is one that another upstream may not answer with.
+    failed: bool
+    elsewhere: bool
     # Bytes of text that the model wrote so far: what an answer that broke off is estimated by.
     output_bytes: int
     # What could not be understood, in words for a log: no text of the answer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from time import monotonic
 from typing import Final
@@ -32,6 +33,9 @@ ANSWER_MOST: Final = 64 * 2**20
 ERROR_MOST: Final = 2**20
 # Between two pieces of an answer; providers send a ping more often than that.
 SILENCE_S: Final = 300.0
+# What still comes after an answer's end, mostly nothing: so long is waited for it, and so much of it passed on.
+_REST_S: Final = 0.5
+_REST_MOST: Final = 2**16
 # How many bytes a token has at least, mostly: for what nobody counted.
 _BYTES_OF_TOKEN: Final = 3
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
@@ -69,6 +73,11 @@ class Failed(Exception):
         self.body = body
         self.elsewhere = elsewhere
 
+    @property
+    def told(self) -> bool:
+        """Whether what the upstream said is meant for the client: of our own credential it is not."""
+        return self.status not in (0, 401, 403)
+
 
 class Attempt:
     """`send`, then `next` where it streams, then `settle`; `give_up` at any time before that."""
@@ -86,6 +95,8 @@ class Attempt:
         # Meters it was settled with.
         self.used: Mapping[str, int | str] = {}
         self._over = False
+        # Of its money, should it end before its end.
+        self.fate = Fate.UNKNOWN
         # When it was sent, 0 before.
         self.sent_at = 0.0
         self.first_byte_s: float | None = None
@@ -100,6 +111,11 @@ class Attempt:
     def began(self) -> bool:
         """Whether an answer is being read."""
         return self._answered is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the upstream said an error itself, as an event of a stream."""
+        return self._answered is not None and self._answered.failed
 
     @property
     def streams(self) -> bool:
@@ -128,7 +144,9 @@ class Attempt:
     async def send(
         self, dialect: Dialect, call: ModelCall, method: str, query: str, headers: list[tuple[str, str]]
     ) -> bytes:
-        """The first piece of a stream, or all of an answer that is none. Raises Failed and AnswerTooLarge."""
+        """What a client sees: of a stream how it begins, of an answer that is none all. Raises Failed and
+        AnswerTooLarge.
+        """
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
         self._sent_bytes = len(body)
@@ -141,20 +159,40 @@ class Attempt:
                 if not 200 <= response.status < 300:
                     raise await self._refused(response)
                 first = await response.content.readany()
+                self.first_byte_s = monotonic() - self.sent_at
+                if first and self.streams:
+                    self._answered = dialect.answered(call, stream=True)
+                    return await self._begun(first)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._not_reached(error, patience) from None
         except (AddressRefused, CannotOpen) as error:
             raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING, "not_callable") from None
-        self.first_byte_s = monotonic() - self.sent_at
         if response.content_type == _PAGE:
             # Of somebody who stands in the way, or of a wrong address: no model said that.
             raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING, "no_answer")
-        self._answered = dialect.answered(call, stream=self.streams)
-        if not self.streams:
-            return await self._whole(first)
-        if not first:
+        if self.streams:
             raise Failed(f"{upstream.name} answered nothing", Fate.UNKNOWN, "no_answer")
-        return first
+        self._answered = dialect.answered(call, stream=False)
+        return await self._whole(first)
+
+    async def _begun(self, piece: bytes) -> bytes:
+        """How a stream begins, once there is an event of it. Raises Failed where that is an error which another
+        upstream may not answer with: nothing has reached the client yet.
+        """
+        answered, content = self.answered, self.response.content
+        shown = answered.feed(piece)
+        while not shown and (piece := await content.readany()):
+            shown = answered.feed(piece)
+        shown = shown or answered.end()
+        if answered.failed and not answered.output_bytes:
+            if answered.usage is None:
+                self.fate = Fate.NOTHING
+            if answered.elsewhere:
+                raise Failed(
+                    f"{self.candidate.upstream.name} began with an error", self.fate, "error_event",
+                    status=self.response.status, headers=passed_on(self.response), body=shown,
+                )  # fmt: skip
+        return shown
 
     def _not_reached(self, error: Exception, patience: float) -> Failed:
         name = self.candidate.upstream.name
@@ -194,6 +232,19 @@ class Attempt:
         except (aiohttp.ClientError, OSError) as error:
             raise self._broke_off(error) from None
 
+    async def rest(self) -> bytes:
+        """What comes after the answer's end. Some keep its body open: nobody waits for them, and their connection is
+        not used again.
+        """
+        content, rest = self.response.content, b""
+        if content.at_eof():
+            return rest
+        with suppress(TimeoutError, Failed):
+            async with asyncio.timeout(_REST_S):
+                while len(rest) < _REST_MOST and (piece := await self.piece()):
+                    rest += piece
+        return rest
+
     def silent(self) -> Failed:
         return self._broke_off(TimeoutError())
 
@@ -220,6 +271,8 @@ class Attempt:
     def settle(self) -> int:
         """It came to what the answer says; where it says nothing, to an estimate. Gives the journal's ticket; once."""
         answered = self.answered
+        if answered.usage is None and self.fate is Fate.NOTHING:
+            return self._void()
         if answered.usage is not None and answered.complete:
             return self._settle(self._told(answered.usage), evidence="metered")
         return self._settle(self._estimated(), evidence="estimated")
@@ -232,8 +285,7 @@ class Attempt:
         if self._over:
             return 0
         if fate is Fate.NOTHING or not self._sent_bytes:
-            self._over = True
-            return self._calls.void(self._house, self.allowance.held.id)
+            return self._void()
         if self._answered is not None and self._answered.complete:
             return self.settle()
         if self.candidate.upstream.bills_cancelled:
@@ -245,6 +297,12 @@ class Attempt:
         """Let go of the connection; one whose answer was not read to its end is not used again."""
         if self._response is not None:
             self._response.release()
+
+    def _void(self) -> int:
+        if self._over:
+            return 0
+        self._over = True
+        return self._calls.void(self._house, self.allowance.held.id)
 
     def _settle(self, told: Settle, *, evidence: str) -> int:
         if self._over:

@@ -20,7 +20,7 @@ from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
+from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.course import Course
@@ -113,7 +113,7 @@ class Flow:
                 self._watcher.cancel()
             if self._attempt is not None:
                 # Nothing, where it was settled.
-                self._attempt.give_up(Fate.UNKNOWN)
+                self._attempt.give_up(self._attempt.fate)
 
     # --- Interruptions ------------------------------------------------------------------------------------------------
     def _begin_to_watch(self) -> None:
@@ -149,23 +149,26 @@ class Flow:
             self._gone = True
         if attempt is not None and attempt.bills_cancelled and attempt.began:
             try:
-                while piece := await attempt.next():
+                while not attempt.answered.complete and (piece := await attempt.next()):
                     attempt.answered.feed(piece)
             except Failed as failed:
                 log.info("%s", failed.why)
             else:
                 await self._settled(attempt)
 
-    async def _break_off(self, error: FinopsError) -> None:
-        """Tell the client that no more comes. Raises the error where nothing was answered yet."""
+    async def _break_off(self, error: FinopsError, tail: bytes = b"") -> None:
+        """Tell the client that no more comes, unless the upstream has told it so itself: then `tail` is what is left.
+        Raises the error where nothing was answered yet.
+        """
         if not self._client.started:
             raise error
-        await self._client.finish(self._ask.wording.event(error))
+        told = self._attempt is not None and self._attempt.failed
+        await self._client.finish(tail if told else self._ask.wording.event(error))
 
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
-        """The first upstream that answers, with the first piece of it, or all where it does not stream. Raises what the
-        last of them failed with.
+        """The first upstream that answers, with how it begins, or all where it does not stream. Raises what the last of
+        them failed with, which said something that is meant for the client, if any did.
         """
         health, retries = self._means.health, self._means.retries
         retries.called()
@@ -173,7 +176,14 @@ class Flow:
         for candidate in self._ask.candidates[:MOST_TRIES]:
             if last is not None and not retries.may():
                 break
-            attempt = await self._held(candidate)
+            try:
+                attempt = await self._held(candidate)
+            except FinopsError as refused:
+                if last is None or refused.code == CutOff.code:
+                    raise
+                # What became of the call first is what there is to say; that no other try was allowed follows from it.
+                log.info("no other try: %s", refused.message)
+                break
             name = attempt.candidate.name
             health.tries(name)
             try:
@@ -181,7 +191,7 @@ class Flow:
             except Failed as failed:
                 self._tried(attempt, failed.kind, first=last is None)
                 attempt.give_up(failed.fate)
-                last = failed
+                last = failed if failed.told or last is None or not last.told else last
                 log.info("%s", failed.why)
                 if not failed.elsewhere:
                     health.answered(name)
@@ -219,7 +229,8 @@ class Flow:
         finally:
             self._course.sent(attempt.sent_at)
         self._course.first_byte_s = attempt.first_byte_s
-        means.health.answered(attempt.candidate.name, attempt.first_byte_s)
+        heard = means.health.began if attempt.streams else means.health.answered
+        heard(attempt.candidate.name, attempt.first_byte_s)
         return first
 
     # --- The answer ---------------------------------------------------------------------------------------------------
@@ -242,34 +253,38 @@ class Flow:
                 self._looks.cancel()
         self._interruptible = False
         self._course.ended()
+        self._judge(attempt)
         if answered.complete:
             await self._settled(attempt)
             await self._tell(self._client.finish, tail)
             self._course.passed_on()
             return
         self._course.code = UpstreamBroke.code
-        await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
+        await self._means.commits.wait(attempt.give_up(attempt.fate))
         if not self._gone:
-            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."), tail)
 
     async def _passed_on(self, attempt: Attempt, first: bytes) -> bytes:
         """All of a stream but what is still to be said at its end."""
         client, answered = self._client, attempt.answered
         await self._tell(client.start, attempt.response.status, told_of(attempt, self._ask, self._tries))
-        piece = first
+        shown = first
         try:
-            while piece:
-                shown = answered.feed(piece)
+            while True:
                 if answered.complete:
                     self._course.ended()
                     await self._settled(attempt)
                 if shown:
                     await self._tell(client.write, shown)
                 self._course.passed_on()
+                if answered.complete:
+                    return answered.feed(await attempt.rest()) + answered.end()
                 self._reading_since = monotonic()
                 piece = await attempt.piece()
                 self._reading_since = 0.0
-            return answered.end()
+                if not piece:
+                    return answered.end()
+                shown = answered.feed(piece)
         except Failed as failed:
             self._broke(attempt, failed)
         except asyncio.CancelledError:
@@ -282,8 +297,13 @@ class Flow:
 
     def _broke(self, attempt: Attempt, failed: Failed) -> None:
         log.info("%s", failed.why)
-        self._means.health.failed(attempt.candidate.name)
         self._tried(attempt, failed.kind, first=self._tries == 1)
+
+    def _judge(self, attempt: Attempt) -> None:
+        """Whether who began to answer came to the end. An error that is the request's own is none of the upstream's."""
+        said, health = attempt.answered, self._means.health
+        good = not said.elsewhere if said.failed else said.complete
+        (health.answered if good else health.broke)(attempt.candidate.name)
 
     def _look_after(self, attempt: Attempt) -> None:
         """Now and then, rather than by a timer for each piece: whether the upstream has been silent for too long, or its

@@ -84,22 +84,39 @@ def test_a_chat_with_a_search_is_charged_for_it() -> None:
     assert reader.usage == OPENAI_METERS | {"web_searches": 1}
 
 
+def of_kind(dialect: Any, error: Any) -> bytes:
+    """An error as an event of a stream."""
+    if dialect is CHAT:
+        return event({"error": error})
+    if dialect is RESPONSES:
+        return event({"type": "error", "message": "no", "error": {}, "code": error.get("type")}, "error")
+    return event({"type": "error", "error": error}, "error")
+
+
 @pytest.mark.parametrize(
-    ("dialect", "call", "error"),
+    ("dialect", "call"),
+    [(CHAT, chat(stream=True)), (RESPONSES, responses(stream=True)), (MESSAGES, messages(stream=True))],
+)
+@pytest.mark.parametrize(
+    ("error", "elsewhere"),
     [
-        (CHAT, chat(stream=True), event({"error": {"message": "no", "type": "server_error"}})),
-        (
-            RESPONSES,
-            responses(stream=True),
-            event({"type": "error", "code": "x", "message": "no", "error": {}}, "error"),
-        ),
-        (MESSAGES, messages(stream=True), event({"type": "error", "error": {"type": "overloaded_error"}}, "error")),
+        ({"message": "no", "type": "server_error"}, True),
+        ({"type": "overloaded_error"}, True),
+        ({"type": "invalid_request_error"}, False),
     ],
 )
-def test_an_error_in_a_stream_passes_and_is_noted(dialect: Any, call: Any, error: bytes) -> None:
+def test_an_error_in_a_stream_passes_and_is_noted(dialect: Any, call: Any, error: Any, elsewhere: bool) -> None:
     reader = dialect.answered(call, stream=True)
-    assert heard(reader, [error]) == error
+    assert heard(reader, [of_kind(dialect, error)]) == of_kind(dialect, error)
     assert (reader.complete, reader.problem) == (False, "the provider ended the stream with an error")
+    assert (reader.failed, reader.elsewhere) == (True, elsewhere)
+
+
+@pytest.mark.parametrize(("code", "elsewhere"), [(400, False), (502, True), (["odd"], True), (None, True)])
+def test_hosts_say_a_status_where_openai_has_a_word(code: Any, elsewhere: bool) -> None:
+    reader = CHAT.answered(chat(stream=True), stream=True)
+    heard(reader, [event({"error": {"code": code, "message": "no"}})])
+    assert (reader.failed, reader.elsewhere) == (True, elsewhere)
 
 
 def test_an_event_of_ten_megabytes_is_read_and_a_larger_one_passes_unread() -> None:
@@ -180,6 +197,7 @@ def test_a_response_that_failed_says_so() -> None:
     heard(reader, response_stream(ended="failed", usage=None))
     assert (reader.usage, reader.complete) == (None, True)
     assert reader.problem == "the provider says that the response failed"
+    assert (reader.failed, reader.elsewhere) == (True, True)
 
 
 def test_the_beginning_of_an_event_that_was_too_large_passes_at_the_end() -> None:
