@@ -188,6 +188,17 @@ def idle(gateway: Gateway, *upstreams: Upstream) -> None:
     raise AssertionError(left)
 
 
+def expired(gateway: Gateway) -> None:
+    """The time of all that is still open is over."""
+    gateway.run(_expired(gateway))
+
+
+async def _expired(gateway: Gateway) -> None:
+    process = gateway.process
+    for allowance in list(process.calls.book.open.values()):
+        process.calls.expire(allowance.held, process.configured.houses[allowance.held.organization_id])
+
+
 async def _left(gateway: Gateway) -> dict[str, Any]:
     relay, process = gateway.process.relay, gateway.process
     found = {

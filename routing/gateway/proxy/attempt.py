@@ -36,12 +36,16 @@ SILENCE_S: Final = 300.0
 # What still comes after an answer's end, mostly nothing: so long is waited for it, and so much of it passed on.
 _REST_S: Final = 0.5
 _REST_MOST: Final = 2**16
+# Who breaks off sooner than this has hardly written anything.
+WORKED_AFTER_S: Final = 5.0
 # How many bytes a token has at least, mostly: for what nobody counted.
 _BYTES_OF_TOKEN: Final = 3
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
 _UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
 _ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
+# Somebody in between did not wait for the answer, which may still be written.
+_STILL_WORKING: Final = frozenset({504, 524})
 
 _TOLD_APART: Final = frozenset({400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529})
 
@@ -51,6 +55,8 @@ class Fate(Enum):
 
     # Nothing was worked on, so nothing is billed.
     NOTHING = auto()
+    # It was told to stop, and is billed as far as it came.
+    STOPPED = auto()
     # It may have been worked on, and nobody will say.
     UNKNOWN = auto()
 
@@ -211,8 +217,9 @@ class Attempt:
         body = await read_most(response, ERROR_MOST)
         response.close()
         elsewhere = status in _ELSEWHERE or status >= 500
+        fate = Fate.UNKNOWN if status in _STILL_WORKING else Fate.NOTHING
         return Failed(
-            f"{name} answered {status}", Fate.NOTHING, _kind(status), status=status, headers=passed_on(response),
+            f"{name} answered {status}", fate, _kind(status), status=status, headers=passed_on(response),
             body=body, elsewhere=elsewhere,
         )  # fmt: skip
 
@@ -278,8 +285,9 @@ class Attempt:
         return self._settle(self._estimated(), evidence="estimated")
 
     def give_up(self, fate: Fate) -> int:
-        """It will not be answered. What may have been billed by somebody who bills to the end stays held until its time
-        is over, and is then charged as the most it can be. Gives the journal's ticket.
+        """It will not be answered. Where more may be billed than is known of, by somebody who bills to the end or who
+        worked for long without a word, the rest stays held until its time is over, and is then charged as the most it
+        can be. Gives the journal's ticket.
         """
         self.close()
         if self._over:
@@ -288,10 +296,10 @@ class Attempt:
             return self._void()
         if self._answered is not None and self._answered.complete:
             return self.settle()
-        if self.candidate.upstream.bills_cancelled:
-            told = self._estimated()
-            return self._settle(replace(told, estimated=True), evidence="estimated")
-        return self._settle(self._estimated(), evidence="estimated")
+        came = self._answered is not None and self._answered.output_bytes > 0
+        worked = not came and monotonic() - self.sent_at > WORKED_AFTER_S
+        more = self.bills_cancelled or (fate is Fate.UNKNOWN and worked)
+        return self._settle(replace(self._estimated(), estimated=more), evidence="estimated")
 
     def close(self) -> None:
         """Let go of the connection; one whose answer was not read to its end is not used again."""

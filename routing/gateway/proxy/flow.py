@@ -14,13 +14,14 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from finops.budgets.journal import Journal
+from finops.budgets.rules.worst import Unbounded, Unpriced
 from finops.core.errors import FinopsError
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed
+from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.course import Course
@@ -29,6 +30,7 @@ from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.health import Health, RetryBudget
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
+from routing.gateway.refusals import Exceeded
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
@@ -38,6 +40,8 @@ CLIENT_GONE: Final = "client_gone"
 _WATCHED_AFTER_S: Final = 0.05
 # A client has so long to read what is left, once an upstream's time is over.
 _LATE_S: Final = 5.0
+# What refuses one deployment may not refuse another: it is cheaper, or its price is known.
+_OF_ONE_CANDIDATE: Final = (Exceeded, Unbounded, Unpriced)
 
 
 class Means(NamedTuple):
@@ -69,7 +73,7 @@ class Flow:
         self._cut = ""
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        # Since when a piece of a stream is waited for, 0 while none is; none came for too long; and the next look at it.
+        # Since when a piece of a stream is waited for, 0 while none is; none came for too long; and the next look.
         self._reading_since = 0.0
         self._silent = False
         self._looks: asyncio.TimerHandle | None = None
@@ -113,7 +117,8 @@ class Flow:
                 self._watcher.cancel()
             if self._attempt is not None:
                 # Nothing, where it was settled.
-                self._attempt.give_up(self._attempt.fate)
+                stopped = self.streams and (self._gone or self._cut)
+                self._attempt.give_up(Fate.STOPPED if stopped else self._attempt.fate)
 
     # --- Interruptions ------------------------------------------------------------------------------------------------
     def _begin_to_watch(self) -> None:
@@ -122,9 +127,14 @@ class Flow:
     async def _watch(self) -> None:
         await self._client.gone()
         self._gone = True
-        # Whoever bills an answer to its end is read to its end, so that its figure is known.
-        if self._attempt is not None and not self._attempt.bills_cancelled:
+        if self._attempt is not None and not self._reads_on(self._attempt):
             self._interrupt()
+
+    def _reads_on(self, attempt: Attempt) -> bool:
+        """Whether an answer is read though nobody listens, so that its figure is known. One that does not stream is
+        worked on to its end, and billed, whoever bills those that do no further than they were read.
+        """
+        return attempt.bills_cancelled or not self.streams
 
     def _interrupt(self) -> None:
         if self._interruptible and self._task is not None:
@@ -168,21 +178,26 @@ class Flow:
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
         """The first upstream that answers, with how it begins, or all where it does not stream. Raises what the last of
-        them failed with, which said something that is meant for the client, if any did.
+        them failed with, which said something that is meant for the client, if any did; and what refused the last of
+        them, where none was tried.
         """
         health, retries = self._means.health, self._means.retries
         retries.called()
         last: Failed | None = None
+        refused: FinopsError | None = None
         for candidate in self._ask.candidates[:MOST_TRIES]:
             if last is not None and not retries.may():
                 break
             try:
                 attempt = await self._held(candidate)
-            except FinopsError as refused:
-                if last is None or refused.code == CutOff.code:
+            except _OF_ONE_CANDIDATE as error:
+                refused = error
+                continue
+            except FinopsError as error:
+                if last is None or error.code == CutOff.code:
                     raise
                 # What became of the call first is what there is to say; that no other try was allowed follows from it.
-                log.info("no other try: %s", refused.message)
+                log.info("no other try: %s", error.message)
                 break
             name = attempt.candidate.name
             health.tries(name)
@@ -200,8 +215,9 @@ class Flow:
             else:
                 self._tried(attempt, "answered", first=last is None)
                 return attempt, first
-        assert last is not None  # noqa: S101 - there is at least one candidate
-        raise last
+        found = last or refused
+        assert found is not None  # noqa: S101 - there is at least one candidate
+        raise found
 
     def _tried(self, attempt: Attempt, outcome: str, *, first: bool) -> None:
         self._means.figures.tried(self._ask.house.id, attempt.candidate.upstream, outcome, first=first)
@@ -306,9 +322,9 @@ class Flow:
         (health.answered if good else health.broke)(attempt.candidate.name)
 
     def _look_after(self, attempt: Attempt) -> None:
-        """Now and then, rather than by a timer for each piece: whether the upstream has been silent for too long, or its
-        time is over; and whether a client still reads. Whoever has not read by then what came has gone, for all that is
-        known.
+        """Now and then, rather than by a timer for each piece: whether the upstream has been silent for too long, or
+        its time is over; and whether a client still reads. Whoever has not read by then what came has gone, for all
+        that is known.
         """
         reading = self._reading_since > 0
         silent_s = monotonic() - self._reading_since if reading else 0.0
@@ -331,7 +347,7 @@ class Flow:
             await tells(*what)
         except ClientGone:
             self._gone = True
-            if self._attempt is None or not self._attempt.bills_cancelled:
+            if self._attempt is None or not self._reads_on(self._attempt):
                 raise
 
     async def _settled(self, attempt: Attempt) -> None:

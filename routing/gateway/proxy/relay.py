@@ -49,8 +49,10 @@ def as_asked(_house: House, _call: ModelCall, candidates: Sequence[Candidate]) -
     return candidates
 
 
-def family_of(path: str, headers: Mapping[str, str]) -> str:
+def family_of(path: str, headers: Mapping[str, str], dialect: Dialect | None) -> str:
     """Whose shape errors and lists have: as the path says, and where that is both families', as the client does."""
+    if dialect is not None:
+        return dialect.family
     return ANTHROPIC if "/messages" in path or "anthropic-version" in headers else OPENAI
 
 
@@ -84,7 +86,7 @@ class Relay:
     async def answer(self, client: Client) -> None:
         """Never raises for what somebody sent."""
         dialect = by_path(client.path)
-        family = family_of(client.path, client.headers)
+        family = family_of(client.path, client.headers, dialect)
         words = wording(family, dialect.name if dialect else "")
         course = Course(dialect.name if dialect else "none")
         try:
@@ -168,8 +170,8 @@ class Relay:
         whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
         call_id, day = self._ids.next(), self._now().date()
-        found = self._route(house, call, house.deployments.of(dialect.family, model, day))
-        candidates = self._ordered(house, found, wishes, day, whose.session or call_id)
+        found = house.deployments.of(dialect.family, model, day)
+        candidates = self._route(house, call, self._ordered(house, found, wishes, day, whose.session or call_id))
         return Ask(
             call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
             forwarded(client.raw_headers),

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from routing.gateway.proxy import flow
+from routing.gateway.proxy import attempt, flow
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key
 from tests.factories.orgs import Cast
-from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
+from tests.factories.relaying import Exchange, billed, charged, chat, deployed, expired, idle, message
 from tests.fakes.blunt import asked, blunt, head
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
@@ -156,6 +156,22 @@ def test_an_upstream_that_hangs_is_waited_for_as_long_as_was_said(
     assert ends_wrong(said, speak)
     idle(gateway, provider)
     assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 3
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_worked_for_long_without_a_word_is_charged_as_the_most_once_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, secret: str, gateway: Gateway, provider: Upstream, stream: bool
+) -> None:
+    monkeypatch.setattr(attempt, "WORKED_AFTER_S", 0.5)
+    provider.then(Plan(hangs=True))
+    assert chat(gateway, secret, stream=stream).whole().status == 502
+    ((before, estimate),) = charged(gateway)
+    (held,) = [held for _, held in gateway.process.desk.leased().values() if held]
+    expired(gateway)
+    idle(gateway, provider)
+    ((evidence, worst),) = charged(gateway)
+    assert (before, evidence) == ("estimated", "estimated")
+    assert worst == estimate + Decimal(held) / 10**12
 
 
 def test_a_stream_is_cut_for_its_silence_and_not_for_its_length(

@@ -17,7 +17,7 @@ from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import key
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import charged, chat, deployed, idle, message
+from tests.factories.relaying import charged, chat, deployed, expired, idle, message
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan, Script
 from tests.rooms.gateway.conftest import Opens
@@ -59,23 +59,10 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
         idle(gateway, provider)
     else:
         # Read to its end: what the upstream billed, but for what had not begun to be answered, which stays held.
-        idle_but_for_what_is_held(gateway, provider)
+        expired(gateway)
+        idle(gateway, provider)
     gateway.process.desk.give_back()
     assert Decimal(0) <= standing(cap, now).leased < Decimal("0.5")
-
-
-def idle_but_for_what_is_held(gateway: Any, provider: Upstream) -> None:
-    ids = list(gateway.process.calls.book.open)
-    for call_id in ids:
-        # As if its time were over.
-        held = gateway.process.calls.book.open[call_id].held
-        house = gateway.process.configured.houses[held.organization_id]
-        gateway.run(_expire(gateway, held, house))
-    idle(gateway, provider)
-
-
-async def _expire(gateway: Any, held: Any, house: Any) -> None:
-    gateway.process.calls.expire(held, house)
 
 
 def test_a_call_that_was_never_sent_costs_nothing(
