@@ -346,11 +346,11 @@ class Calls:
         calls = [call.held for call_id in ids if (call := self.book.open.get(call_id))]
         if calls and not old:
             return None
-        ticket = 0
         for held in calls:
             found = self._desk.held(held.id)
-            ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
-        return ticket
+            self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
+        # What those that are over came to may not be written yet, and nothing else would say that they were held.
+        return self._journal.last
 
     @staticmethod
     def _cost(house: House, event: UsageEvent, pico: int | None, currency: str) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from finops.audit.models import Signal
+from routing.gateway.requests import Settle
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import Gateway, booked, call, used
 from tests.factories.ledger import rows
@@ -49,6 +51,35 @@ def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, g
     second.process.desk.give_back()
     found = standing(cap, now)
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0172"), Decimal(0), Decimal(0))
+
+
+def test_a_hold_is_not_let_go_of_before_what_came_of_it_is_on_disk(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    first = gateways()
+    said = first.ask(secret, body=call())
+    process = first.process
+    process.keeper.close()
+    carry_on = process.carry_on
+
+    def just_settled(ids: Iterable[str], *, old: bool) -> int | None:
+        """As where a client has left: nobody waits until it is durable."""
+        if process.calls.book.open:
+            house = process.configured.houses[cast.acme.id]
+            process.calls.settle(house, said.body["id"], Settle(usage=used(500, 10)["usage"]))
+        return carry_on(ids, old=old)
+
+    process.carry_on = just_settled  # type: ignore[method-assign]
+    first.bring()
+    die(first)
+
+    second = gateways()
+    second.bring()
+    assert booked() == 1
+    second.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.spent, found.leased) == (Decimal("0.0052"), Decimal(0))
 
 
 def test_a_call_whose_end_nobody_tells_is_charged_as_its_worst_and_mended_when_somebody_does(
