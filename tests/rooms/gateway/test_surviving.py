@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from finops.audit.models import Signal
 from routing.gateway.requests import Settle
 from tests.factories.budgets import budget, standing
@@ -30,6 +32,13 @@ def die(gateway: Gateway) -> None:
     gateway.run(process._sender.close())
     os.close(process.journal._lock)
     gateway.halt()
+
+
+def expires(gateway: Gateway) -> None:
+    """What was to be over within half a minute is."""
+    clock = gateway.process.clock
+    clock.set(clock.now() + timedelta(seconds=31))
+    gateway.run(gateway.process._end_expired())
 
 
 def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
@@ -88,10 +97,7 @@ def test_a_call_whose_end_nobody_tells_is_charged_as_its_worst_and_mended_when_s
     cap = budget(cast.acme.id, "1", at=now)
     gateway = gateways()
     said = gateway.ask(secret, body=call(expires_in_s=30))
-    clock = gateway.process.clock
-    clock.set(clock.now() + timedelta(seconds=31))
-
-    gateway.run(gateway.process._end_expired())
+    expires(gateway)
     late = gateway.ask(secret, f"/{said.body['id']}/settle", used(500, 10))
     assert late.status == 200, late
     gateway.bring()
@@ -121,6 +127,49 @@ def test_a_stream_that_broke_off_stays_held_until_its_figure_comes(
     found = standing(cap, now)
     assert (found.authorised, found.spent, found.leased) == (Decimal("0.0054"), Decimal("0.0054"), Decimal(0))
     assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.0054"),)]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_stream_that_broke_off_and_never_got_a_figure_is_charged_as_its_worst(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, at_once: bool
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    said = gateway.ask(secret, body=call(expires_in_s=30))
+    path = f"/{said.body['id']}/settle"
+    assert gateway.ask(secret, path, used(500, 10, estimated=True)).status == 200
+    if not at_once:
+        gateway.bring()
+        booked()
+    expires(gateway)
+    gateway.bring()
+    booked()
+    gateway.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.authorised, found.spent, found.leased) == (Decimal("0.012"), Decimal("0.012"), Decimal(0))
+    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.012"),)]
+
+    assert gateway.ask(secret, path, used(500, 20)).status == 200
+    gateway.bring()
+    booked()
+    assert standing(cap, now).spent == Decimal("0.0054")
+
+
+def test_a_figure_that_waits_beside_what_expired_stands(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    said = gateway.ask(secret, body=call(expires_in_s=30))
+    path = f"/{said.body['id']}/settle"
+    assert gateway.ask(secret, path, used(500, 10, estimated=True)).status == 200
+    expires(gateway)
+    assert gateway.ask(secret, path, used(500, 20)).status == 200
+    gateway.bring()
+    booked()
+    gateway.process.desk.give_back()
+    found = standing(cap, now)
+    assert (found.spent, found.leased) == (Decimal("0.0054"), Decimal(0))
 
 
 def test_what_cannot_be_bounded_or_priced_is_refused_where_a_cap_is_asked(
