@@ -326,11 +326,12 @@ class Calls:
         """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
         if held.id not in self.book.open:
             return 0
-        cost = GivenCost(held.amount if held.accounts else 0, house.currency)
+        # Also where no account holds it, because its budgets go on without the database.
+        cost = GivenCost(held.amount, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
-        self._count(event, house.named(event), held.amount if held.accounts else 0, house.currency)
+        self._count(event, house.named(event), held.amount, house.currency)
         self.book.expire(held)
         return self._journal.last
 

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from psycopg import OperationalError
 
 from finops.audit.models import Signal
+from finops.budgets.rules.limits import LimitDraft
+from finops.budgets.services.limits import set_limit
 from routing.gateway.requests import Settle
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import Gateway, booked, call, used
 from tests.factories.ledger import rows
-from tests.factories.orgs import Cast
+from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
 
 
@@ -153,6 +156,26 @@ def test_a_stream_that_broke_off_and_never_got_a_figure_is_charged_as_its_worst(
     gateway.bring()
     booked()
     assert standing(cap, now).spent == Decimal("0.0054")
+
+
+def test_a_call_that_went_on_without_the_database_is_charged_as_its_worst_too(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now, fail_open=True)
+    draft = LimitDraft(dimension="person", requests_per_minute=5)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+
+    def away(_: object) -> None:
+        raise OperationalError("the server is away")
+
+    gateway.process._pulse.fetch = away  # type: ignore[method-assign,assignment]
+    assert gateway.ask(secret, body=call(expires_in_s=30)).status == 200
+    expires(gateway)
+    gateway.bring()
+    booked()
+    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.012"),)]
+    assert standing(cap, now).spent == Decimal("0.012")
 
 
 def test_a_figure_that_waits_beside_what_expired_stands(
