@@ -175,7 +175,7 @@ class Calls:
             return self._decide(asked)
         except OperationalError:
             return self.without_database(asked)
-        except FinopsError:
+        except Exception:
             self.refused(asked)
             raise
 
@@ -231,6 +231,7 @@ class Calls:
         except JournalFailed as error:
             self.book.end(held, None)
             self._desk.void(asked.id)
+            self._guard.void(asked.id, monotonic())
             raise Unavailable(error.message) from None
         self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         return Decision(allowance, ticket)
