@@ -175,7 +175,7 @@ class Calls:
             return self._decide(asked)
         except OperationalError:
             return self.without_database(asked)
-        except FinopsError:
+        except Exception:
             self.refused(asked)
             raise
 
@@ -231,6 +231,7 @@ class Calls:
         except JournalFailed as error:
             self.book.end(held, None)
             self._desk.void(asked.id)
+            self._guard.void(asked.id, monotonic())
             raise Unavailable(error.message) from None
         self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         return Decision(allowance, ticket)
@@ -326,11 +327,12 @@ class Calls:
         """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
         if held.id not in self.book.open:
             return 0
-        cost = GivenCost(held.amount if held.accounts else 0, house.currency)
+        # Also where no account holds it, because its budgets go on without the database.
+        cost = GivenCost(held.amount, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
-        self._count(event, house.named(event), held.amount if held.accounts else 0, house.currency)
+        self._count(event, house.named(event), held.amount, house.currency)
         self.book.expire(held)
         return self._journal.last
 
@@ -346,11 +348,11 @@ class Calls:
         calls = [call.held for call_id in ids if (call := self.book.open.get(call_id))]
         if calls and not old:
             return None
-        ticket = 0
         for held in calls:
             found = self._desk.held(held.id)
-            ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
-        return ticket
+            self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
+        # What those that are over came to may not be written yet, and nothing else would say that they were held.
+        return self._journal.last
 
     @staticmethod
     def _cost(house: House, event: UsageEvent, pico: int | None, currency: str) -> int | None:

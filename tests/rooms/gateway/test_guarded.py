@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 from psycopg import OperationalError
 
+from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import lift_stop, stop_now
@@ -141,6 +143,31 @@ def test_a_place_is_free_again_when_a_call_expires_or_its_money_is_not_there(
     gateway.run(expire())
     # The place is free; the money is not.
     assert gateway.ask(secret, body=call()).body["code"] == "budgets.exceeded"
+
+
+def test_a_place_is_free_again_when_whatever_else_goes_wrong(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget(cast.acme.id, "0.02", at=now)
+    draft = LimitDraft(dimension="key", max_concurrent=1)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    # Its account is open, and has money in hand.
+    gateway.ask(secret, f"/{gateway.ask(secret, body=call()).body['id']}/void")
+
+    def fails(error: Exception) -> Callable[..., None]:
+        def failing(*_: object, **__: object) -> None:
+            raise error
+
+        return failing
+
+    monkeypatch.setattr(gateway.process.journal, "append", fails(JournalFailed("the disk is full")))
+    assert gateway.ask(secret, body=call()).status == 503
+    monkeypatch.undo()
+    monkeypatch.setattr(gateway.process.desk, "authorize", fails(KeyError("nobody thought of it")))
+    assert gateway.ask(secret, body=call(max_output_tokens=100_000)).status == 500
+    monkeypatch.undo()
+    assert gateway.ask(secret, body=call()).status == 200
 
 
 def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(
