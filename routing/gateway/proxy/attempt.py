@@ -73,6 +73,11 @@ class Failed(Exception):
         self.body = body
         self.elsewhere = elsewhere
 
+    @property
+    def told(self) -> bool:
+        """Whether what the upstream said is meant for the client: of our own credential it is not."""
+        return self.status not in (0, 401, 403)
+
 
 class Attempt:
     """`send`, then `next` where it streams, then `settle`; `give_up` at any time before that."""

@@ -167,7 +167,7 @@ class Flow:
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
         """The first upstream that answers, with how it begins, or all where it does not stream. Raises what the last of
-        them failed with.
+        them failed with, which said something that is meant for the client, if any did.
         """
         health, retries = self._means.health, self._means.retries
         retries.called()
@@ -175,7 +175,14 @@ class Flow:
         for candidate in self._ask.candidates[:MOST_TRIES]:
             if last is not None and not retries.may():
                 break
-            attempt = await self._held(candidate)
+            try:
+                attempt = await self._held(candidate)
+            except FinopsError as refused:
+                if last is None or refused.code == CutOff.code:
+                    raise
+                # What became of the call first is what there is to say; that no other try was allowed follows from it.
+                log.info("no other try: %s", refused.message)
+                break
             name = attempt.candidate.name
             health.tries(name)
             try:
@@ -183,7 +190,7 @@ class Flow:
             except Failed as failed:
                 self._tried(attempt, failed.kind, first=last is None)
                 attempt.give_up(failed.fate)
-                last = failed
+                last = failed if failed.told or last is None or not last.told else last
                 log.info("%s", failed.why)
                 if not failed.elsewhere:
                     health.answered(name)

@@ -206,7 +206,7 @@ class Relay:
         """No upstream had an answer: the last one's own words, where it had any that are meant for the client."""
         if failed.status in (401, 403):
             await self._say(client, words, UpstreamRefusesUs(f"{failed.why}: it does not take our credential"))
-        elif failed.status:
+        elif failed.told:
             await self._send(client, failed.status, failed.headers, failed.body)
         else:
             await self._say(client, words, UpstreamAway(failed.why))
