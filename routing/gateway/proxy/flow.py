@@ -63,6 +63,8 @@ class Flow:
         self._client = client
         self._ask = ask
         self._attempt: Attempt | None = None
+        # What a decision is waited for as: it may be stopped before this hears of it.
+        self._asking = ""
         self._tries = 0
         # Nobody listens any more; it was stopped, and why.
         self._gone = False
@@ -81,7 +83,9 @@ class Flow:
 
     @property
     def held(self) -> str:
-        """The id of what is held for the try under way, '' for none."""
+        """The id of what is held for the try under way, or being asked for; '' for none."""
+        if self._asking:
+            return self._means.calls.book.known_as(self._ask.key.prefix, self._asking)
         return self._attempt.allowance.held.id if self._attempt else ""
 
     def cut(self, reason: str) -> None:
@@ -211,11 +215,13 @@ class Flow:
         self._interruptible = False
         self._tries += 1
         request = ask.request(candidate, self._tries)
+        self._asking = request.id
         said = await means.deciding.decision(ask.house, ask.key, request, ask.serves)
         event = said.allowance.held.event
         if said.allowance.downgraded_from:
             candidate = ask.elsewhere(event.provider, event.model) or candidate
         self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
+        self._asking = ""
         self._course.tried(self._attempt)
         means.journal.flush()
         return self._attempt
