@@ -18,6 +18,7 @@ from finops.core.errors import FinopsError
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
+from routing.gateway.dialects.openai_responses import bounded
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed
@@ -29,6 +30,7 @@ from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.health import Health, RetryBudget
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
+from routing.gateway.requests import Authorize
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
@@ -216,7 +218,7 @@ class Flow:
         self._tries += 1
         request = ask.request(candidate, self._tries)
         self._asking = request.id
-        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves)
+        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves, lambda: self._bounded(candidate))
         event = said.allowance.held.event
         if said.allowance.downgraded_from:
             candidate = ask.elsewhere(event.provider, event.model) or candidate
@@ -225,6 +227,13 @@ class Flow:
         self._course.tried(self._attempt)
         means.journal.flush()
         return self._attempt
+
+    def _bounded(self, candidate: Candidate) -> Authorize | None:
+        call = bounded(self._ask.call)
+        if call is None:
+            return None
+        self._ask = self._ask._replace(call=call)
+        return self._ask.request(candidate, self._tries)
 
     async def _sent(self, attempt: Attempt) -> bytes:
         ask, means = self._ask, self._means

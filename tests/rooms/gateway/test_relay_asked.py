@@ -15,8 +15,11 @@ import pytest
 from finops.budgets.types import Enforcement
 from finops.orgs.models import VirtualKey
 from finops.orgs.services import revoke_key
+from finops.pricing.models import CatalogueModel
+from finops.pricing.services.contracts import Agreed, set_committed_prices
+from finops.pricing.types import StepRates
 from tests.factories.budgets import budget
-from tests.factories.gateway import key, published
+from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
 from tests.fakes.upstream.running import Upstream
@@ -181,6 +184,41 @@ def test_when_little_is_left_answers_are_shorter_and_it_is_said(
     cost = billed(provider)
     assert charged(gateway) == [("metered", cost)]
     assert cost <= Decimal("0.002")
+
+
+def response(gateway: Gateway, secret: str, **given: Any) -> Exchange:
+    """A response of gpt, as Codex asks for one: with a search that nothing bounds."""
+    body = {"model": "gpt", "input": "Hello", "tools": [{"type": "web_search"}]} | given
+    return Exchange(gateway, "/v1/responses", json.dumps(body).encode(), {"authorization": f"Bearer {secret}"}).whole()
+
+
+def test_a_search_that_nothing_bounds_is_bounded_where_a_hard_budget_holds_and_it_is_said(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    CatalogueModel.objects.filter(model="gpt").update(context_window=10_000)
+    set_committed_prices(
+        organization_id=cast.acme.id, about=Agreed(provider="openai", model="gpt", effective_from=now.date()),
+        steps=[StepRates(0, {"web_searches": Decimal("0.01")})], by=HOUSE, at=now,
+    )  # fmt: skip
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    said = response(gateway, secret)
+    assert (said.status, "x-capstan-clamped" in said.headers) == (200, False)
+    assert "max_tool_calls" not in provider.seen[-1].json
+    gateway.stop()
+    budget(cast.acme.id, "10", at=now)
+    gateway = gateways()
+    said = response(gateway, secret)
+    assert said.status == 200, said.raw
+    assert said.headers["x-capstan-clamped"] == "max_tool_calls=4"
+    sent = provider.seen[-1].json
+    assert (sent["max_tool_calls"], sent["tools"]) == (4, [{"type": "web_search"}])
+    assert response(gateway, secret, max_tool_calls=2).headers.get("x-capstan-clamped") is None
+    # What that does not bound is refused all the same.
+    said = response(gateway, secret, tools=[{"type": "image_generation"}])
+    assert (said.status, said.body["error"]["code"]) == (422, "budgets.unbounded_request")
+    idle(gateway, provider)
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered"] * 3
 
 
 def test_who_wishes_an_order_a_price_or_a_session_is_heard(
