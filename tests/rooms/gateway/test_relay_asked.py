@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from finops.orgs.services import revoke_key
 from finops.pricing.models import CatalogueModel
 from finops.pricing.services.contracts import Agreed, set_committed_prices
 from finops.pricing.types import StepRates
+from routing.gateway.proxy import relay
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
@@ -147,6 +149,38 @@ def test_what_is_asked_is_passed_on_byte_by_byte(
     said = chat(gateway, secret, stream=True).whole()
     assert provider.seen[-1].json["stream_options"] == {"include_usage": True}
     assert b'"usage":{' not in said.raw.replace(b" ", b"")
+
+
+def test_bodies_that_are_still_being_read_count_for_what_there_is_room_for(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    monkeypatch.setattr(relay, "MOST_BYTES", 3_500)
+    body = json.dumps({"model": "gpt", "messages": [{"role": "user", "content": "x" * 2_000}]}).encode()
+    headers = {"authorization": f"Bearer {secret}"}
+    first, second = (Exchange(gateway, "/v1/chat/completions", body, headers, slowly=True) for _ in range(2))
+    half_read(gateway, 2)
+    # As much is said to come, or comes without a word.
+    for told in ({"content-length": str(len(body))}, {"content-length": "9" * 6_000}, {}):
+        said = Exchange(gateway, "/v1/chat/completions", body, headers | told).whole()
+        assert (said.status, said.body["error"]["code"]) == (503, "gateway.overloaded"), told
+        assert said.headers["retry-after"] == "1"
+    first.goes_on()
+    assert first.whole().status == 200
+    second.goes_on()
+    assert second.whole().status == 200
+    idle(gateway, provider)
+
+
+def half_read(gateway: Gateway, calls: int) -> None:
+    """Until half of so many bodies is read."""
+    pause = threading.Event()
+    for _ in range(500):
+        if gateway.process.relay.open[2] > 1_000 * calls:
+            return
+        pause.wait(0.01)
+    raise AssertionError(gateway.process.relay.open)
 
 
 def test_a_downgrade_really_sends_the_cheaper_model_and_says_so(
