@@ -76,6 +76,21 @@ def test_nonsense_is_refused_in_the_clients_own_words(
     assert charged(gateway) == []
 
 
+@pytest.mark.parametrize("speak", [chat, message])
+def test_a_choice_that_is_left_to_routing_is_refused_until_there_is_a_rule(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: Callable[..., Exchange]
+) -> None:
+    deployed(cast.acme.id, provider, at=now, any_model=True)
+    gateway = gateways()
+    for model in ("auto", "auto:floor"):
+        said = speak(gateway, secret, model=model).whole()
+        assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
+        assert (said.body["error"]["type"], said.body["error"]["param"]) == ("not_found_error", "model")
+        assert "no rule of it is there yet" in said.body["error"]["message"]
+    assert provider.seen == []
+    assert speak(gateway, secret, model="tomorrows-model").whole().status == 200
+
+
 def test_keys_that_are_revoked_or_may_not_call_are_refused(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
