@@ -62,6 +62,10 @@ class Book:
         """The call was refused: asked again, it is decided anew."""
         self._ids.pop((asked_by, asked_as), None)
 
+    def known_as(self, asked_by: str, asked_as: str) -> str:
+        """The id of a call that was asked for, '' where none was."""
+        return self._ids.get((asked_by, asked_as), "")
+
     def answered(self, call_id: str) -> Allowance | None:
         """What was allowed, while the call is open. Raises Finished when it is over: it is not made once more."""
         if call_id in self._over or call_id in self.expired:

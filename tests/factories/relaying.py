@@ -67,9 +67,18 @@ class Exchange:
     """One call under way: its answer as far as it has come."""
 
     def __init__(
-        self, gateway: Gateway, path: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+        self,
+        gateway: Gateway,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        method: str = "POST",
+        *,
+        slowly: bool = False,
     ) -> None:
+        """`slowly` sends half of its body, and the rest once it `goes_on`."""
         self._gateway = gateway
+        self._slowly = slowly
         self.status = 0
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
@@ -77,6 +86,7 @@ class Exchange:
         self._broken = False
         self._changed: asyncio.Condition
         self._left: asyncio.Event
+        self._goes_on: asyncio.Event
         self.done: Future[None] = asyncio.run_coroutine_threadsafe(
             self._run(path, body, dict(headers), method), gateway.loop
         )
@@ -103,6 +113,9 @@ class Exchange:
         """The client closes its connection."""
         self._gateway.loop.call_soon_threadsafe(self._left.set)
 
+    def goes_on(self) -> None:
+        self._gateway.loop.call_soon_threadsafe(self._goes_on.set)
+
     def breaks(self) -> None:
         """Whatever is sent to the client raises from now on, as some servers do then."""
         self._broken = True
@@ -112,7 +125,7 @@ class Exchange:
             await self._changed.wait_for(lambda: len(self.pieces) >= pieces)
 
     async def _run(self, path: str, body: bytes, headers: dict[str, str], method: str) -> None:
-        self._changed, self._left = asyncio.Condition(), asyncio.Event()
+        self._changed, self._left, self._goes_on = asyncio.Condition(), asyncio.Event(), asyncio.Event()
         path, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -121,10 +134,15 @@ class Exchange:
             "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        half = len(body) // 2 if self._slowly else 0
+        messages = [{"type": "http.request", "body": body[half:], "more_body": False}]
+        if half:
+            messages.append({"type": "http.request", "body": body[:half], "more_body": True})
 
         async def receive() -> dict[str, Any]:
             if messages:
+                if half and len(messages) == 1:
+                    await self._goes_on.wait()
                 return messages.pop()
             await self._left.wait()
             return {"type": "http.disconnect"}

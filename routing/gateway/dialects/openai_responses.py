@@ -19,8 +19,11 @@ from routing.gateway.requests import FieldInvalid
 
 # Bounds what is thought as well, of the whole response.
 _LIMIT: Final = "max_output_tokens"
+# Bounds all tools together that OpenAI runs. Codex offers a search with every call, and says no maximum.
+_MOST_CALLS: Final = "max_tool_calls"
+USUAL_CALLS: Final = 4
 _KNOWN: Final = frozenset(
-    {"model", "input", "instructions", "tools", "stream", _LIMIT, "max_tool_calls", "service_tier", "background"}
+    {"model", "input", "instructions", "tools", "stream", _LIMIT, _MOST_CALLS, "service_tier", "background"}
     | {"previous_response_id", "conversation", "prompt", "context_management", "text", "models", "fallbacks", "plugins"}
 )
 _READ: Final = ("instructions", "input", "tools", "text")
@@ -48,7 +51,7 @@ class Responses:
             raise FieldInvalid("background: responses made in the background are not offered here", field="background")
         inputs = Inputs()
         messages = _input(inputs, given)
-        most_calls = fields.number(given, "max_tool_calls", least=0)
+        most_calls = fields.number(given, _MOST_CALLS, least=0)
         tools, own = openai_parts.tools(inputs, given, most_calls=most_calls)
         _elsewhere(inputs, given)
         return ModelCall(
@@ -74,6 +77,17 @@ class Responses:
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
         return ResponseStream() if stream else Whole(_understand)
+
+
+def bounded(call: ModelCall) -> ModelCall | None:
+    """A call whose tools nothing bounds, with the most calls of them that is usual; None where that bounds it not."""
+    unbounded = any(tool.max_uses is None for tool in call.hosted_tools)
+    if call.dialect != Responses.name or not unbounded or bytes(call.body.get(_MOST_CALLS, b"null")) != b"null":
+        return None
+    again = Responses().read(fields.write(call.body, {_MOST_CALLS: USUAL_CALLS}))
+    if any(tool.max_uses is None for tool in again.hosted_tools):
+        return None
+    return again._replace(bounded=f"{_MOST_CALLS}={USUAL_CALLS}")
 
 
 def _input(inputs: Inputs, given: Fields) -> int:

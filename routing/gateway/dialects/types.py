@@ -48,6 +48,8 @@ class ModelCall(NamedTuple):
     told: Told = Told()
     # The same texts in the same order, for telling identical calls apart from new ones: 16 hex digits.
     fingerprint: str = ""
+    # What was bounded here because nothing else bounds it, in words for its client.
+    bounded: str = ""
     # Nobody is billed for it: it is passed on, and no budget is asked.
     free: bool = False
 

@@ -19,6 +19,7 @@ from finops.core.errors import FinopsError
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
+from routing.gateway.dialects.openai_responses import bounded
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
@@ -31,6 +32,7 @@ from routing.gateway.proxy.health import Health, RetryBudget
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
 from routing.gateway.refusals import Exceeded
+from routing.gateway.requests import Authorize
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
@@ -67,6 +69,8 @@ class Flow:
         self._client = client
         self._ask = ask
         self._attempt: Attempt | None = None
+        # What a decision is waited for as: it may be stopped before this hears of it.
+        self._asking = ""
         self._tries = 0
         # Nobody listens any more; it was stopped, and why.
         self._gone = False
@@ -86,7 +90,9 @@ class Flow:
 
     @property
     def held(self) -> str:
-        """The id of what is held for the try under way, '' for none."""
+        """The id of what is held for the try under way, or being asked for; '' for none."""
+        if self._asking:
+            return self._means.calls.book.known_as(self._ask.key.prefix, self._asking)
         return self._attempt.allowance.held.id if self._attempt else ""
 
     def cut(self, reason: str) -> None:
@@ -228,14 +234,23 @@ class Flow:
         self._interruptible = False
         self._tries += 1
         request = ask.request(candidate, self._tries)
-        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves)
+        self._asking = request.id
+        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves, lambda: self._bounded(candidate))
         event = said.allowance.held.event
         if said.allowance.downgraded_from:
             candidate = ask.elsewhere(event.provider, event.model) or candidate
         self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
+        self._asking = ""
         self._course.tried(self._attempt)
         means.journal.flush()
         return self._attempt
+
+    def _bounded(self, candidate: Candidate) -> Authorize | None:
+        call = bounded(self._ask.call)
+        if call is None:
+            return None
+        self._ask = self._ask._replace(call=call)
+        return self._ask.request(candidate, self._tries)
 
     async def _sent(self, attempt: Attempt) -> bytes:
         ask, means = self._ask, self._means

@@ -23,8 +23,11 @@ def _ours(attempt: Attempt, ask: Ask, tries: int) -> Iterator[tuple[str, str]]:
         yield "x-capstan-tries", str(tries)
     if allowance.downgraded_from:
         yield "x-capstan-downgraded-from", allowance.downgraded_from
+    clamped = [ask.call.bounded] if ask.call.bounded else []
     if 0 <= allowance.held.output < allowance.wanted and attempt.most_output is not None:
-        yield "x-capstan-clamped", f"max_tokens={attempt.most_output}"
+        clamped.append(f"max_tokens={attempt.most_output}")
+    if clamped:
+        yield "x-capstan-clamped", ", ".join(clamped)
     if attempt.settlement is not None and attempt.settlement.cost is not None:
         yield "x-capstan-cost", pico_text(attempt.settlement.cost)
         yield "x-capstan-currency", attempt.settlement.currency

@@ -26,7 +26,7 @@ from routing.gateway.keys import Keys
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Failed
 from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, ordered, wishes_of
-from routing.gateway.proxy.client import Client, ClientGone
+from routing.gateway.proxy.client import BODY_MOST, Client, ClientGone
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import Overloaded, PathRefused, UpstreamAway, UpstreamRefusesUs
 from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
@@ -54,6 +54,10 @@ def family_of(path: str, headers: Mapping[str, str], dialect: Dialect | None) ->
     if dialect is not None:
         return dialect.family
     return ANTHROPIC if "/messages" in path or "anthropic-version" in headers else OPENAI
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded("too many calls are under way here")
 
 
 class Relay:
@@ -134,8 +138,8 @@ class Relay:
             return
         if dialect is None or client.method != "POST":
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
-        if self._calls >= MOST_CALLS or self._bytes >= MOST_BYTES:
-            raise Overloaded("too many calls are under way here")
+        if self._calls >= MOST_CALLS or self._bytes + min(client.declared_bytes, BODY_MOST) > MOST_BYTES:
+            raise _overloaded()
         self._means.probes.called(house.id)
         self._calls += 1
         try:
@@ -146,10 +150,9 @@ class Relay:
     async def _relay(
         self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, course: Course
     ) -> None:
-        body = await client.body()
-        course.began, course.asked_bytes = monotonic(), len(body)
-        self._bytes += len(body)
         try:
+            body = await client.body(self._took)
+            course.began, course.asked_bytes = monotonic(), len(body)
             ask = self._ask(client, house, key, dialect, words, body)
             course.call_id, course.model, course.stream = ask.id, ask.call.model, ask.call.stream
             if ask.call.free:
@@ -162,7 +165,13 @@ class Relay:
             finally:
                 self._flows.discard(flow)
         finally:
-            self._bytes -= len(body)
+            self._bytes -= client.asked_bytes
+
+    def _took(self, size: int) -> None:
+        """What is read counts from when it is there: many large bodies at once may be more than there is room for."""
+        self._bytes += size
+        if self._bytes > MOST_BYTES:
+            raise _overloaded()
 
     def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, body: bytes) -> Ask:
         call = dialect.read(body)

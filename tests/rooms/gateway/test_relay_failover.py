@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
-from finops.budgets.services.stops import stop_now
+from routing.gateway.refusals import IsStopped
 from tests.factories.budgets import budget
 from tests.factories.gateway import key
 from tests.factories.orgs import HOUSE, Cast
@@ -38,7 +39,7 @@ def test_where_no_other_try_may_be_made_the_client_hears_what_the_first_said(
     provider.then(Plan(status=429, message="come back later", headers={"retry-after": "7"}))
     said = chat(gateway, secret).whole()
     assert (said.status, said.body["error"]["message"]) == (429, "come back later")
-    assert said.headers["retry-after"] == "7"
+    assert said.headers["Retry-After"] == "7"
     assert standby.seen == []
     idle(gateway, provider)
     assert charged(gateway) == []
@@ -59,16 +60,23 @@ def test_a_limit_that_the_first_try_has_reached_does_not_hide_what_became_of_it(
 
 
 def test_a_stop_between_two_tries_is_what_the_client_hears(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
-) -> None:
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     deployed(cast.acme.id, provider, at=now)
     deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
     gateway = gateways()
-    provider.then(Plan(status=503, first_byte_s=1.0))
-    call = chat(gateway, secret, headers={"x-capstan-session": "loop"})
-    provider.asked(1)
-    stop_now(organization_id=cast.acme.id, dimension="session", subject="loop", reason="It loops", by=HOUSE, at=now)
-    assert call.whole().body["error"]["code"] == "budgets.stopped"
+    deciding = gateway.process.deciding
+    decision = deciding.decision
+
+    async def stopped_meanwhile(*given: Any) -> Any:
+        if provider.seen:
+            raise IsStopped("It loops")
+        return await decision(*given)
+
+    monkeypatch.setattr(type(deciding), "decision", staticmethod(stopped_meanwhile))
+    provider.then(Plan(status=503))
+    assert chat(gateway, secret).whole().body["error"]["code"] == "budgets.stopped"
     assert standby.seen == []
     idle(gateway, provider)
 

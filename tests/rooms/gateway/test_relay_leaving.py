@@ -89,6 +89,30 @@ def test_a_call_that_was_never_sent_costs_nothing(
     assert (provider.seen, charged(gateway)) == ([], [])
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_stop_that_comes_while_a_call_waits_for_its_money_ends_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, stream: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    relay, deciding = gateway.process.relay, gateway.process.deciding
+    decision = deciding.decision
+
+    async def stopped_at_once(*given: Any) -> Any:
+        # Its money is held, and whoever waits for that has not heard so yet.
+        said = await decision(*given)
+        await relay.cut([("", said.allowance.held.id)], "It loops")
+        return said
+
+    monkeypatch.setattr(type(deciding), "decision", staticmethod(stopped_at_once))
+    said = chat(gateway, secret, stream=stream).whole()
+    assert (said.status, said.body["error"]["code"]) == (429, "budgets.stopped"), said.raw
+    idle(gateway, provider)
+    assert (provider.seen, charged(gateway)) == ([], [])
+
+
 def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:

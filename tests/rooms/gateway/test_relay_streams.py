@@ -58,7 +58,7 @@ def test_where_all_begin_with_an_error_the_client_hears_the_last_ones_own_words(
     provider.then(Plan(fault="error", after_events=0))
     said = speak(gateway, secret, stream=True).whole()
     assert (said.status, said.finished) == (200, True)
-    assert said.headers["content-type"].startswith("text/event-stream")
+    assert said.headers["Content-Type"].startswith("text/event-stream")
     assert errors_in(said) == 1
     assert "capstan" not in said.raw.decode()
     idle(gateway, provider)

@@ -11,9 +11,10 @@ import pytest
 from finops.budgets.rules.worst import Unbounded
 from routing.gateway.bounds import bounds_of
 from routing.gateway.dialects.inputs import ANTHROPIC_IMAGE, OPENAI_IMAGE, OPENAI_IMAGE_LOW
+from routing.gateway.dialects.openai_responses import USUAL_CALLS, bounded
 from routing.gateway.dialects.types import ModelCall
 from routing.gateway.requests import Authorize, FieldInvalid, HostedTool
-from tests.unit.gateway.dialects.wire import chat, messages, responses
+from tests.unit.gateway.dialects.wire import RESPONSES, chat, messages, responses, written
 
 DATA = "A" * 40_000
 PICTURE = "data:image/png;base64," + DATA
@@ -228,6 +229,26 @@ def test_what_a_call_may_be_served_as(call: ModelCall, tier: str | None) -> None
 )  # fmt: skip
 def test_how_much_may_be_answered(call: ModelCall, most: int | None, choices: int) -> None:
     assert (call.max_output_tokens, call.choices) == (most, choices)
+
+
+def test_tools_of_a_response_that_nothing_bounds_are_bounded_where_a_word_for_it_is_left() -> None:
+    search, namespace = {"type": "web_search"}, {"type": "namespace", "tools": [{"type": "file_search"}]}
+    for given in ({}, {"max_tool_calls": None}):
+        call = bounded(responses(tools=[search, namespace], **given))
+        assert call is not None
+        assert [tool.max_uses for tool in call.hosted_tools] == [USUAL_CALLS] * 2
+        assert written(RESPONSES, call)["max_tool_calls"] == USUAL_CALLS
+        assert call.bounded == f"max_tool_calls={USUAL_CALLS}"
+    for other in (
+        responses(tools=[search], max_tool_calls=3),
+        responses(tools=[search], max_tool_calls=3_000),
+        # What it says bounds nothing of these.
+        responses(tools=[search, {"type": "image_generation"}]),
+        responses(tools=[search], prompt={"id": "pmpt_1"}),
+        responses(tools=[{"type": "function", "name": "f"}]),
+        chat(tools=[search]),
+    ):
+        assert bounded(other) is None
 
 
 def test_less_than_a_budget_of_thinking_is_no_answer() -> None:
