@@ -21,8 +21,8 @@ class CannotOpen(FinopsError):
 
 
 class Sealer:
-    """Seals text or bytes for one purpose: what was sealed for another does not open. `secrets` are the present one and then the
-    former ones, so that the house's secret can be changed.
+    """Seals text or bytes for one purpose: what was sealed for another does not open. `secrets` are the present one
+    and then the former ones, so that the house's secret can be changed.
     """
 
     def __init__(self, secrets: Sequence[str], *, purpose: str) -> None:

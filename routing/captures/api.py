@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import OpenApiParameter
@@ -17,7 +17,7 @@ from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 from routing.captures import rules, selectors, services
 from routing.captures.models import Capture
-from routing.captures.shown import shown
+from routing.captures.shown import shown as as_json
 from routing.captures.types import Capturing
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -122,8 +122,8 @@ class OpenedOutput(serializers.Serializer[Any]):
 
 def _told(organization_id: int, said: Capturing) -> dict[str, Any]:
     projects = selectors.project_slugs(organization_id, said.project_ids)
-    names = {name: getattr(said, name) for name in CapturingInput().fields if name != "projects"}
-    return dict(CapturingOutput({**names, "projects": projects, "in_words": rules.in_words(said, projects)}).data)
+    shown = asdict(said) | {"projects": projects, "in_words": rules.in_words(said, projects)}
+    return dict(CapturingOutput(shown).data)
 
 
 class CapturingResource(Resource):
@@ -200,4 +200,4 @@ class OneCapture(Resource):
     def get(self, request: Request, call_id: str) -> Response:
         asked = caller(request)
         opened = services.read_capture(organization_id=asked.organization_id, call_id=call_id, by=asked.actor, at=now())
-        return Response(OpenedOutput(shown(opened)).data, headers=_NO_STORE)
+        return Response(OpenedOutput(as_json(opened)).data, headers=_NO_STORE)

@@ -50,7 +50,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     task_type: str
     session: str
     owners: Mapping[str, int]
-    tokens: Mapping[str, int | str]
+    tokens: Mapping[str, int]
     cost: str | None
     currency: str
     charge: str

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from finops.audit import services as audit
 from finops.core.actors import Actor
@@ -101,7 +101,7 @@ def forget_expired(*, at: datetime) -> int:
     return done
 
 
-def _captured(organization_id: int) -> Any:
+def _captured(organization_id: int) -> QuerySet[Capture]:
     return Capture.objects.filter(organization_id=organization_id)
 
 

@@ -20,7 +20,8 @@ ANSWER: Final = "Nobody here knows of a merger"
 
 def capturing(organization_id: int, *, at: datetime, **given: Any) -> Capturing:
     """Every call is captured, unless told otherwise."""
-    said = Capturing(**{"is_on": True, "share": Decimal(100)} | given)
+    usual: dict[str, Any] = {"is_on": True, "share": Decimal(100)}
+    said = Capturing(**usual | given)
     return set_capturing(organization_id=organization_id, said=said, by=HOUSE, at=at)
 
 

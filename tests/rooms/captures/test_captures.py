@@ -147,12 +147,14 @@ def test_deleted_is_gone_at_once_however_much_it_is(cast: Cast, monkeypatch: pyt
 
 def test_the_database_refuses_what_stays_too_long_comes_twice_or_is_empty(cast: Cast) -> None:
     row = captured(cast.acme.id, CALL, at=NOON)
-    for wrong in ({"expires_at": NOON + timedelta(days=32)}, {"sealed": b""}):
+    refused: list[dict[str, Any]] = [{"expires_at": NOON + timedelta(days=32)}, {"sealed": b""}]
+    for wrong in refused:
         with pytest.raises(IntegrityError), transaction.atomic():
             Capture.objects.filter(id=row.id).update(**wrong)
     with pytest.raises(IntegrityError), transaction.atomic():
         captured(cast.acme.id, CALL, at=NOON)
     capturing(cast.acme.id, at=NOON)
-    for wrong in ({"share": 101}, {"days_kept": 31}, {"most_a_day": 0}, {"most_kib": 1}):
+    refused = [{"share": 101}, {"days_kept": 31}, {"most_a_day": 0}, {"most_kib": 1}]
+    for wrong in refused:
         with pytest.raises(IntegrityError), transaction.atomic():
             CaptureSettings.objects.update(**wrong)
