@@ -72,6 +72,7 @@ def _listed(request: HttpRequest, here: Here) -> dict[str, Any]:
 @page("captures", Permission.CAPTURES_READ)
 def capture(request: HttpRequest, here: Here, call_id: str) -> HttpResponse:
     """One call as it was asked and answered. Looking at it is noted."""
+    rules.check_reader(here.caller)
     opened = services.read_capture(organization_id=here.id, call_id=call_id, by=here.caller.actor, at=here.now)
     exchange = opened.exchange
     context = {

@@ -179,7 +179,9 @@ class Captures(Resource):
     def get(self, request: Request) -> Response:
         given = {name: request.query_params.get(name, "").replace("\0", "") for name in ("model", "task_type")}
         status = _status(request.query_params.get("status", ""))
-        rows = selectors.captures(caller(request).organization_id, now(), status=status, **given)
+        asked = caller(request)
+        rules.check_reader(asked)
+        rows = selectors.captures(asked.organization_id, now(), status=status, **given)
         return paged(request, rows, CaptureOutput, order=("-at", "-id"))
 
 
@@ -199,5 +201,6 @@ class OneCapture(Resource):
     @answers(OpenedOutput)
     def get(self, request: Request, call_id: str) -> Response:
         asked = caller(request)
+        rules.check_reader(asked)
         opened = services.read_capture(organization_id=asked.organization_id, call_id=call_id, by=asked.actor, at=now())
         return Response(OpenedOutput(as_json(opened)).data, headers=_NO_STORE)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from finops.core.errors import Invalid
+from finops.orgs.rules import Caller, OutOfReach
 from routing.captures.types import Capturing
 
 MOST_SHARE: Final = Decimal(100)
@@ -18,7 +19,9 @@ LEAST_KIB: Final = 16
 MOST_KIB: Final = 1_024
 MOST_NAMED: Final = 50
 LONGEST_TASK_TYPE: Final = 200
-WHO_READS: Final = "Owners, admins and keys with captures.read can read it, and each reading is in the audit trail."
+WHO_READS: Final = (
+    "Owners, admins and unbound keys with captures.read can read it, and each reading is in the audit trail."
+)
 
 
 class CapturingInvalid(Invalid):
@@ -44,6 +47,12 @@ def check(said: Capturing) -> Capturing:
     if len(project_ids) > MOST_NAMED:
         raise CapturingInvalid(f"at most {MOST_NAMED} projects", field="projects")
     return replace(said, share=round(share, SHARE_PLACES), task_types=task_types, project_ids=project_ids)
+
+
+def check_reader(caller: Caller) -> None:
+    """Captures are of everybody's calls: who reaches a part of the organization reads none. Raises OutOfReach."""
+    if caller.reach:
+        raise OutOfReach("Captures are of the whole organization; a key that is bound to a part of it reads none.")
 
 
 def in_words(said: Capturing, projects: Sequence[str] = ()) -> str:

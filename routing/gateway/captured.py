@@ -270,7 +270,12 @@ class Captured:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None:
-            connection = psycopg.connect(self._address, autocommit=True, connect_timeout=_CONNECT_WITHIN_S)
+            connection = psycopg.connect(
+                self._address,
+                autocommit=True,
+                connect_timeout=_CONNECT_WITHIN_S,
+                tcp_user_timeout=_STORE_WITHIN_S * 1000,
+            )
             connection.execute(f"SET statement_timeout = '{_STORE_WITHIN_S}s'")
             self._connection = connection
         return self._connection

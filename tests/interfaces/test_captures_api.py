@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from django.http import HttpResponse
+from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from finops.audit.models import AuditEvent
 from finops.orgs.models import User
-from finops.orgs.services import add_project
+from finops.orgs.services import add_project, issue_key
 from routing.captures.models import Capture
 from tests.factories.captures import ANSWER, PROMPT, captured, capturing
 from tests.factories.orgs import HOUSE, NOON, Cast, actor
@@ -148,6 +149,18 @@ def test_everybody_who_calls_may_know_and_only_few_read_or_switch(
     assert told(charlie.get("captures"))["items"] == []
     assert PROMPT in told(by_key("captures.read").get(f"captures/{CALL}"))["body"]["text"]
     assert AuditEvent.objects.get(verb="capture.read").actor.startswith("key:cap_")
+
+
+def test_a_key_that_is_bound_to_a_team_reads_none(cast: Cast, now: datetime) -> None:
+    captured(cast.acme.id, CALL, at=now)
+    issued = issue_key(
+        organization_id=cast.acme.id, name="Search", permissions=["captures.read"], team_id=cast.search.id, by=HOUSE,
+        at=NOON,
+    )  # fmt: skip
+    bound = Api(Client(), Authorization=f"Bearer {issued.secret}")
+    for path in ("captures", f"captures/{CALL}"):
+        assert refused(bound.get(path))[:2] == (403, "orgs.out_of_reach")
+    assert verbs() == []
 
 
 def test_no_key_is_issued_that_may_switch_them_on(alice: Api) -> None:

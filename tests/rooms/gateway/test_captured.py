@@ -279,6 +279,16 @@ def test_what_a_gateway_cannot_seal_costs_no_other_call(
     counted(gateway, STORED)
 
 
+def test_a_gateway_that_stops_stores_what_waits(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    capturing(cast.acme.id, at=now)
+    gateway = gateways()
+    call = chat(gateway, secret).whole()
+    gateway.stop()
+    assert opened().call_id == call.headers["x-capstan-call"]
+
+
 def test_the_same_call_is_stored_once(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
