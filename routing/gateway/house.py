@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from finops.attribution.rules import attribute
+from finops.attribution.types import Owner
 from finops.budgets.rules.matching import Matcher
 from finops.budgets.rules.periods import window
 from finops.budgets.rules.worst import Prices, Unpriced, Worst
@@ -98,6 +99,7 @@ class House:
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
         self.downgrades = any(terms.downgrade_to for terms in asked)
         self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
+        self.captures = published.captures
         self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))
@@ -119,10 +121,14 @@ class House:
         key = (self._snapshot.memo_key(event, self.source_id), found.provider, found.model, event.session)
         known = self._calls.get(key)
         if known is None or not known.since <= at < known.until:
-            owner = attribute(self._snapshot, event, self.source_id)
+            owner = self.owner(event)
             call = Call(*owner[:6], provider=found.provider, model=found.model, session=event.session)
             known = _bounded(self._calls)[key] = self._concerned(call, at)
         return known
+
+    def owner(self, event: UsageEvent) -> Owner:
+        """Whose a call is, as its charge will be attributed."""
+        return attribute(self._snapshot, event, self.source_id)
 
     def _concerned(self, call: Call, at: datetime) -> Concerned:
         concerns = tuple([Concern(*pair) for pair in self._matcher.accounts(call, at)])

@@ -31,6 +31,7 @@ from finops.runtime import places
 from routing.gateway import cut
 from routing.gateway.answers import Asked
 from routing.gateway.calls import Calls
+from routing.gateway.captured import Captured
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
@@ -124,13 +125,14 @@ class Process:
             *(self.deciding, self.calls, self.commits, self.journal, self._sender, health, RetryBudget()),
             *(self._probes, figures),
         )
-        self.relay = Relay(self.keys, means, self.clock.now, self._log.over)
+        self.captured = Captured(settings.address, settings.secrets, self.clock.now)
+        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured)
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
         parts = Parts(
             *(figures, self.desk, self.journal, self.keeper, self.calls, self.supply, self.configured, self.relay),
-            *(health, self._log),
+            *(health, self._log, self.captured),
         )
         scrape = Scrape(self._id.hex[:12], lambda: standing(parts), self.peers, settings.metrics_token)
         self.door = Door(
@@ -159,6 +161,7 @@ class Process:
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.commits.close)
         await asyncio.to_thread(self._log.close)
+        await asyncio.to_thread(self.captured.close)
         await self._sender.close()
         await self.peers.close()
         await self._peer_runner.cleanup()

@@ -111,6 +111,10 @@ class Client:
         await self.start(status, [*headers, ("content-length", str(len(body)))])
         await self.finish(body)
 
+    def tap(self, tapped: Callable[[Send], Send]) -> None:
+        """What it is told from now on is told through this."""
+        self._send = tapped(self._send)
+
     async def _say(self, message: dict[str, Any]) -> None:
         """Raises ClientGone."""
         try:

@@ -17,6 +17,7 @@ from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Unexpected
 from routing.gateway.attributed import Tree, attributed
+from routing.gateway.captured import Captured
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.registry import by_path
 from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Wording
@@ -69,11 +70,13 @@ class Relay:
         means: Means,
         now: Callable[[], datetime],
         over: Callable[[Course], None],
+        captured: Captured,
         route: Route = as_asked,
     ) -> None:
         """`over` is told of every call that is."""
         self._keys = keys
         self._over = over
+        self._captured = captured
         self._means = means
         self._now = now
         self._route = route
@@ -116,6 +119,8 @@ class Relay:
             course.status, course.said_bytes = client.status, client.said_bytes
             self._means.figures.over(course)
             self._over(course)
+            if course.kept is not None:
+                self._captured.over(course)
 
     @property
     def open(self) -> tuple[int, int, int]:
@@ -158,6 +163,8 @@ class Relay:
             if ask.call.free:
                 await pass_free(self._means, client, ask)
                 return
+            if house.captures is not None:
+                self._captured.begin(house.captures, client, ask, body, course)
             flow = Flow(self._means, client, ask, course)
             self._flows.add(flow)
             try:
