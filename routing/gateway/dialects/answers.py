@@ -32,7 +32,8 @@ class Reader:
     """
 
     __slots__ = (
-        "complete", "elsewhere", "failed", "model", "output_bytes", "problem", "request_id", "service_tier", "usage",
+        "complete", "elsewhere", "failed", "model", "output_bytes", "partial", "problem", "request_id", "service_tier",
+        "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class Reader:
         self.model = ""
         self.service_tier = ""
         self.request_id = ""
-        self.complete = False
+        self.complete = self.partial = False
         self.failed = self.elsewhere = False
         self.output_bytes = 0
         self.problem = ""

@@ -28,7 +28,6 @@ _CALLERS: Final = frozenset({"function", "custom", "local_shell", "apply_patch"}
 # Tools under one name.
 _NAMESPACE: Final = "namespace"
 _COMPUTER: Final = "computer"
-_UNBOUNDED_TOOLS: Final = frozenset({"image_generation"})
 
 
 def look_elsewhere(inputs: Inputs, given: Fields) -> None:
@@ -96,7 +95,7 @@ def tools(inputs: Inputs, given: Fields, *, most_calls: int | None = None) -> tu
         if not kind or kind in _CALLERS or kind.startswith(_COMPUTER) or _local(tool):
             own += 1
         else:
-            inputs.runs(kind, None if kind in _UNBOUNDED_TOOLS else most_calls)
+            inputs.runs(kind, most_calls)
     return found, own
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from finops.connectors.openai.usage import responses_usage
+from finops.connectors.openai.usage import responses_usage, untold
 from routing.gateway.dialects import fields, openai_parts
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.fields import Fields
@@ -179,8 +179,10 @@ def _understand(reader: Whole, body: bytes) -> None:
 
 def _told(reader: Reader, said: _Response) -> None:
     reader.identified(model=said.model, request_id=said.id, service_tier=said.service_tier)
+    output = said.output if isinstance(said.output, list) else ()
+    reader.partial = reader.partial or untold(output)
     usage = mapping(said.usage)
     if usage is not None:
-        reader.used(responses_usage(usage, output=said.output if isinstance(said.output, list) else ()))
+        reader.used(responses_usage(usage, output=output))
     if said.status == "failed":
         reader.note("the provider says that the response failed")

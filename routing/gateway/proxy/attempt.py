@@ -274,7 +274,7 @@ class Attempt:
         if answered.usage is None and self.fate is Fate.NOTHING:
             return self._void()
         if answered.usage is not None and answered.complete:
-            return self._settle(self._told(answered.usage), evidence="metered")
+            return self._settle(self._told(answered.usage), evidence="estimated" if answered.partial else "metered")
         return self._settle(self._estimated(), evidence="estimated")
 
     def give_up(self, fate: Fate) -> int:

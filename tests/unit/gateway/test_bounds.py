@@ -45,7 +45,7 @@ def test_input_that_is_not_in_the_call_is_bounded_by_the_window_or_refused(kind:
 
 
 def test_a_tool_of_the_providers_reads_the_window_anew_each_time() -> None:
-    tools = [{"type": "web_search", "max_uses": 2}, {"type": "code_interpreter", "max_uses": 1}]
+    tools = [{"type": "web_search_20250305", "max_uses": 2}, {"type": "file_search", "max_uses": 1}]
     found = bounds_of(request(hosted_tools=tools), WINDOW)
     assert found.input_text == 4 * WINDOW
     assert (found.output_text, found.web_searches, found.tool_calls, found.requests) == (400, 2, 1, 4)
@@ -53,8 +53,19 @@ def test_a_tool_of_the_providers_reads_the_window_anew_each_time() -> None:
 
 def test_a_tool_without_a_maximum_is_refused_by_name() -> None:
     with pytest.raises(Unbounded) as refused:
-        bounds_of(request(hosted_tools=[{"type": "web_search", "max_uses": 1}, {"type": "shell"}]), WINDOW)
+        bounds_of(request(hosted_tools=[{"type": "web_search", "max_uses": 1}, {"type": "file_search"}]), WINDOW)
     assert refused.value.field == "hosted_tools[1]"
+
+
+@pytest.mark.parametrize("kind", ["code_interpreter", "image_generation", "shell", "mcp", "tool_of_tomorrow"])
+def test_a_tool_whose_uses_cost_nobody_knows_what_is_refused_however_few_they_are(kind: str) -> None:
+    with pytest.raises(Unbounded, match=kind):
+        bounds_of(request(hosted_tools=[{"type": kind, "max_uses": 1}]), WINDOW)
+
+
+def test_a_tool_that_costs_only_what_it_reads_has_no_fee() -> None:
+    found = bounds_of(request(hosted_tools=[{"type": "web_fetch", "max_uses": 3}]), WINDOW)
+    assert (found.input_text, found.web_searches, found.tool_calls) == (4 * WINDOW, 0, 0)
 
 
 def test_an_answer_nobody_bounded_gets_a_bound() -> None:

@@ -77,6 +77,25 @@ def test_a_response_counts_the_searches_it_made() -> None:
     assert reader.usage == OPENAI_METERS | {"web_searches": 1}
 
 
+@pytest.mark.parametrize(
+    ("item", "partial"),
+    [
+        ({"type": "code_interpreter_call", "container_id": "cntr_1"}, True),
+        ({"type": "image_generation_call", "result": "iVBO"}, True),
+        ({"type": "shell_call", "environment": {"type": "container_reference", "container_id": "cntr_1"}}, True),
+        ({"type": "shell_call", "environment": {"type": "local"}}, False), ({"type": "shell_call"}, False),
+        ({"type": "mcp_call"}, False), ({"type": "file_search_call"}, False), ("odd", False),
+    ],
+)  # fmt: skip
+def test_a_response_says_nothing_of_what_its_container_or_its_pictures_cost(item: Any, partial: bool) -> None:
+    said = {"id": "resp_1", "model": "m", "usage": RESPONSES_USAGE, "output": [item]}
+    whole = RESPONSES.answered(responses(), stream=False)
+    heard(whole, [json.dumps(said).encode()])
+    streamed = RESPONSES.answered(responses(stream=True), stream=True)
+    heard(streamed, response_stream(output=[item]))
+    assert (whole.partial, streamed.partial) == (partial, partial)
+
+
 def test_a_chat_with_a_search_is_charged_for_it() -> None:
     call = chat(model="gpt-4o-search-preview", web_search_options={})
     reader = CHAT.answered(call, stream=False)

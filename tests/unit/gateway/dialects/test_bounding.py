@@ -134,7 +134,6 @@ def test_documents_that_are_text_are_bounded_by_their_bytes() -> None:
         (responses(tools=[{"type": "web_search"}]), [("web_search", None)]),
         (responses(tools=[{"type": "file_search"}], max_tool_calls=3), [("file_search", 3)]),
         (responses(tools=[{"type": "namespace", "tools": [{"type": "web_search"}]}]), [("web_search", None)]),
-        (responses(tools=[{"type": "image_generation"}], max_tool_calls=3), [("image_generation", None)]),
         (responses(tools=[{"type": "mcp", "server_url": "https://example.com"}]), [("mcp", None)]),
         (responses(tools=[{"type": "shell", "environment": {"type": "container_auto"}}]), [("shell", None)]),
         (responses(context_management=[{"type": "compaction"}]), [("compaction", 1)]),
@@ -153,6 +152,19 @@ def test_tools_that_the_provider_runs_are_named_with_their_most_uses(call: Model
             bounds_of(authorized(call), 100_000)
     else:
         assert bounds_of(authorized(call), 100_000).requests == 1 + sum(most for _, most in tools)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "image_generation"}, {"type": "mcp", "server_url": "https://example.com"},
+        {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "64g"}},
+        {"type": "shell", "environment": {"type": "container_auto"}},
+    ],
+)  # fmt: skip
+def test_a_container_a_picture_or_another_server_is_bounded_by_no_number_of_calls(tool: dict[str, Any]) -> None:
+    with pytest.raises(Unbounded, match=tool["type"]):
+        bounds_of(authorized(responses(tools=[tool], max_tool_calls=1)), 100_000)
 
 
 @pytest.mark.parametrize(
