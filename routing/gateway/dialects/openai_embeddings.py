@@ -22,6 +22,7 @@ class Embeddings:
         given = fields.read(body)
         fields.refuse_lookalikes(given, _KNOWN)
         inputs = Inputs()
+        openai_parts.look_elsewhere(inputs, given)
         said = given.values.get("input")
         for part in said if isinstance(said, list) else ():
             if isinstance(part, dict):

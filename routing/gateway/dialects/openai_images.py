@@ -50,6 +50,7 @@ class Generations:
             # No field of the call makes it less.
             least_output_tokens=_MOST_TOKENS if bounded else 1,
             choices=fields.number(given, "n", least=1, most=_MOST_PICTURES) or 1,
+            server_input=tuple(inputs.server),
             hosted_tools=tuple(inputs.hosted),
             service_tier="",
             modalities=frozenset({"text", "image"}),

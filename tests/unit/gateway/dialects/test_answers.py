@@ -97,10 +97,10 @@ def test_a_response_says_nothing_of_what_its_container_or_its_pictures_cost(item
 
 
 def test_a_chat_with_a_search_is_charged_for_it() -> None:
-    call = chat(model="gpt-4o-search-preview", web_search_options={})
-    reader = CHAT.answered(call, stream=False)
-    heard(reader, [json.dumps({"usage": OPENAI_USAGE}).encode()])
-    assert reader.usage == OPENAI_METERS | {"web_searches": 1}
+    for call in (chat(web_search_options={}), chat(model="gpt-4o-search-preview")):
+        reader = CHAT.answered(call, stream=False)
+        heard(reader, [json.dumps({"usage": OPENAI_USAGE}).encode()])
+        assert reader.usage == OPENAI_METERS | {"web_searches": 1}
 
 
 def of_kind(dialect: Any, error: Any) -> bytes:

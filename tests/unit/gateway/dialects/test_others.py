@@ -17,7 +17,9 @@ from routing.gateway.dialects.registry import DIALECTS, by_path
 from routing.gateway.requests import FieldInvalid, Malformed
 from tests.unit.gateway.dialects.test_bounding import authorized
 from tests.unit.gateway.dialects.wire import (
+    COMPLETIONS,
     EMBEDDINGS,
+    IMAGES,
     MESSAGES,
     OPENAI_METERS,
     body,
@@ -27,8 +29,6 @@ from tests.unit.gateway.dialects.wire import (
     written,
 )
 
-COMPLETIONS = DIALECTS["openai.completions"]
-IMAGES = DIALECTS["openai.images"]
 EDITS = DIALECTS["openai.edits"]
 SPEECH = DIALECTS["openai.speech"]
 TRANSCRIPTIONS = DIALECTS["openai.transcriptions"]
