@@ -14,6 +14,8 @@ from routing.gateway.requests import Authorize, HostedTool
 
 # Of a model whose largest answer nobody said, where its window is not known or larger.
 USUAL_OUTPUT: Final = 16_384
+# How many bytes a token has at least, mostly: for what nobody counted.
+BYTES_OF_TOKEN: Final = 3
 _SEARCHES: Final = ("web_search", "google_search")
 _FILES: Final = ("file_search",)
 # What a use of these costs is tokens, or a fee that has a price. A container's time, a picture, another company's

@@ -65,7 +65,7 @@ class _Form:
         return form_written(call, model)
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return AudioStream() if stream else Whole(_understand)
+        return AudioStream() if stream else Whole(_understand, _written)
 
 
 class Transcriptions(_Form):
@@ -101,7 +101,9 @@ class _Answer(msgspec.Struct):
 
 _event: Final = tolerant(_Answer)
 _answer: Final = msgspec.json.Decoder(_Answer).decode
-_texts: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+# What was heard: in the events of a stream, and in an answer as a whole, which may say it again in parts.
+_deltas: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+_texts: Final = re.compile(rb'"text":\s*"((?:[^"\\]++|\\.)*+)"').findall
 
 
 class AudioStream(Stream):
@@ -110,7 +112,7 @@ class AudioStream(Stream):
     def says_nothing(self, events: bytes) -> bool:
         if b'.done"' in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += sum(map(len, _deltas(events)))
         return True
 
     def understood(self, data: bytes) -> bool:
@@ -126,6 +128,10 @@ class AudioStream(Stream):
         if usage is not None:
             self.used(transcription_usage(usage))
         return True
+
+
+def _written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
 
 
 def _understand(reader: Whole, body: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from finops.connectors.openai.usage import chat_usage
 from routing.gateway.dialects import fields, openai_answers, openai_parts
+from routing.gateway.dialects.answers import none_written
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
 
@@ -48,4 +49,4 @@ class Embeddings:
         return fields.write(call.body, fields.named(call.body, call.model, model))
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return openai_answers.whole(chat_usage)
+        return openai_answers.whole(chat_usage, none_written)

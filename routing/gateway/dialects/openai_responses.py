@@ -73,7 +73,7 @@ class Responses:
         return fields.write(call.body, replaced)
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return ResponseStream() if stream else Whole(_understand)
+        return ResponseStream() if stream else Whole(_understand, _written)
 
 
 def _input(inputs: Inputs, given: Fields) -> int:
@@ -141,7 +141,9 @@ class _Event(msgspec.Struct):
 
 _event: Final = tolerant(_Event)
 _response: Final = msgspec.json.Decoder(_Response).decode
-_texts: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+# What a model writes: in the events of a stream, and in a response as a whole.
+_deltas: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+_texts: Final = re.compile(rb'"(?:text|arguments|input|refusal)":\s*"((?:[^"\\]++|\\.)*+)"').findall
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -154,7 +156,7 @@ class ResponseStream(Stream):
         # Whole responses have the first, whatever it holds; an error that ends a stream the second.
         if b'"usage"' in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += sum(map(len, _deltas(events)))
         return True
 
     def understood(self, data: bytes) -> bool:
@@ -169,8 +171,12 @@ class ResponseStream(Stream):
         elif event.type == "error":
             self.failed_with(event.error or {"code": event.code})
         else:
-            self.output_bytes += sum(map(len, _texts(data)))
+            self.output_bytes += sum(map(len, _deltas(data)))
         return True
+
+
+def _written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
 
 
 def _understand(reader: Whole, body: bytes) -> None:

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from finops.budgets.hot import NotOpen
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
+from routing.gateway.bounds import BYTES_OF_TOKEN
 from routing.gateway.calls import Calls, Decision
+from routing.gateway.dialects.answers import says_output
 from routing.gateway.dialects.types import Answered, Dialect, ModelCall
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
@@ -36,8 +38,6 @@ SILENCE_S: Final = 300.0
 # What still comes after an answer's end, mostly nothing: so long is waited for it, and so much of it passed on.
 _REST_S: Final = 0.5
 _REST_MOST: Final = 2**16
-# How many bytes a token has at least, mostly: for what nobody counted.
-_BYTES_OF_TOKEN: Final = 3
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
 _UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
@@ -269,11 +269,14 @@ class Attempt:
 
     # --- The end ------------------------------------------------------------------------------------------------------
     def settle(self) -> int:
-        """It came to what the answer says; where it says nothing, to an estimate. Gives the journal's ticket; once."""
+        """It came to what the answer says; where it says nothing, or no output though there was some, to an estimate.
+        Gives the journal's ticket; once.
+        """
         answered = self.answered
         if answered.usage is None and self.fate is Fate.NOTHING:
             return self._void()
-        if answered.usage is not None and answered.complete:
+        silent = bool(answered.output_bytes) and not says_output(answered.usage)
+        if answered.usage is not None and answered.complete and not silent:
             return self._settle(self._told(answered.usage), evidence="estimated" if answered.partial else "metered")
         return self._settle(self._estimated(), evidence="estimated")
 
@@ -347,7 +350,7 @@ class Attempt:
 
 
 def _tokens(size: int) -> int:
-    return -(-size // _BYTES_OF_TOKEN)
+    return -(-size // BYTES_OF_TOKEN)
 
 
 def _kind(status: int) -> str:

@@ -10,6 +10,8 @@ import pytest
 from routing.gateway.dialects import answers
 from tests.unit.gateway.dialects.wire import (
     CHAT,
+    EMBEDDINGS,
+    IMAGES,
     MESSAGES,
     OPENAI_METERS,
     OPENAI_USAGE,
@@ -52,6 +54,26 @@ def test_an_answer_without_usage_is_complete_and_says_so() -> None:
     reader = CHAT.answered(chat(stream=True), stream=True)
     heard(reader, [chunk("a"), event("[DONE]")])
     assert (reader.usage, reader.complete, reader.problem) == (None, True, "the stream says no usage")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "call", "said", "written"),
+    [
+        (CHAT, chat(), {"choices": [{"message": {"content": "four", "reasoning_content": "more"}}]}, 8),
+        (RESPONSES, responses(), {"output": [{"content": [{"text": "four"}]}, {"arguments": "{}"}]}, 6),
+        (MESSAGES, messages(), {"content": [{"type": "thinking", "thinking": "four"}]}, 4),
+        (EMBEDDINGS, EMBEDDINGS.read(b'{"model":"e","input":"x"}'), {"data": [{"embedding": "AAAA"}]}, 0),
+        (IMAGES, IMAGES.read(b'{"model":"gpt-image-1"}'), {"data": [{"b64_json": "A"}, {"url": "x"}]}, 2 * 3 * 6_540),
+    ],
+)
+def test_of_an_answer_that_says_no_output_only_what_a_model_wrote_is_counted(
+    dialect: Any, call: Any, said: dict[str, Any], written: int
+) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 0, "input_tokens": 9, "output_tokens": 0}
+    for told in ({"usage": usage}, {}):
+        reader = dialect.answered(call, stream=False)
+        heard(reader, [json.dumps({"id": "x", "model": "m"} | said | told).encode()])
+        assert (reader.complete, reader.output_bytes) == (True, written)
 
 
 def test_an_answer_that_is_too_large_to_keep_passes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,8 +149,10 @@ def test_every_picture_of_a_stream_is_counted() -> None:
     reader = IMAGES.answered(IMAGES.read(body(model="gpt-image-1", prompt="a", n=2, stream=True)), stream=True)
     done = {"type": "image_generation.completed", "usage": {"input_tokens": 9, "output_tokens": 100}}
     reader.feed(event({"type": "image_generation.partial_image"}) + event(done))
-    # There may be more.
-    assert not reader.complete
+    # There may be more, and one that is under way is paid for.
+    assert (reader.complete, reader.output_bytes) == (False, 0)
+    reader.feed(event({"type": "image_generation.partial_image"}))
+    assert reader.output_bytes == 3 * 6_540
     heard(reader, [event(done)])
     assert reader.usage == {"input_uncached": 18, "output_image": 200, "requests": 1}
     assert reader.complete
