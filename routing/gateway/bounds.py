@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from finops.budgets.rules.worst import Bounds, Unbounded, text_tokens
-from routing.gateway.requests import Authorize, HostedTool
+from routing.gateway.requests import Authorize, HostedTool, Input
 
 # Of a model whose largest answer nobody said, where its window is not known or larger.
 USUAL_OUTPUT: Final = 16_384
@@ -54,6 +54,15 @@ def bounds_of(request: Authorize, window: int | None) -> Bounds:
         web_searches=_count(request.hosted_tools, _SEARCHES),
         tool_calls=_count(request.hosted_tools, _FILES),
     )
+
+
+def likely_read(given: Input) -> dict[str, int]:
+    """About what a call reads, as meters, where nobody counted it: text by its size, media by what they are at most.
+    Never more than it was held for.
+    """
+    text = -(-given.bytes // BYTES_OF_TOKEN) if given.tokens is None else given.tokens
+    told = {"input_uncached": text, "input_image": given.image_tokens, "input_audio": given.audio_tokens}
+    return {name: count for name, count in told.items() if count}
 
 
 def reads_at_most(request: Authorize) -> int:

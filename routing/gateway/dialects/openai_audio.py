@@ -12,12 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from finops.connectors.openai.usage import transcription_usage
+from routing.gateway.bounds import BYTES_OF_TOKEN
 from routing.gateway.dialects import fields
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.openai_forms import form_call, form_written
 from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
 
+# MP3, which comes where no format is asked for: 128 kbit/s, and speech that is written has 20 tokens a second.
+_SOUND_OF_TOKEN: Final = 800
 _KNOWN: Final = frozenset({"model", "input", "instructions"})
 
 
@@ -79,12 +82,17 @@ class Translations(_Form):
 
 
 class Sound(Reader):
-    """An answer that is sound: it says nothing of what it was, and is not kept."""
+    """An answer that is sound: it says nothing of what it was, and is not kept. It counts as text of as many tokens."""
 
-    __slots__ = ()
+    __slots__ = ("_size",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        self.output_bytes += len(chunk)
+        self._size += len(chunk)
+        self.output_bytes = BYTES_OF_TOKEN * (self._size // _SOUND_OF_TOKEN + 1)
         return chunk
 
     def end(self) -> bytes:

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from finops.budgets.hot import NotOpen
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
-from routing.gateway.bounds import BYTES_OF_TOKEN
+from finops.core.tokens import OUTPUT_METERS
+from routing.gateway.bounds import BYTES_OF_TOKEN, likely_read
 from routing.gateway.calls import Calls, Decision
 from routing.gateway.dialects.answers import says_output
 from routing.gateway.dialects.types import Answered, Dialect, ModelCall
@@ -24,7 +25,7 @@ from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.errors import AnswerTooLarge
 from routing.gateway.proxy.sender import Sender, failed_before_sending
-from routing.gateway.requests import FieldInvalid, Settle
+from routing.gateway.requests import FieldInvalid, Input, Settle
 from routing.gateway.wording import UNBOUNDED, Settlement
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ class Attempt:
         self._house = house
         self.candidate = candidate
         self.allowance = said.allowance
-        self._sent_bytes = 0
+        # What it reads, once it was sent.
+        self._reads: Input | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._answered: Answered | None = None
         self.settlement: Settlement | None = None
@@ -149,7 +151,7 @@ class Attempt:
         """
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
-        self._sent_bytes = len(body)
+        self._reads = call.input
         self.sent_at = monotonic()
         patience = upstream.first_byte_s if call.stream else upstream.total_s
         try:
@@ -287,7 +289,7 @@ class Attempt:
         self.close()
         if self._over:
             return 0
-        if fate is Fate.NOTHING or not self._sent_bytes:
+        if fate is Fate.NOTHING or self._reads is None:
             return self._void()
         if self._answered is not None and self._answered.complete:
             return self.settle()
@@ -338,19 +340,16 @@ class Attempt:
         )
 
     def _estimated(self) -> Settle:
-        """What was told so far, and the rest by its size, within what it was told to write at most."""
+        """What was told so far, and the rest by its size, within what was held for it."""
         usage = dict(self._answered.usage or {}) if self._answered else {}
-        if not any(name.startswith(("input_", "cache_")) for name in usage):
-            usage["input_uncached"] = _tokens(self._sent_bytes)
-        written = _tokens(self._answered.output_bytes) if self._answered else 0
+        if self._reads is not None and not any(name.startswith(("input_", "cache_")) for name in usage):
+            usage |= likely_read(self._reads)
+        written = -(-self._answered.output_bytes // BYTES_OF_TOKEN) if self._answered else 0
         if self.allowance.held.output != UNBOUNDED:
-            written = min(written, self.allowance.held.output)
+            others = sum(usage.get(name, 0) for name in OUTPUT_METERS if name != "output_text")
+            written = min(written, self.allowance.held.output - others)
         usage["output_text"] = max(usage.get("output_text", 0), written)
         return self._told(usage)
-
-
-def _tokens(size: int) -> int:
-    return -(-size // BYTES_OF_TOKEN)
 
 
 def _kind(status: int) -> str:

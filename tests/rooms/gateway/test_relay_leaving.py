@@ -74,6 +74,22 @@ def idle_but_for_what_is_held(gateway: Any, provider: Upstream) -> None:
     idle(gateway, provider)
 
 
+def test_a_picture_is_no_text_though_its_answer_breaks_off(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "10", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=3))
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4_000_000}}
+    call = chat(gateway, secret, stream=True, messages=[{"role": "user", "content": [picture]}]).until(1)
+    call.leave()
+    call.whole()
+    ((evidence, cost),) = charged(gateway)
+    # Not the million tokens that its bytes would be.
+    assert (evidence, Decimal("0.4") < cost < Decimal("0.6")) == ("estimated", True)
+
+
 async def _expire(gateway: Any, held: Any, house: Any) -> None:
     gateway.process.calls.expire(held, house)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finops.budgets.rules.worst import PER_CALL, Unbounded
-from routing.gateway.bounds import USUAL_OUTPUT, bounds_of, output_wanted
+from routing.gateway.bounds import USUAL_OUTPUT, bounds_of, likely_read, output_wanted
 from routing.gateway.requests import Authorize
 
 WINDOW = 128_000
@@ -72,6 +72,16 @@ def test_an_answer_nobody_bounded_gets_a_bound() -> None:
     assert output_wanted(request(max_output_tokens=None), None) == USUAL_OUTPUT
     assert output_wanted(request(max_output_tokens=None), 4_096) == 4_096
     assert output_wanted(request(max_output_tokens=0), 4_096) == 0
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(0, 10**5), st.integers(0, 50))
+def test_what_is_guessed_of_a_call_is_never_more_than_what_was_held(
+    size: int, image: int, audio: int, messages: int
+) -> None:
+    asked = request(input={"bytes": size, "image_tokens": image, "audio_tokens": audio, "messages": messages})
+    guessed, held = likely_read(asked.input), bounds_of(asked, None)
+    assert guessed.get("input_uncached", 0) == -(-size // 3) <= held.input_text
+    assert (guessed.get("input_image", 0), guessed.get("input_audio", 0)) == (held.input_image, held.input_audio)
 
 
 @given(

@@ -172,6 +172,7 @@ def test_a_form_is_sent_on_as_it_came_but_for_the_model() -> None:
     sent = form(model="whisper-1", language="en", stream="true")
     call = TRANSCRIPTIONS.read(sent)
     assert (call.model, call.stream, call.input.bytes < 1_000) == ("whisper-1", True, True)
+    assert call.input.audio_tokens == 10_000 // 1_600 + 1
     assert TRANSCRIPTIONS.write(call, model="whisper-1", max_output_tokens=None) == sent
     changed = TRANSCRIPTIONS.write(call, model="gpt-4o-transcribe", max_output_tokens=None)
     assert changed == sent.replace(b"whisper-1", b"gpt-4o-transcribe")
@@ -210,6 +211,9 @@ def test_sound_has_no_bound_and_says_no_usage_but_in_events() -> None:
     reader = SPEECH.answered(call, stream=False)
     assert heard(reader, [b"\x00\xff"]) == b"\x00\xff"
     assert (reader.usage, reader.complete, reader.problem) == (None, True, "sound says no usage")
+    # A minute of it is as much as 1,200 tokens.
+    reader.feed(b"x" * 960_000)
+    assert reader.output_bytes // 3 == 1_201
     assert written(SPEECH, call, model="tts-1")["model"] == "tts-1"
     reader = SPEECH.answered(call, stream=True)
     usage = {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}
