@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from finops.budgets.rules.worst import Bounds, Unbounded, text_tokens
-from routing.gateway.requests import Authorize, HostedTool
+from routing.gateway.requests import Authorize, HostedTool, Input
 
 # Of a model whose largest answer nobody said, where its window is not known or larger.
 USUAL_OUTPUT: Final = 16_384
-_SEARCHES: Final = ("web_search", "web_search_preview", "web_search_20250305", "google_search")
+# How many bytes a token has at least, mostly: for what nobody counted.
+BYTES_OF_TOKEN: Final = 3
+_SEARCHES: Final = ("web_search", "google_search")
+_FILES: Final = ("file_search",)
+# What a use of these costs is tokens, or a fee that has a price. A container's time, a picture, another company's
+# server: nobody here knows what they cost, so no number of uses bounds them.
+_PRICED: Final = (*_SEARCHES, *_FILES, "web_fetch", "tool_search", "compaction")
 
 
 def output_wanted(request: Authorize, window: int | None) -> int:
@@ -45,9 +51,18 @@ def bounds_of(request: Authorize, window: int | None) -> Bounds:
         input_audio=given.audio_tokens * turns * request.choices,
         input_image=given.image_tokens * turns * request.choices,
         requests=turns,
-        web_searches=_count(request.hosted_tools, searches=True),
-        tool_calls=_count(request.hosted_tools, searches=False),
+        web_searches=_count(request.hosted_tools, _SEARCHES),
+        tool_calls=_count(request.hosted_tools, _FILES),
     )
+
+
+def likely_read(given: Input) -> dict[str, int]:
+    """About what a call reads, as meters, where nobody counted it: text by its size, media by what they are at most.
+    Never more than it was held for.
+    """
+    text = -(-given.bytes // BYTES_OF_TOKEN) if given.tokens is None else given.tokens
+    told = {"input_uncached": text, "input_image": given.image_tokens, "input_audio": given.audio_tokens}
+    return {name: count for name, count in told.items() if count}
 
 
 def reads_at_most(request: Authorize) -> int:
@@ -62,6 +77,11 @@ def _texts(request: Authorize) -> int:
 
 
 def _uses(tool: HostedTool, place: int) -> int:
+    if not tool.type.startswith(_PRICED):
+        raise Unbounded(
+            f"{tool.type}: nobody here knows what the provider takes for this at most; leave it out",
+            field=f"hosted_tools[{place}]",
+        )
     if tool.max_uses is None:
         raise Unbounded(
             f"the tool {tool.type} runs at the provider without a maximum; say max_uses (in Responses max_tool_calls),"
@@ -71,5 +91,5 @@ def _uses(tool: HostedTool, place: int) -> int:
     return tool.max_uses
 
 
-def _count(tools: Sequence[HostedTool], *, searches: bool) -> int:
-    return sum(tool.max_uses or 0 for tool in tools if tool.type.startswith(_SEARCHES) is searches)
+def _count(tools: Sequence[HostedTool], kinds: tuple[str, ...]) -> int:
+    return sum(tool.max_uses or 0 for tool in tools if tool.type.startswith(kinds))

@@ -6,13 +6,14 @@ stands in those that tell something. In the text such a word has its quotes esca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from finops.connectors.counting import Meters
 from finops.connectors.types import Problem
+from finops.core.tokens import OUTPUT_METERS
 from routing.gateway.dialects.sse import ENDS, MOST_BYTES, Splitter, data_of
 
 # Types and codes of errors that every upstream has for such a request; some hosts say an HTTP status for a code.
@@ -28,11 +29,12 @@ T = TypeVar("T")
 
 class Reader:
     """What an answer said so far. `output_bytes` of a stream are those of its texts as JSON writes them, which is at
-    least what they are; of an answer in one piece all of its bytes.
+    least what they are; of an answer in one piece all of its bytes, or what of them is text where no output is told.
     """
 
     __slots__ = (
-        "complete", "elsewhere", "failed", "model", "output_bytes", "problem", "request_id", "service_tier", "usage",
+        "complete", "elsewhere", "failed", "model", "output_bytes", "partial", "problem", "request_id", "service_tier",
+        "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,7 +42,7 @@ class Reader:
         self.model = ""
         self.service_tier = ""
         self.request_id = ""
-        self.complete = False
+        self.complete = self.partial = False
         self.failed = self.elsewhere = False
         self.output_bytes = 0
         self.problem = ""
@@ -77,29 +79,28 @@ class Reader:
 
 
 class Whole(Reader):
-    """Of an answer in one piece. `understand` is given its bytes, and raises nothing but what JSON raises."""
+    """Of an answer in one piece. `understand` is given its bytes, and raises nothing but what JSON raises; `written`
+    says how many of them a model wrote, for an answer whose usage does not say it.
+    """
 
-    __slots__ = ("_chunks", "_understand")
+    __slots__ = ("_body", "_understand", "_written")
 
-    def __init__(self, understand: Callable[[Whole, bytes], None]) -> None:
+    def __init__(self, understand: Callable[[Whole, bytes], None], written: Callable[[bytes], int]) -> None:
         super().__init__()
         self._understand = understand
-        self._chunks: list[bytes] = []
+        self._written = written
+        self._body = b""
 
     def feed(self, chunk: bytes) -> bytes:
         self.output_bytes += len(chunk)
-        if self.output_bytes <= MOST_WHOLE:
-            self._chunks.append(chunk)
-        else:
-            self._chunks.clear()
+        self._body = self._body + chunk if self.output_bytes <= MOST_WHOLE else b""
         return chunk
 
     def end(self) -> bytes:
         if self.output_bytes > MOST_WHOLE:
             self.note("the answer is too large to be read")
             return b""
-        body = b"".join(self._chunks)
-        self._chunks.clear()
+        body, self._body = self._body, b""
         try:
             self._understand(self, body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -108,7 +109,18 @@ class Whole(Reader):
             self.complete = True
             if self.usage is None:
                 self.note("the answer says no usage")
+            if not says_output(self.usage):
+                self.output_bytes = self._written(body)
         return b""
+
+
+def says_output(usage: Mapping[str, int] | None) -> bool:
+    return usage is not None and any(name in usage for name in OUTPUT_METERS)
+
+
+def none_written(body: bytes) -> int:
+    """Of an answer that is no text."""
+    return 0
 
 
 class Stream(Reader):

@@ -117,7 +117,7 @@ def _beside(inputs: Inputs, given: Fields) -> None:
     if values.get("prediction") is not None:
         # What of it is not taken is paid for as output, and no limit of output is documented to hold for it.
         inputs.runs("prediction", None)
-    if values.get("web_search_options") is not None:
+    if values.get("web_search_options") is not None or openai_parts.searches_itself(fields.text(given, "model")):
         # Models that search do so once, before they answer.
         inputs.hosted.append(HostedTool(_SEARCH, 1))
     modalities: Any = values.get("modalities")

@@ -7,21 +7,27 @@ from typing import Final
 import msgspec
 
 from routing.gateway.dialects import multipart
-from routing.gateway.dialects.inputs import Inputs
+from routing.gateway.dialects.inputs import OPENAI_IMAGE, Inputs
 from routing.gateway.dialects.types import ModelCall
 from routing.gateway.requests import FieldInvalid
 
 # Under this name a form's body is kept as it came.
 FORM: Final = ""
+# As files mostly come: 128 kbit/s, ten tokens a second.
+_SOUND_OF_TOKEN: Final = 1_600
 
 
-def form_call(name: str, body: bytes, *also: str) -> ModelCall:
-    """A call whose body is a form with files, of kinds `also` beside text. Nothing bounds what those cost. Raises
-    Malformed and FieldInvalid.
+def form_call(name: str, body: bytes, kind: str) -> ModelCall:
+    """A call whose body is a form with files of a kind: audio or image. Nothing bounds what those cost; what is said of
+    them is about what they are. Raises Malformed and FieldInvalid.
     """
     form = multipart.read(body)
     inputs = Inputs()
     inputs.inline = form.files
+    if kind == "audio":
+        inputs.audio_tokens = form.files // _SOUND_OF_TOKEN + 1
+    else:
+        inputs.image_tokens = OPENAI_IMAGE
     inputs.runs(name, None)
     return ModelCall(
         dialect=name,
@@ -31,7 +37,7 @@ def form_call(name: str, body: bytes, *also: str) -> ModelCall:
         stream=form.text(body, "stream").lower() == "true",
         hosted_tools=tuple(inputs.hosted),
         service_tier="",
-        modalities=frozenset({"text", *also}),
+        modalities=frozenset({"text", kind}),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from finops.connectors.openai.usage import responses_usage
+from finops.connectors.openai.usage import responses_usage, untold
 from routing.gateway.dialects import fields, openai_parts
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.fields import Fields
@@ -76,7 +76,7 @@ class Responses:
         return fields.write(call.body, replaced)
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return ResponseStream() if stream else Whole(_understand)
+        return ResponseStream() if stream else Whole(_understand, _written)
 
 
 def bounded(call: ModelCall) -> ModelCall | None:
@@ -155,7 +155,9 @@ class _Event(msgspec.Struct):
 
 _event: Final = tolerant(_Event)
 _response: Final = msgspec.json.Decoder(_Response).decode
-_texts: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+# What a model writes: in the events of a stream, and in a response as a whole.
+_deltas: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+_texts: Final = re.compile(rb'"(?:text|arguments|input|refusal)":\s*"((?:[^"\\]++|\\.)*+)"').findall
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -168,7 +170,7 @@ class ResponseStream(Stream):
         # Whole responses have the first, whatever it holds; an error that ends a stream the second.
         if b'"usage"' in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += sum(map(len, _deltas(events)))
         return True
 
     def understood(self, data: bytes) -> bool:
@@ -183,8 +185,12 @@ class ResponseStream(Stream):
         elif event.type == "error":
             self.failed_with(event.error or {"code": event.code})
         else:
-            self.output_bytes += sum(map(len, _texts(data)))
+            self.output_bytes += sum(map(len, _deltas(data)))
         return True
+
+
+def _written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
 
 
 def _understand(reader: Whole, body: bytes) -> None:
@@ -193,8 +199,10 @@ def _understand(reader: Whole, body: bytes) -> None:
 
 def _told(reader: Reader, said: _Response) -> None:
     reader.identified(model=said.model, request_id=said.id, service_tier=said.service_tier)
+    output = said.output if isinstance(said.output, list) else ()
+    reader.partial = reader.partial or untold(output)
     usage = mapping(said.usage)
     if usage is not None:
-        reader.used(responses_usage(usage, output=said.output if isinstance(said.output, list) else ()))
+        reader.used(responses_usage(usage, output=output))
     if said.status == "failed":
         reader.note("the provider says that the response failed")

@@ -59,6 +59,8 @@ class Answered(Protocol):
 
     # Meters of `core.tokens` by name; None until (and unless) the provider said so in a way that can be read.
     usage: dict[str, int] | None
+    # Whether it costs more than `usage` says, and nobody says how much.
+    partial: bool
     # What served it, '' where the answer does not say.
     model: str
     service_tier: str

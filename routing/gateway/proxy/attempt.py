@@ -16,13 +16,16 @@ from msgspec.structs import replace
 from finops.budgets.hot import NotOpen
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
+from finops.core.tokens import OUTPUT_METERS
+from routing.gateway.bounds import BYTES_OF_TOKEN, likely_read
 from routing.gateway.calls import Calls, Decision
+from routing.gateway.dialects.answers import says_output
 from routing.gateway.dialects.types import Answered, Dialect, ModelCall
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.errors import AnswerTooLarge
 from routing.gateway.proxy.sender import Sender, failed_before_sending
-from routing.gateway.requests import FieldInvalid, Settle
+from routing.gateway.requests import FieldInvalid, Input, Settle
 from routing.gateway.wording import UNBOUNDED, Settlement
 
 log = logging.getLogger(__name__)
@@ -38,8 +41,6 @@ _REST_S: Final = 0.5
 _REST_MOST: Final = 2**16
 # Who breaks off sooner than this has hardly written anything.
 WORKED_AFTER_S: Final = 5.0
-# How many bytes a token has at least, mostly: for what nobody counted.
-_BYTES_OF_TOKEN: Final = 3
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
 _UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
@@ -94,7 +95,8 @@ class Attempt:
         self._house = house
         self.candidate = candidate
         self.allowance = said.allowance
-        self._sent_bytes = 0
+        # What it reads, once it was sent.
+        self._reads: Input | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._answered: Answered | None = None
         self.settlement: Settlement | None = None
@@ -155,7 +157,7 @@ class Attempt:
         """
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
-        self._sent_bytes = len(body)
+        self._reads = call.input
         self.sent_at = monotonic()
         patience = upstream.first_byte_s if call.stream else upstream.total_s
         try:
@@ -276,12 +278,15 @@ class Attempt:
 
     # --- The end ------------------------------------------------------------------------------------------------------
     def settle(self) -> int:
-        """It came to what the answer says; where it says nothing, to an estimate. Gives the journal's ticket; once."""
+        """It came to what the answer says; where it says nothing, or no output though there was some, to an estimate.
+        Gives the journal's ticket; once.
+        """
         answered = self.answered
         if answered.usage is None and self.fate is Fate.NOTHING:
             return self._void()
-        if answered.usage is not None and answered.complete:
-            return self._settle(self._told(answered.usage), evidence="metered")
+        silent = bool(answered.output_bytes) and not says_output(answered.usage)
+        if answered.usage is not None and answered.complete and not silent:
+            return self._settle(self._told(answered.usage), evidence="estimated" if answered.partial else "metered")
         return self._settle(self._estimated(), evidence="estimated")
 
     def give_up(self, fate: Fate) -> int:
@@ -292,7 +297,7 @@ class Attempt:
         self.close()
         if self._over:
             return 0
-        if fate is Fate.NOTHING or not self._sent_bytes:
+        if fate is Fate.NOTHING or self._reads is None:
             return self._void()
         if self._answered is not None and self._answered.complete:
             return self.settle()
@@ -343,19 +348,16 @@ class Attempt:
         )
 
     def _estimated(self) -> Settle:
-        """What was told so far, and the rest by its size, within what it was told to write at most."""
+        """What was told so far, and the rest by its size, within what was held for it."""
         usage = dict(self._answered.usage or {}) if self._answered else {}
-        if not any(name.startswith(("input_", "cache_")) for name in usage):
-            usage["input_uncached"] = _tokens(self._sent_bytes)
-        written = _tokens(self._answered.output_bytes) if self._answered else 0
+        if self._reads is not None and not any(name.startswith(("input_", "cache_")) for name in usage):
+            usage |= likely_read(self._reads)
+        written = -(-self._answered.output_bytes // BYTES_OF_TOKEN) if self._answered else 0
         if self.allowance.held.output != UNBOUNDED:
-            written = min(written, self.allowance.held.output)
+            others = sum(usage.get(name, 0) for name in OUTPUT_METERS if name != "output_text")
+            written = min(written, self.allowance.held.output - others)
         usage["output_text"] = max(usage.get("output_text", 0), written)
         return self._told(usage)
-
-
-def _tokens(size: int) -> int:
-    return -(-size // _BYTES_OF_TOKEN)
 
 
 def _kind(status: int) -> str:

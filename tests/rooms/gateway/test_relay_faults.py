@@ -140,6 +140,20 @@ def test_lies_about_usage_are_not_believed_and_hold_nothing(
 
 
 @pytest.mark.parametrize("speak", [chat, message])
+def test_an_answer_that_says_no_output_is_charged_for_what_was_written(
+    secret: str, gateway: Gateway, provider: Upstream, speak: Speaks
+) -> None:
+    nothing = {"completion_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    for stream in (True, False):
+        provider.then(Plan(usage=nothing, text="word " * 60))
+        assert speak(gateway, secret, stream=stream).whole().status == 200
+    charges = charged(gateway)
+    assert [evidence for evidence, _ in charges] == ["estimated", "estimated"]
+    # A hundred tokens, three bytes each.
+    assert all(cost > 100 * Decimal("0.000015") for _, cost in charges)
+
+
+@pytest.mark.parametrize("speak", [chat, message])
 def test_an_upstream_that_hangs_is_waited_for_as_long_as_was_said(
     secret: str, gateway: Gateway, provider: Upstream, speak: Speaks
 ) -> None:

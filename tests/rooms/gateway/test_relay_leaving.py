@@ -65,6 +65,22 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
     assert Decimal(0) <= standing(cap, now).leased < Decimal("0.5")
 
 
+def test_a_picture_is_no_text_though_its_answer_breaks_off(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "10", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=3))
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4_000_000}}
+    call = chat(gateway, secret, stream=True, messages=[{"role": "user", "content": [picture]}]).until(1)
+    call.leave()
+    call.whole()
+    ((evidence, cost),) = charged(gateway)
+    # Not the million tokens that its bytes would be.
+    assert (evidence, Decimal("0.4") < cost < Decimal("0.6")) == ("estimated", True)
+
+
 def test_a_call_that_was_never_sent_costs_nothing(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

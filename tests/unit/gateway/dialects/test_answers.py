@@ -10,6 +10,8 @@ import pytest
 from routing.gateway.dialects import answers
 from tests.unit.gateway.dialects.wire import (
     CHAT,
+    EMBEDDINGS,
+    IMAGES,
     MESSAGES,
     OPENAI_METERS,
     OPENAI_USAGE,
@@ -54,6 +56,26 @@ def test_an_answer_without_usage_is_complete_and_says_so() -> None:
     assert (reader.usage, reader.complete, reader.problem) == (None, True, "the stream says no usage")
 
 
+@pytest.mark.parametrize(
+    ("dialect", "call", "said", "written"),
+    [
+        (CHAT, chat(), {"choices": [{"message": {"content": "four", "reasoning_content": "more"}}]}, 8),
+        (RESPONSES, responses(), {"output": [{"content": [{"text": "four"}]}, {"arguments": "{}"}]}, 6),
+        (MESSAGES, messages(), {"content": [{"type": "thinking", "thinking": "four"}]}, 4),
+        (EMBEDDINGS, EMBEDDINGS.read(b'{"model":"e","input":"x"}'), {"data": [{"embedding": "AAAA"}]}, 0),
+        (IMAGES, IMAGES.read(b'{"model":"gpt-image-1"}'), {"data": [{"b64_json": "A"}, {"url": "x"}]}, 2 * 3 * 6_540),
+    ],
+)
+def test_of_an_answer_that_says_no_output_only_what_a_model_wrote_is_counted(
+    dialect: Any, call: Any, said: dict[str, Any], written: int
+) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 0, "input_tokens": 9, "output_tokens": 0}
+    for told in ({"usage": usage}, {}):
+        reader = dialect.answered(call, stream=False)
+        heard(reader, [json.dumps({"id": "x", "model": "m"} | said | told).encode()])
+        assert (reader.complete, reader.output_bytes) == (True, written)
+
+
 def test_an_answer_that_is_too_large_to_keep_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MOST_WHOLE", 10)
     reader = CHAT.answered(chat(), stream=False)
@@ -77,11 +99,30 @@ def test_a_response_counts_the_searches_it_made() -> None:
     assert reader.usage == OPENAI_METERS | {"web_searches": 1}
 
 
+@pytest.mark.parametrize(
+    ("item", "partial"),
+    [
+        ({"type": "code_interpreter_call", "container_id": "cntr_1"}, True),
+        ({"type": "image_generation_call", "result": "iVBO"}, True),
+        ({"type": "shell_call", "environment": {"type": "container_reference", "container_id": "cntr_1"}}, True),
+        ({"type": "shell_call", "environment": {"type": "local"}}, False), ({"type": "shell_call"}, False),
+        ({"type": "mcp_call"}, False), ({"type": "file_search_call"}, False), ("odd", False),
+    ],
+)  # fmt: skip
+def test_a_response_says_nothing_of_what_its_container_or_its_pictures_cost(item: Any, partial: bool) -> None:
+    said = {"id": "resp_1", "model": "m", "usage": RESPONSES_USAGE, "output": [item]}
+    whole = RESPONSES.answered(responses(), stream=False)
+    heard(whole, [json.dumps(said).encode()])
+    streamed = RESPONSES.answered(responses(stream=True), stream=True)
+    heard(streamed, response_stream(output=[item]))
+    assert (whole.partial, streamed.partial) == (partial, partial)
+
+
 def test_a_chat_with_a_search_is_charged_for_it() -> None:
-    call = chat(model="gpt-4o-search-preview", web_search_options={})
-    reader = CHAT.answered(call, stream=False)
-    heard(reader, [json.dumps({"usage": OPENAI_USAGE}).encode()])
-    assert reader.usage == OPENAI_METERS | {"web_searches": 1}
+    for call in (chat(web_search_options={}), chat(model="gpt-4o-search-preview")):
+        reader = CHAT.answered(call, stream=False)
+        heard(reader, [json.dumps({"usage": OPENAI_USAGE}).encode()])
+        assert reader.usage == OPENAI_METERS | {"web_searches": 1}
 
 
 def of_kind(dialect: Any, error: Any) -> bytes:

@@ -17,7 +17,9 @@ from routing.gateway.dialects.registry import DIALECTS, by_path
 from routing.gateway.requests import FieldInvalid, Malformed
 from tests.unit.gateway.dialects.test_bounding import authorized
 from tests.unit.gateway.dialects.wire import (
+    COMPLETIONS,
     EMBEDDINGS,
+    IMAGES,
     MESSAGES,
     OPENAI_METERS,
     body,
@@ -27,8 +29,6 @@ from tests.unit.gateway.dialects.wire import (
     written,
 )
 
-COMPLETIONS = DIALECTS["openai.completions"]
-IMAGES = DIALECTS["openai.images"]
 EDITS = DIALECTS["openai.edits"]
 SPEECH = DIALECTS["openai.speech"]
 TRANSCRIPTIONS = DIALECTS["openai.transcriptions"]
@@ -149,8 +149,10 @@ def test_every_picture_of_a_stream_is_counted() -> None:
     reader = IMAGES.answered(IMAGES.read(body(model="gpt-image-1", prompt="a", n=2, stream=True)), stream=True)
     done = {"type": "image_generation.completed", "usage": {"input_tokens": 9, "output_tokens": 100}}
     reader.feed(event({"type": "image_generation.partial_image"}) + event(done))
-    # There may be more.
-    assert not reader.complete
+    # There may be more, and one that is under way is paid for.
+    assert (reader.complete, reader.output_bytes) == (False, 0)
+    reader.feed(event({"type": "image_generation.partial_image"}))
+    assert reader.output_bytes == 3 * 6_540
     heard(reader, [event(done)])
     assert reader.usage == {"input_uncached": 18, "output_image": 200, "requests": 1}
     assert reader.complete
@@ -170,6 +172,7 @@ def test_a_form_is_sent_on_as_it_came_but_for_the_model() -> None:
     sent = form(model="whisper-1", language="en", stream="true")
     call = TRANSCRIPTIONS.read(sent)
     assert (call.model, call.stream, call.input.bytes < 1_000) == ("whisper-1", True, True)
+    assert call.input.audio_tokens == 10_000 // 1_600 + 1
     assert TRANSCRIPTIONS.write(call, model="whisper-1", max_output_tokens=None) == sent
     changed = TRANSCRIPTIONS.write(call, model="gpt-4o-transcribe", max_output_tokens=None)
     assert changed == sent.replace(b"whisper-1", b"gpt-4o-transcribe")
@@ -208,6 +211,9 @@ def test_sound_has_no_bound_and_says_no_usage_but_in_events() -> None:
     reader = SPEECH.answered(call, stream=False)
     assert heard(reader, [b"\x00\xff"]) == b"\x00\xff"
     assert (reader.usage, reader.complete, reader.problem) == (None, True, "sound says no usage")
+    # A minute of it is as much as 1,200 tokens.
+    reader.feed(b"x" * 960_000)
+    assert reader.output_bytes // 3 == 1_201
     assert written(SPEECH, call, model="tts-1")["model"] == "tts-1"
     reader = SPEECH.answered(call, stream=True)
     usage = {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}
