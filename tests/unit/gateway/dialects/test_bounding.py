@@ -272,8 +272,7 @@ def test_tools_of_a_response_that_nothing_bounds_are_bounded_where_a_word_for_it
     for other in (
         responses(tools=[search], max_tool_calls=3),
         responses(tools=[search], max_tool_calls=3_000),
-        # What it says bounds nothing of these.
-        responses(tools=[search, {"type": "image_generation"}]),
+        # What it says bounds nothing of this.
         responses(tools=[search], prompt={"id": "pmpt_1"}),
         responses(tools=[{"type": "function", "name": "f"}]),
         chat(tools=[search]),
