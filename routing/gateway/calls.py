@@ -7,7 +7,7 @@ the journal fail, nothing more is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -99,6 +99,8 @@ class Calls:
         self._journal = journal
         self._now = now
         self.book = Book(holder)
+        # Taken over, and not known to the guard yet.
+        self._unguarded: list[Held] = []
 
     # --- Allow --------------------------------------------------------------------------------------------------------
     def ask(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Asked | Decision:
@@ -340,6 +342,21 @@ class Calls:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
         self.book.keep(Allowance(held, "", 1, held.output))
+        # One that broke off is under way nowhere any more.
+        if not held.charged:
+            self._unguarded.append(held)
+
+    def guard_adopted(self, houses: Mapping[int, House]) -> None:
+        """What was taken over counts among the calls under way, and can be cut, once its organization is known."""
+        waiting, self._unguarded = self._unguarded, []
+        for held in waiting:
+            house = houses.get(held.organization_id)
+            if held.id not in self.book.open:
+                continue
+            if house is None:
+                self._unguarded.append(held)
+            else:
+                self._guard.adopted(house.id, held.id, house.whose(held.event).call, monotonic())
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
         """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the
