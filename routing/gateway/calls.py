@@ -112,7 +112,8 @@ class Calls:
         call_id = self.book.id_of(key.prefix, request.id)
         known = self.book.answered(call_id)
         if known is not None:
-            return Decision(known, self._journal.last)
+            # Where it was taken over, nothing said in which.
+            return Decision(known._replace(currency=house.currency), self._journal.last)
         try:
             return self.cheaper(self._asked(call_id, house, key, request)._replace(serves=serves))
         except FinopsError:
@@ -220,12 +221,12 @@ class Calls:
         ends = asked.event.occurred_at + timedelta(seconds=request.expires_in_s)
         held = Held(
             asked.id, asked.key.prefix, request.id, asked.house.id, asked.house.source_id, accounts, said.amount,
-            said.output, ends, asked.event,
+            said.output, ends, asked.event, turns=asked.turns,
         )  # fmt: skip
         house = asked.house
         concerned = asked.whose.concerns if concerns is None else concerns
         budgets = Budgets(house, tuple(concerned), self._desk.heard(accounts))
-        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
+        allowance = Allowance(held, house.currency, asked.worst.output, asked.downgraded_from, budgets)
         # Known before it is in the journal, so that no segment with it is let go of.
         self.book.keep(allowance)
         try:
@@ -341,7 +342,7 @@ class Calls:
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
-        self.book.keep(Allowance(held, "", 1, held.output))
+        self.book.keep(Allowance(held, "", held.output))
         # One that broke off is under way nowhere any more.
         if not held.charged:
             self._unguarded.append(held)

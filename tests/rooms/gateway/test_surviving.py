@@ -73,6 +73,17 @@ def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, g
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0172"), Decimal(0), Decimal(0))
 
 
+def test_a_successor_gives_the_first_answer_again(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    budget(cast.acme.id, "1", at=now)
+    asked = call(choices=4)
+    first = gateways()
+    said = first.ask(secret, body=asked).body
+    die(first)
+    again = gateways().ask(secret, body=asked).body
+    same = ("id", "held", "currency", "max_output_tokens", "model", "expires_at")
+    assert [again[name] for name in same] == [said[name] for name in same]
+
+
 def test_what_a_successor_took_over_takes_its_place_and_is_cut(
     cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
