@@ -117,7 +117,7 @@ class Calls:
         try:
             return self.cheaper(self._asked(call_id, house, key, request)._replace(serves=serves))
         except FinopsError:
-            self.book.forget_id(key.prefix, request.id)
+            self.book.forget_id(key.prefix, request.id, call_id)
             raise
 
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
@@ -161,7 +161,7 @@ class Calls:
         if isinstance(found, Lacking):
             return None
         if found is not None:
-            self.book.forget_id(asked.key.prefix, asked.request.id)
+            self.book.forget_id(asked.key.prefix, asked.request.id, asked.id)
             raise guarded(found)
         accounts = self._supply.known(asked.whose)
         if accounts is None:
@@ -195,7 +195,7 @@ class Calls:
     def refused(self, asked: Asked) -> None:
         """A call was not allowed: asked for again, it is decided anew."""
         self._guard.void(asked.id, monotonic())
-        self.book.forget_id(asked.key.prefix, asked.request.id)
+        self.book.forget_id(asked.key.prefix, asked.request.id, asked.id)
 
     def without_database(self, asked: Asked) -> Decision:
         """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
