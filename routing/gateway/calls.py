@@ -7,7 +7,7 @@ the journal fail, nothing more is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -99,6 +99,8 @@ class Calls:
         self._journal = journal
         self._now = now
         self.book = Book(holder)
+        # Taken over, and not known to the guard yet.
+        self._unguarded: list[Held] = []
 
     # --- Allow --------------------------------------------------------------------------------------------------------
     def ask(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Asked | Decision:
@@ -110,11 +112,12 @@ class Calls:
         call_id = self.book.id_of(key.prefix, request.id)
         known = self.book.answered(call_id)
         if known is not None:
-            return Decision(known, self._journal.last)
+            # Where it was taken over, nothing said in which.
+            return Decision(known._replace(currency=house.currency), self._journal.last)
         try:
             return self.cheaper(self._asked(call_id, house, key, request)._replace(serves=serves))
         except FinopsError:
-            self.book.forget_id(key.prefix, request.id)
+            self.book.forget_id(key.prefix, request.id, call_id)
             raise
 
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
@@ -158,7 +161,7 @@ class Calls:
         if isinstance(found, Lacking):
             return None
         if found is not None:
-            self.book.forget_id(asked.key.prefix, asked.request.id)
+            self.book.forget_id(asked.key.prefix, asked.request.id, asked.id)
             raise guarded(found)
         accounts = self._supply.known(asked.whose)
         if accounts is None:
@@ -192,7 +195,7 @@ class Calls:
     def refused(self, asked: Asked) -> None:
         """A call was not allowed: asked for again, it is decided anew."""
         self._guard.void(asked.id, monotonic())
-        self.book.forget_id(asked.key.prefix, asked.request.id)
+        self.book.forget_id(asked.key.prefix, asked.request.id, asked.id)
 
     def without_database(self, asked: Asked) -> Decision:
         """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
@@ -218,12 +221,12 @@ class Calls:
         ends = asked.event.occurred_at + timedelta(seconds=request.expires_in_s)
         held = Held(
             asked.id, asked.key.prefix, request.id, asked.house.id, asked.house.source_id, accounts, said.amount,
-            said.output, ends, asked.event,
+            said.output, ends, asked.event, turns=asked.turns,
         )  # fmt: skip
         house = asked.house
         concerned = asked.whose.concerns if concerns is None else concerns
         budgets = Budgets(house, tuple(concerned), self._desk.heard(accounts))
-        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
+        allowance = Allowance(held, house.currency, asked.worst.output, asked.downgraded_from, budgets)
         # Known before it is in the journal, so that no segment with it is let go of.
         self.book.keep(allowance)
         try:
@@ -339,7 +342,22 @@ class Calls:
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
-        self.book.keep(Allowance(held, "", 1, held.output))
+        self.book.keep(Allowance(held, "", held.output))
+        # One that broke off is under way nowhere any more.
+        if not held.charged:
+            self._unguarded.append(held)
+
+    def guard_adopted(self, houses: Mapping[int, House]) -> None:
+        """What was taken over counts among the calls under way, and can be cut, once its organization is known."""
+        waiting, self._unguarded = self._unguarded, []
+        for held in waiting:
+            house = houses.get(held.organization_id)
+            if held.id not in self.book.open:
+                continue
+            if house is None:
+                self._unguarded.append(held)
+            else:
+                self._guard.adopted(house.id, held.id, house.whose(held.event).call, monotonic())
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
         """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the

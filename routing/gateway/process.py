@@ -238,6 +238,7 @@ class Process:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
             try:
+                self.calls.guard_adopted(self.configured.houses)
                 await self._end_expired()
                 await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
                 if low := self.desk.running_low():

@@ -132,6 +132,23 @@ class Guard:
             self._open[call_id] = _Open(organization_id, call, taken, watched, number, counted)
             return None
 
+    def adopted(self, organization_id: int, call_id: str, call: Call, now: float) -> None:
+        """A call that another process had let through is under way here: it is counted, and cut by a stop, also by one
+        that came before. Raises NoRules.
+        """
+        with self._lock:
+            concerns = self._concerns.get(organization_id)
+            if concerns is None:
+                raise NoRules("the organization's limits are not known here yet")
+            concern = concerns.of(call)
+            watched = tuple((name, own or call.session) for name, own, _ in concern.breakers if own or call.session)
+            counted = tuple([subject for _, subject, _ in concern.concurrent])
+            self._under_way.begin(counted)
+            self._open[call_id] = _Open(organization_id, call, [], watched, 0, counted)
+            stop = self._stops.stop_of(organization_id, _subjects(concern, call), now)
+            if stop is not None:
+                self._late.append((call_id, stop))
+
     def token_ceiling(self, organization_id: int, call: Call) -> int | None:
         """The most tokens a single call may have, by the smallest limit that holds for it; None is no limit."""
         with self._lock:

@@ -113,7 +113,7 @@ class Attempt:
     def most_output(self) -> int | None:
         """The most tokens each answer may have; None where nothing bounds it."""
         held = self.allowance.held
-        return None if held.output == UNBOUNDED else held.output // self.allowance.turns
+        return None if held.output == UNBOUNDED else held.output // held.turns
 
     @property
     def began(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from psycopg import OperationalError
 from finops.audit.models import Signal
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
+from finops.budgets.services.stops import stop_now
 from finops.ingest.inbox import adopt
 from routing.gateway import keeper
 from routing.gateway.requests import Settle
@@ -69,6 +71,41 @@ def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, g
     second.process.desk.give_back()
     found = standing(cap, now)
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0172"), Decimal(0), Decimal(0))
+
+
+def test_a_successor_gives_the_first_answer_again(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+    budget(cast.acme.id, "1", at=now)
+    asked = call(choices=4)
+    first = gateways()
+    said = first.ask(secret, body=asked).body
+    die(first)
+    again = gateways().ask(secret, body=asked).body
+    same = ("id", "held", "currency", "max_output_tokens", "model", "expires_at")
+    assert [again[name] for name in same] == [said[name] for name in same]
+
+
+def test_what_a_successor_took_over_takes_its_place_and_is_cut(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    draft = LimitDraft(dimension="key", max_concurrent=1)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    first = gateways()
+    said = first.ask(secret, body=call(session="s-1"))
+    die(first)
+    second = gateways()
+    waiting = second.begin(secret, "/stopped", method="GET", wait="20")
+    pause = threading.Event()
+    for _ in range(100):
+        if second.process._guard.has(said.body["id"]):
+            break
+        pause.wait(0.05)
+
+    assert second.ask(secret, body=call()).body["code"] == "budgets.rate_limited"
+    stop_now(organization_id=cast.acme.id, dimension="session", subject="s-1", reason="It loops", by=HOUSE, at=now)
+    told = json.loads(waiting.result(timeout=5).body)
+    assert told["stopped"] == [{"id": said.body["id"], "reason": "It loops"}]
+    assert second.ask(secret, f"/{said.body['id']}/settle", used()).status == 200
+    assert second.ask(secret, body=call()).status == 200
 
 
 @pytest.fixture
