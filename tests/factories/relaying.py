@@ -210,7 +210,7 @@ async def _left(gateway: Gateway) -> dict[str, Any]:
     relay, process = gateway.process.relay, gateway.process
     found = {
         "flows": len(relay._flows),
-        "calls": relay._calls,
+        "calls": len(relay._tasks),
         "bytes": relay._bytes,
         "held": {account: held for account, (_, held) in process.desk.leased().items() if held},
         "open": list(process.calls.book.open),
