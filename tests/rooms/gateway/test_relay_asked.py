@@ -19,7 +19,7 @@ from finops.orgs.services import revoke_key
 from finops.pricing.models import CatalogueModel
 from finops.pricing.services.contracts import Agreed, set_committed_prices
 from finops.pricing.types import StepRates
-from routing.gateway.proxy import relay
+from routing.gateway.proxy import client, relay
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
@@ -186,6 +186,19 @@ def test_bodies_that_are_still_being_read_count_for_what_there_is_room_for(
     second.goes_on()
     assert second.whole().status == 200
     idle(gateway, provider)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/v1/messages", "timeout_error"), ("/v1/responses", "invalid_request_error")]
+)
+def test_a_body_that_does_not_come_in_time_is_not_waited_for(
+    cast: Cast, secret: str, gateways: Opens, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    gateway = gateways()
+    monkeypatch.setattr(client, "BODY_WITHIN_S", 0.2)
+    said = Exchange(gateway, path, b'{"model":"gpt"}', {"x-api-key": secret}, slowly=True).whole()
+    assert (said.status, said.body["error"]["code"], said.body["error"]["type"]) == (408, "gateway.body_slow", kind)
+    idle(gateway)
 
 
 def half_read(gateway: Gateway, calls: int) -> None:
