@@ -32,6 +32,7 @@ from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff, Overloaded, PathRefused, Stopping, UpstreamAway, UpstreamRefusesUs
 from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
 from routing.gateway.proxy.free import pass_free
+from routing.gateway.proxy.headers import CALL
 from routing.gateway.refusals import TooMany
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ MOST_BYTES: Final = 512 * 2**20
 # While it is being stopped.
 _BROKEN_OFF_WITHIN_S: Final = 1.0
 
+# Where each family's clients look for what to tell support.
+_REQUEST_ID: Final = {OPENAI: "x-request-id", ANTHROPIC: "request-id"}
 _MODELS: Final = re.compile(r"(?:/openai|/anthropic)?(?:/v1)?/models(?:/(.+))?/?")
 
 # Where a call may go, in the order it is tried: what Routing decides by. The identity, until there is a rule.
@@ -101,6 +104,7 @@ class Relay:
         family = family_of(client.path, client.headers)
         words = wording(family, dialect.name if dialect else "")
         course = Course(dialect.name if dialect else "none")
+        client.call_id = course.call_id = self._ids.next()
         try:
             await self._answer(client, family, dialect, words, course)
         except ClientGone:
@@ -195,7 +199,7 @@ class Relay:
             body = await client.body(self._took)
             course.began, course.asked_bytes = monotonic(), len(body)
             ask = self._ask(client, house, key, dialect, words, body)
-            course.call_id, course.model, course.stream = ask.id, ask.call.model, ask.call.stream
+            course.model, course.stream = ask.call.model, ask.call.stream
             if ask.call.free:
                 await pass_free(self._means, client, ask)
                 return
@@ -219,7 +223,7 @@ class Relay:
         tree = self._trees.setdefault(house.id, Tree())
         whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
-        call_id, day = self._ids.next(), self._now().date()
+        call_id, day = client.call_id, self._now().date()
         found = self._route(house, call, house.deployments.of(dialect.family, model, day))
         candidates = self._ordered(house, found, wishes, day, whose.session or call_id)
         return Ask(
@@ -259,7 +263,7 @@ class Relay:
         if failed.status in (401, 403):
             await self._say(client, words, UpstreamRefusesUs(f"{failed.why}: it does not take our credential"))
         elif failed.told:
-            await self._send(client, failed.status, failed.headers, failed.body)
+            await self._send(client, failed.status, [*failed.headers, (CALL, client.call_id)], failed.body)
         else:
             await self._say(client, words, UpstreamAway(failed.why))
 
@@ -267,16 +271,17 @@ class Relay:
         if client.started:
             if not client.finished:
                 # Whatever it was, a stream that began has an end.
-                await self._finish(client, words.event(error))
+                await self._finish(client, words.event(error, client.call_id))
             return
-        headers = [("content-type", "application/json")]
+        named = _REQUEST_ID[family_of(client.path, client.headers)]
+        headers = [("content-type", "application/json"), (CALL, client.call_id), (named, client.call_id)]
         retry_after_s = getattr(error, "retry_after_s", None)
         if retry_after_s is not None:
             headers.append(("retry-after", str(retry_after_s)))
         if error.code.startswith("budgets.") and error.status == 429 and not isinstance(error, TooMany):
             # Clients that know the header do not try again on their own. A minute or a place is free soon, money not.
             headers.append(("x-should-retry", "false"))
-        await self._send(client, error.status, headers, words.error(error))
+        await self._send(client, error.status, headers, words.error(error, client.call_id))
 
     @staticmethod
     async def _send(client: Client, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
