@@ -58,6 +58,8 @@ _EXPIRE_EVERY_S: Final = 1.0
 # What nobody used for so long is there for others again, without being called home.
 _IDLE_S: Final = 30.0
 BODY_MOST: Final = 2**20
+# Calls have so long to end once it is asked to stop; supervisors kill who takes 15 seconds over it, or 10 (containers).
+DRAIN_S: Final = 7.0
 # Calls that wait for the database at once.
 SLOW_THREADS: Final = 64
 
@@ -146,6 +148,10 @@ class Process:
         self._expiring = loop.create_task(self._expire())
         self._probing = loop.create_task(self._probes.run())
         self._started = True
+
+    def ends(self) -> None:
+        """It will be stopped once no call is under way, which is soon. For any thread."""
+        self._soon(partial(self.relay.drain, DRAIN_S))
 
     async def stop(self) -> None:
         """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""

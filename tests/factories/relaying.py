@@ -31,6 +31,11 @@ class Addressed(Protocol):
     def address(self) -> str: ...
 
 
+class Answering(Addressed, Protocol):
+    @property
+    def open(self) -> int: ...
+
+
 def deployed(
     organization_id: int, provider: Addressed, *, at: datetime, name: str = "", rank: int = 0, **given: Any
 ) -> None:
@@ -194,7 +199,17 @@ def billed(provider: Upstream) -> Decimal:
     return Decimal(provider.bill.pico) / 10**12
 
 
-def idle(gateway: Gateway, *upstreams: Upstream) -> None:
+def under_way(gateway: Gateway, calls: int) -> None:
+    """Until so many are."""
+    pause = threading.Event()
+    for _ in range(PATIENCE_S * 50):
+        if len(gateway.process.relay._tasks) == calls:
+            return
+        pause.wait(0.02)
+    raise AssertionError(gateway.process.relay._tasks)
+
+
+def idle(gateway: Gateway, *upstreams: Answering) -> None:
     """Once nothing is under way here or at upstreams, nothing is held, and nobody waits for anything."""
     pause = threading.Event()
     left: dict[str, Any] = {}
@@ -221,7 +236,7 @@ async def _left(gateway: Gateway) -> dict[str, Any]:
     relay, process = gateway.process.relay, gateway.process
     found = {
         "flows": len(relay._flows),
-        "calls": relay._calls,
+        "calls": len(relay._tasks),
         "bytes": relay._bytes,
         "held": {account: held for account, (_, held) in process.desk.leased().items() if held},
         "open": list(process.calls.book.open),

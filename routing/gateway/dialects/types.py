@@ -104,9 +104,9 @@ class Dialect(Protocol):
 
 
 class Wording(Protocol):
-    """How a family says errors."""
+    """How a family says errors; `call_id` stands in them where it has a place for that."""
 
-    def error(self, error: FinopsError) -> bytes: ...
+    def error(self, error: FinopsError, call_id: str = "") -> bytes: ...
 
-    def event(self, error: FinopsError) -> bytes:
+    def event(self, error: FinopsError, call_id: str = "") -> bytes:
         """The same as a server-sent event, for a stream that has begun."""

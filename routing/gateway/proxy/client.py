@@ -35,6 +35,8 @@ class Client:
         self._receive = receive
         self._send = send
         self.started = self.finished = False
+        # What its call goes by here.
+        self.call_id = ""
         # How many bytes of its body were read.
         self.asked_bytes = 0
         # What it was told: the status, and how many bytes of a body.

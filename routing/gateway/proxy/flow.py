@@ -72,10 +72,10 @@ class Flow:
         # What a decision is waited for as: it may be stopped before this hears of it.
         self._asking = ""
         self._tries = 0
-        # Nobody listens any more; it was stopped, and why.
+        # Nobody listens any more; it was stopped, and what is said of that.
         self._gone = False
-        self._cut = ""
-        self._task: asyncio.Task[object] | None = None
+        self._cut: FinopsError | None = None
+        self.task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         # Since when a piece of a stream is waited for, 0 while none is; none came for too long; and the next look.
         self._reading_since = 0.0
@@ -95,24 +95,24 @@ class Flow:
             return self._means.calls.book.known_as(self._ask.key.prefix, self._asking)
         return self._attempt.allowance.held.id if self._attempt else ""
 
-    def cut(self, reason: str) -> None:
-        """End it now."""
-        self._cut = reason or "stopped"
+    def cut(self, error: FinopsError) -> None:
+        """End it now, and tell its client why."""
+        self._cut = error
         self._interrupt()
 
     async def run(self) -> None:
         """Raises what refuses the call, and Failed where no upstream has an answer."""
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         begins = asyncio.get_running_loop().call_later(_WATCHED_AFTER_S, self._begin_to_watch)
         try:
             attempt, first = await self._answering()
             await (self._stream(attempt, first) if attempt.streams else self._whole(attempt, first))
         except asyncio.CancelledError:
-            if not (self._gone or self._cut):
+            if not self._gone and self._cut is None:
                 raise
-            assert self._task is not None  # noqa: S101 - it is the one that was interrupted
-            self._task.uncancel()
-            self._course.code = CutOff.code if self._cut else CLIENT_GONE
+            assert self.task is not None  # noqa: S101 - it is the one that was interrupted
+            self.task.uncancel()
+            self._course.code = CLIENT_GONE if self._cut is None else self._cut.code
             await self._interrupted()
         except ClientGone:
             self._course.code = CLIENT_GONE
@@ -143,25 +143,22 @@ class Flow:
         return attempt.bills_cancelled or not self.streams
 
     def _interrupt(self) -> None:
-        if self._interruptible and self._task is not None:
-            self._task.cancel()
+        if self._interruptible and self.task is not None:
+            self.task.cancel()
 
     def _wait_for_upstream(self) -> None:
         """What follows may be interrupted. Raises CutOff and ClientGone when it already is."""
-        if self._cut:
-            raise self._cut_off()
+        if self._cut is not None:
+            raise self._cut
         if self._gone:
             raise ClientGone
         self._interruptible = True
 
-    def _cut_off(self) -> CutOff:
-        return CutOff(f"The call was stopped: {self._cut}.")
-
     async def _interrupted(self) -> None:
         self._interruptible = False
         attempt = self._attempt
-        if self._cut and not self._gone:
-            await self._break_off(self._cut_off())
+        if self._cut is not None and not self._gone:
+            await self._break_off(self._cut)
             self._gone = True
         if attempt is not None and attempt.bills_cancelled and attempt.began:
             try:
@@ -179,7 +176,7 @@ class Flow:
         if not self._client.started:
             raise error
         told = self._attempt is not None and self._attempt.failed
-        await self._client.finish(tail if told else self._ask.wording.event(error))
+        await self._client.finish(tail if told else self._ask.wording.event(error, self._ask.id))
 
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
@@ -319,10 +316,10 @@ class Flow:
         except Failed as failed:
             self._broke(attempt, failed)
         except asyncio.CancelledError:
-            if not self._silent or self._gone or self._cut:
+            if not self._silent or self._gone or self._cut is not None:
                 raise
-            assert self._task is not None  # noqa: S101 - it is the one that was interrupted
-            self._task.uncancel()
+            assert self.task is not None  # noqa: S101 - it is the one that was interrupted
+            self.task.uncancel()
             self._broke(attempt, attempt.silent())
         return b""
 

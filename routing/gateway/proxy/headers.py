@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from finops.core.money import pico_text
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Attempt, passed_on
+
+# What a call goes by here: its line of the log has it too.
+CALL: Final = "x-capstan-call"
 
 
 def told_of(attempt: Attempt, ask: Ask, tries: int) -> list[tuple[str, str]]:
@@ -16,7 +20,7 @@ def told_of(attempt: Attempt, ask: Ask, tries: int) -> list[tuple[str, str]]:
 
 def _ours(attempt: Attempt, ask: Ask, tries: int) -> Iterator[tuple[str, str]]:
     allowance = attempt.allowance
-    yield "x-capstan-call", ask.id
+    yield CALL, ask.id
     yield "x-capstan-upstream", attempt.candidate.upstream.name
     yield "x-capstan-model", attempt.candidate.model
     if tries > 1:

@@ -19,7 +19,7 @@ from finops.orgs.services import revoke_key
 from finops.pricing.models import CatalogueModel
 from finops.pricing.services.contracts import Agreed, set_committed_prices
 from finops.pricing.types import StepRates
-from routing.gateway.proxy import relay
+from routing.gateway.proxy import client, relay
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
@@ -119,6 +119,34 @@ def refused(ask: Callable[[], Exchange]) -> Exchange:
     raise AssertionError("every call was answered")
 
 
+def test_errors_of_our_own_carry_the_calls_id_where_clients_look_for_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    logged: list[str] = []
+    monkeypatch.setattr(gateway.process.relay, "_over", lambda course: logged.append(course.call_id))
+    wrong = {"authorization": "Bearer cap_nobody", "x-api-key": "cap_nobody"}
+    told: tuple[dict[str, Any], ...] = (
+        {"headers": {"x-capstan-only": "nobody"}}, {"model": "nobody"}, {"stream": "yes"}, {"headers": wrong},
+    )  # fmt: skip
+    for given in told:
+        for speak, name in ((chat, "x-request-id"), (message, "request-id")):
+            said = speak(gateway, secret, **given).whole()
+            assert said.status >= 400, said.raw
+            assert said.headers["x-capstan-call"] == said.headers[name] == logged[-1]
+            assert len(logged[-1]) == 24
+            assert said.body.get("request_id") == (logged[-1] if speak is message else None)
+    assert len(logged) == len(set(logged)) == 8
+    # An upstream's own words keep its own.
+    provider.then(Plan(status=400))
+    said = chat(gateway, secret).whole()
+    assert (said.headers["x-capstan-call"], logged[-1] in said.headers.get("x-request-id", "")) == (logged[-1], False)
+    provider.then(Plan(fault="reset", after_events=9))
+    said = message(gateway, secret, stream=True).whole()
+    assert json.loads(said.raw.rpartition(b"data: ")[2])["request_id"] == logged[-1] == said.headers["x-capstan-call"]
+
+
 def test_what_is_asked_is_passed_on_byte_by_byte(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
@@ -186,6 +214,19 @@ def test_bodies_that_are_still_being_read_count_for_what_there_is_room_for(
     second.goes_on()
     assert second.whole().status == 200
     idle(gateway, provider)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/v1/messages", "timeout_error"), ("/v1/responses", "invalid_request_error")]
+)
+def test_a_body_that_does_not_come_in_time_is_not_waited_for(
+    cast: Cast, secret: str, gateways: Opens, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    gateway = gateways()
+    monkeypatch.setattr(client, "BODY_WITHIN_S", 0.2)
+    said = Exchange(gateway, path, b'{"model":"gpt"}', {"x-api-key": secret}, slowly=True).whole()
+    assert (said.status, said.body["error"]["code"], said.body["error"]["type"]) == (408, "gateway.body_slow", kind)
+    idle(gateway)
 
 
 def half_read(gateway: Gateway, calls: int) -> None:

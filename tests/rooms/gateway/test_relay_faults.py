@@ -172,6 +172,28 @@ def test_an_upstream_that_hangs_is_waited_for_as_long_as_was_said(
     assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 3
 
 
+@pytest.mark.parametrize(("media_type", "drop"), [("text/event-stream", b": wait\n\n"), ("application/json", b" ")])
+def test_an_upstream_that_trickles_is_listened_to_no_longer_than_a_call_takes(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, media_type: str, drop: bytes
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(head(media_type, "connection: close"))
+        while True:
+            writer.write(drop)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    budget(cast.acme.id, "1", at=now)
+    with blunt(talk) as slow:
+        deployed(cast.acme.id, slow, at=now, connect_s=1.0, first_byte_s=1.0, total_s=2.0)
+        gateway = gateways()
+        said = chat(gateway, secret, stream=media_type == "text/event-stream").whole()
+        assert ends_wrong(said, chat)
+        idle(gateway, slow)
+    assert [evidence for evidence, _ in charged(gateway)] == ["estimated"]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_who_worked_for_long_without_a_word_is_charged_as_the_most_once_its_time_is_over(
     monkeypatch: pytest.MonkeyPatch, secret: str, gateway: Gateway, provider: Upstream, stream: bool

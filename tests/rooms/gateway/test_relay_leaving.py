@@ -5,6 +5,7 @@ that was never sent.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,7 @@ from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import key
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import charged, chat, deployed, expired, idle, message
+from tests.factories.relaying import Exchange, charged, chat, deployed, expired, idle, message, under_way
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan, Script
 from tests.rooms.gateway.conftest import Opens
@@ -148,6 +149,31 @@ def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
         assert said.headers["x-should-retry"] == "false"
     idle(gateway, provider)
     assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 4
+
+
+def test_a_process_that_stops_breaks_off_what_does_not_end_in_time(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
+    gateway = gateways()
+    provider.then(Plan(hangs=True), Plan(holds_after=5))
+    waiting = chat(gateway, secret)
+    provider.asked(1)
+    stream = message(gateway, secret, stream=True).until(1)
+    reading = Exchange(gateway, "/v1/messages", b"{}", {"x-api-key": secret}, slowly=True)
+    under_way(gateway, 3)
+    gateway.run(gateway.process.relay.drain(0.1))
+    for call in (waiting, reading):
+        said = call.whole()
+        assert (said.status, said.body["error"]["code"]) == (503, "gateway.stopping")
+        assert said.headers["retry-after"] == "1"
+    said = stream.whole()
+    assert (said.status, said.finished) == (200, True)
+    assert json.loads(said.raw.rpartition(b"data: ")[2])["error"]["code"] == "gateway.stopping"
+    # Nobody begins anew, and what may be billed to its end stays held for whoever comes next.
+    assert chat(gateway, secret).whole().body["error"]["code"] == "gateway.stopping"
+    idle_but_for_what_is_held(gateway, provider)
 
 
 def test_a_client_whose_connection_breaks_while_it_is_written_to_is_one_that_left(
