@@ -173,7 +173,8 @@ def test_a_process_that_stops_breaks_off_what_does_not_end_in_time(
     assert json.loads(said.raw.rpartition(b"data: ")[2])["error"]["code"] == "gateway.stopping"
     # Nobody begins anew, and what may be billed to its end stays held for whoever comes next.
     assert chat(gateway, secret).whole().body["error"]["code"] == "gateway.stopping"
-    idle_but_for_what_is_held(gateway, provider)
+    expired(gateway)
+    idle(gateway, provider)
 
 
 def test_a_client_whose_connection_breaks_while_it_is_written_to_is_one_that_left(
