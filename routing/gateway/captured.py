@@ -9,6 +9,7 @@ logged, nor what an error says, which may quote it.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import defaultdict, deque
@@ -29,6 +30,8 @@ from routing.gateway.proxy.course import Course
 log = logging.getLogger(__name__)
 # Bytes of contents in one process: of calls under way, and of those that wait for the database.
 MOST_KEPT: Final = 64 * 2**20
+# What is in memory of a call beside its contents, roughly: calls that say little are not without number.
+BESIDE: Final = 16 * 2**10
 EVERY_S: Final = 0.25
 MOST_AT_ONCE: Final = 50
 # An organization that has all it wants of a day is not asked about for so long.
@@ -38,6 +41,7 @@ _CONNECT_WITHIN_S: Final = 3
 _STORE_WITHIN_S: Final = 10
 # Of a client's headers those that say how its body is meant, and none that could be a credential.
 _MEANT: Final = ("content-type", "anthropic-version", "anthropic-beta", "openai-beta")
+_SECRET: Final = re.compile(r"key|token|secret|sig|auth|password|credential")
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key")
 
 TOO_LARGE: Final = "too_large"
@@ -52,19 +56,8 @@ class Kept:
     """What is kept of one call under way."""
 
     __slots__ = (
-        "answer_type",
-        "ask",
-        "at",
-        "body",
-        "client",
-        "ended",
-        "full",
-        "pieces",
-        "room",
-        "rule",
-        "said",
-        "size",
-    )
+        "answer", "answer_type", "ask", "at", "body", "client", "ended", "full", "room", "rule", "size",
+    )  # fmt: skip
 
     def __init__(
         self, rule: Capturing, client: Client, ask: Ask, body: bytes, at: datetime, room: Callable[[int], bool]
@@ -77,15 +70,14 @@ class Kept:
         self.at = at
         self.room = room
         self.answer_type = ""
-        self.pieces: list[bytes] = []
-        self.said = 0
-        self.size = len(body)
+        self.answer = bytearray()
+        self.size = len(body) + BESIDE
         # The answer's end was passed on; more of it came than is kept.
         self.ended = self.full = False
 
-    @property
-    def whole(self) -> bool:
-        return self.ended and not self.full
+    def whole(self, course: Course) -> bool:
+        """Whether that is all of an answer. A stream that broke off has an end too, which says so."""
+        return self.ended and not self.full and (not course.code or course.status >= 400)
 
     def hearing(self, send: Send) -> Send:
         async def hears(message: dict[str, Any]) -> None:
@@ -101,14 +93,13 @@ class Kept:
             return
         piece = message["body"]
         if piece and not self.full:
-            part = piece[: self.rule.most_bytes - self.said]
-            self.full = len(part) < len(piece)
-            if not self.room(len(part)):
-                self.full = True
-            else:
-                self.pieces.append(part)
-                self.said += len(part)
+            part = piece[: self.rule.most_bytes - len(self.answer)]
+            if self.room(len(part)):
+                self.answer += part
                 self.size += len(part)
+                self.full = len(part) < len(piece)
+            else:
+                self.full = True
         self.ended = not message["more_body"]
 
 
@@ -148,7 +139,7 @@ class Captured:
             return
         if len(body) > rule.most_bytes:
             self.counts[TOO_LARGE] += 1
-        elif not self._room(len(body)):
+        elif not self._room(len(body) + BESIDE):
             self.counts[NO_ROOM] += 1
         else:
             course.kept = kept = Kept(rule, client, ask, body, self._now(), self._room)
@@ -238,15 +229,15 @@ class Captured:
             at=kept.at,
             dialect=ask.dialect.name,
             path=kept.client.path,
-            query=ask.query,
+            query=_without_secrets(ask.query),
             headers={name: kept.client.headers[name] for name in _MEANT if name in kept.client.headers},
             model=ask.call.model,
             body=kept.body,
             status=course.status,
             code=course.code,
             answer_type=kept.answer_type,
-            answer=b"".join(kept.pieces),
-            whole=kept.whole,
+            answer=bytes(kept.answer),
+            whole=kept.whole(course),
             stream=ask.call.stream,
             upstream=attempt.candidate.upstream.name,
             provider=attempt.candidate.upstream.provider,
@@ -264,7 +255,7 @@ class Captured:
         )
         return Row(
             ask.id, kept.at, ask.dialect.name, _plain(ask.call.model), _plain(owner.task_type), owner.project_id,
-            course.status, ask.call.stream, len(kept.body), kept.said,
+            course.status, ask.call.stream, len(kept.body), len(kept.answer),
             seal(sealer(self._secrets, ask.house.id), exchange),
         )  # fmt: skip
 
@@ -284,6 +275,11 @@ class Captured:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _without_secrets(query: str) -> str:
+    """We take no key there, which keeps nobody from writing one."""
+    return "&".join(one for one in query.split("&") if not _SECRET.search(one.partition("=")[0].lower()))
 
 
 def _plain(text: str) -> str:

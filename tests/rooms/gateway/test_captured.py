@@ -112,8 +112,10 @@ def test_nothing_in_the_table_can_be_read_and_no_credential_is_in_it(
     capturing(cast.acme.id, at=now)
     gateway = gateways()
     provider.then(Plan(text=TOLD))
-    told = {"x-api-key": secret, "x-my-own-token": "t0ken-of-mine", "cookie": "c00kie"}
-    assert TOLD in chat(gateway, secret, messages=SAYS, headers=told).whole().raw.decode()
+    told = {"authorization": f"Bearer {secret}", "x-my-own-token": "t0ken-of-mine", "cookie": "c00kie"}
+    path = "/v1/chat/completions?api-version=1&api_key=k3y-of-mine"
+    call = Call(gateway, path, sent(messages=SAYS), told).whole()
+    assert TOLD in call.raw.decode()
     counted(gateway, STORED)
     with connection.cursor() as cursor:
         cursor.execute("SELECT c::text, encode(sealed, 'escape') FROM captures_capture AS c")
@@ -122,9 +124,10 @@ def test_nothing_in_the_table_can_be_read_and_no_credential_is_in_it(
         assert word not in text
         assert word not in escaped
         assert word not in caplog.text
+    assert opened().query == "api-version=1"
     kept = str(opened())
     assert PROMPT in kept
-    for word in (secret, secret.split("_")[-1], "sk-upstream", "t0ken-of-mine", "c00kie"):
+    for word in (secret, secret.split("_")[-1], "sk-upstream", "t0ken-of-mine", "c00kie", "k3y-of-mine"):
         assert word not in kept
 
 
@@ -203,11 +206,16 @@ def test_an_answer_that_broke_off_is_not_whole_and_an_error_is_an_answer(
     counted(gateway, STORED)
     kept = opened(stream)
     assert (kept.whole, kept.code) == (False, "client_gone")
+    provider.then(Plan(fault="close"))
+    broken = chat(gateway, secret, stream=True).whole()
+    counted(gateway, STORED, 2)
+    kept = opened(broken)
+    assert (kept.answer, kept.whole, kept.status) == (broken.raw, False, 200)
     provider.then(Plan(status=400, message="not so"))
     refused = chat(gateway, secret).whole()
-    counted(gateway, STORED, 2)
+    counted(gateway, STORED, 3)
     kept = opened()
-    assert (kept.status, kept.answer) == (400, refused.raw)
+    assert (kept.status, kept.answer, kept.whole) == (400, refused.raw, True)
 
 
 def test_what_is_over_before_anybody_was_asked_is_not_kept(
@@ -250,17 +258,21 @@ def test_without_a_database_or_room_calls_go_on_and_what_is_lost_is_counted(
         assert chat(gateway, secret).whole().status == 200
         counted(gateway, DATABASE)
     with monkeypatch.context() as full:
-        full.setattr(module, "MOST_KEPT", 100)
-        chat(gateway, secret, user="x" * 200).whole()
+        full.setattr(module, "MOST_KEPT", module.BESIDE + 300)
+        chat(gateway, secret, user="x" * 300).whole()
         assert captured.counts[NO_ROOM] == 1
+        # The request fits, and its answer does not.
+        cut = chat(gateway, secret).whole()
+        counted(gateway, STORED)
+        assert (opened(cut).answer, opened(cut).whole) == (b"", False)
     assert chat(gateway, secret).whole().status == 200
-    counted(gateway, STORED)
+    counted(gateway, STORED, 2)
     for _ in range(PATIENCE_S * 50):
         if not captured.open_bytes:
             break
         threading.Event().wait(0.02)
     assert captured.open_bytes == 0
-    assert Capture.objects.count() == 1
+    assert Capture.objects.count() == 2
 
 
 def test_what_a_gateway_cannot_seal_costs_no_other_call(
