@@ -79,14 +79,18 @@ _LONGEST: Final = 80
 _USUAL: Final = frozenset({b"keep-alive", b"close"})
 
 
-def forwarded(headers: Collection[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """`headers` have names in lower case, as ASGI gives them. An answer comes as it is: it is read on its way."""
+def forwarded(headers: Collection[tuple[bytes, bytes]], content_type: str = "") -> list[tuple[str, str]]:
+    """`headers` have names in lower case, as ASGI gives them. An answer comes as it is: it is read on its way.
+    `content_type` is what the body was read as, where what the client says it is may be read otherwise.
+    """
     try:
         kept = [(shown, value.decode()) for name, value in headers if len(name) <= _LONGEST and (shown := _shown(name))]
     except UnicodeDecodeError:
         kept = [
             (shown, _decoded(value)) for name, value in headers if len(name) <= _LONGEST and (shown := _shown(name))
         ]
+    if content_type:
+        kept = [*(pair for pair in kept if pair[0] != "content-type"), ("content-type", content_type)]
     kept.append(("accept-encoding", "identity"))
     for name, value in headers:
         if name == b"connection" and value.lower() not in _USUAL:

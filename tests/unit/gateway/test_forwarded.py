@@ -72,5 +72,11 @@ def test_order_and_repetition_are_kept() -> None:
     assert forwarded(headers)[:3] == [("anthropic-beta", "a"), ("x-b", "1"), ("anthropic-beta", "b")]
 
 
+def test_an_upstream_is_told_what_the_body_was_read_as() -> None:
+    said = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-type", b"application/json"), (b"a", b"1")]
+    found = forwarded(said, 'multipart/form-data; boundary="b"')
+    assert found == [("a", "1"), ("content-type", 'multipart/form-data; boundary="b"'), ("accept-encoding", "identity")]
+
+
 def test_bytes_that_are_no_utf8_are_no_error() -> None:
     assert forwarded([(b"x-name", b"M\xfcller")])[0] == ("x-name", "Müller")
