@@ -19,6 +19,8 @@ from routing.gateway.requests import FieldInvalid
 
 # Bounds what is thought as well, of the whole response.
 _LIMIT: Final = "max_output_tokens"
+# A smaller limit OpenAI refuses.
+_LEAST: Final = 16
 _KNOWN: Final = frozenset(
     {"model", "input", "instructions", "tools", "stream", _LIMIT, "max_tool_calls", "service_tier", "background"}
     | {"previous_response_id", "conversation", "prompt", "context_management", "text", "models", "fallbacks", "plugins"}
@@ -58,6 +60,7 @@ class Responses:
             input=inputs.bounds(given.size, messages=messages + 1, tools=tools),
             stream=fields.flag(given, "stream"),
             max_output_tokens=fields.number(given, _LIMIT, least=1),
+            least_output_tokens=_LEAST,
             server_input=tuple(inputs.server),
             hosted_tools=tuple(inputs.hosted),
             service_tier=openai_parts.tier(given),

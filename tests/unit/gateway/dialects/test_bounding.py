@@ -260,6 +260,11 @@ def test_how_much_may_be_answered(call: ModelCall, most: int | None, choices: in
     assert (call.max_output_tokens, call.choices) == (most, choices)
 
 
+def test_a_response_has_sixteen_tokens_at_least() -> None:
+    assert responses().least_output_tokens == 16
+    assert chat().least_output_tokens == 1
+
+
 def test_less_than_a_budget_of_thinking_is_no_answer() -> None:
     thinking = {"type": "enabled", "budget_tokens": 1_024}
     assert messages(max_tokens=2_000, thinking=thinking).least_output_tokens == 1_025
