@@ -84,7 +84,7 @@ def test_a_limit_of_tokens_leaves_no_less_than_an_answer_needs(
     draft = LimitDraft(dimension="person", subject=str(cast.bob.id), tokens_per_minute=1_010)
     set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
     gateway = gateways()
-    asked = {"dimensions": {"person": "bob"}, "max_output_tokens": None}
+    asked: dict[str, Any] = {"dimensions": {"person": "bob"}, "max_output_tokens": None}
     assert gateway.ask(secret, body=call(least_output_tokens=16, **asked)).body["code"] == "budgets.rate_limited"
     assert gateway.ask(secret, body=call(**asked)).body["max_output_tokens"] == 10
 
