@@ -14,6 +14,8 @@ from routing.gateway.requests import Authorize, HostedTool, Input
 
 # Of a model whose largest answer nobody said, where its window is not known or larger.
 USUAL_OUTPUT: Final = 16_384
+# Of its window an answer is left so much, however long what it reads seems to be.
+_LEAST_PART: Final = 16
 # How many bytes a token has at least, mostly: for what nobody counted.
 BYTES_OF_TOKEN: Final = 3
 _SEARCHES: Final = ("web_search", "google_search")
@@ -23,15 +25,26 @@ _FILES: Final = ("file_search",)
 _PRICED: Final = (*_SEARCHES, *_FILES, "web_fetch", "tool_search", "compaction")
 
 
-def output_wanted(request: Authorize, window: int | None) -> int:
-    """The most tokens each choice may write: as asked, or what is injected where nothing was."""
+def output_wanted(request: Authorize, window: int | None, largest: int | None = None) -> int:
+    """The most tokens each choice may write: as asked, or what is injected where nothing was. `largest` is what the
+    model takes at most. It shares its window with what it reads, of which the size says about how much it is: taken
+    for its bound instead, a long prompt would leave nothing.
+    """
     if request.max_output_tokens is not None:
         return request.max_output_tokens
-    return min(USUAL_OUTPUT, window) if window else USUAL_OUTPUT
+    usual = USUAL_OUTPUT if largest is None else min(USUAL_OUTPUT, largest)
+    if window is None:
+        return usual
+    given = request.input
+    around = text_tokens((), messages=given.messages, tools=given.tools) if given.tokens is None else 0
+    left = window - sum(likely_read(given).values()) - around
+    return min(usual, max(left, window // _LEAST_PART))
 
 
-def bounds_of(request: Authorize, window: int | None) -> Bounds:
-    """Raises Unbounded, naming the field. `window` is the model's context window in tokens, None where not known."""
+def bounds_of(request: Authorize, window: int | None, largest: int | None = None) -> Bounds:
+    """Raises Unbounded, naming the field. `window` is the model's context window in tokens, `largest` its largest
+    answer, None where not known.
+    """
     given = request.input
     text = _texts(request) if given.tokens is None else given.tokens
     turns = 1 + sum(_uses(tool, place) for place, tool in enumerate(request.hosted_tools))
@@ -46,7 +59,7 @@ def bounds_of(request: Authorize, window: int | None) -> Bounds:
     return Bounds(
         # Every choice is billed for its output, and some providers read the prompt for each.
         input_text=text * turns * request.choices,
-        output_text=output_wanted(request, window) * turns * request.choices,
+        output_text=output_wanted(request, window, largest) * turns * request.choices,
         output_any=True,
         input_audio=given.audio_tokens * turns * request.choices,
         input_image=given.image_tokens * turns * request.choices,

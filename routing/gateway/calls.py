@@ -135,7 +135,7 @@ class Calls:
         if house.limits_tokens and request.max_output_tokens is None:
             ceiling = self._guard.token_ceiling(house.id, whose.call)
             if ceiling is not None:
-                most = max(ceiling - reads, 1)
+                most = max(ceiling - reads, request.least_output_tokens * turns, 1)
                 worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
         return Asked(call_id, house, key, request, event, whose, worst, turns, reads)
 

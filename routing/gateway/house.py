@@ -16,6 +16,7 @@ from finops.connectors.types import UsageEvent
 from finops.core.money import convert_pico
 from finops.core.tokens import METERS
 from finops.pricing.rules import Catalogue, Exchange, Found, Names, Overrides, Pricer, rate
+from finops.pricing.rules.outputs import LARGEST_OUTPUTS
 from finops.pricing.types import Rated
 from routing.configuration import wire
 from routing.gateway.bounds import bounds_of
@@ -65,11 +66,14 @@ class Concern(NamedTuple):
 
 
 class _Served(NamedTuple):
-    """What a deployment may cost, in the reporting currency at this rate; and the model's context window, if known."""
+    """What a deployment may cost, in the reporting currency at this rate; the model's context window and its largest
+    answer, if known.
+    """
 
     prices: Prices
     rate: Decimal
     window: int | None
+    largest: int | None
 
 
 class Concerned:
@@ -151,8 +155,8 @@ class House:
         if served is None:
             served = _bounded(self._prices)[key] = self._served(request, day)
         worst: Worst | None = None
-        for prices, rate_, window_ in served:
-            one = prices.worst(bounds_of(request, window_))
+        for prices, rate_, window_, largest in served:
+            one = prices.worst(bounds_of(request, window_, largest))
             if rate_ != 1:
                 one = one.converted(rate_)
             worst = one if worst is None else worst.or_dearer(one)
@@ -220,7 +224,8 @@ class House:
                     f"no rate from {prices.currency} to {self.currency} is known for {day}",
                     field="model" if not place else f"fallbacks[{place - 1}].model",
                 )
-            served.append(_Served(prices, dated.rate, self._public.windows.get((found[0].provider, found[0].model))))
+            name = found[0].provider, found[0].model
+            served.append(_Served(prices, dated.rate, self._public.windows.get(name), LARGEST_OUTPUTS.get(name)))
         return served
 
     def _may_serve(self, deployment: Deployment, tier: str | None, day: date) -> list[Found]:

@@ -22,6 +22,8 @@ _LIMIT: Final = "max_output_tokens"
 # Bounds all tools together that OpenAI runs. Codex offers a search with every call, and says no maximum.
 _MOST_CALLS: Final = "max_tool_calls"
 USUAL_CALLS: Final = 4
+# A smaller limit OpenAI refuses.
+_LEAST: Final = 16
 _KNOWN: Final = frozenset(
     {"model", "input", "instructions", "tools", "stream", _LIMIT, _MOST_CALLS, "service_tier", "background"}
     | {"previous_response_id", "conversation", "prompt", "context_management", "text", "models", "fallbacks", "plugins"}
@@ -61,6 +63,7 @@ class Responses:
             input=inputs.bounds(given.size, messages=messages + 1, tools=tools),
             stream=fields.flag(given, "stream"),
             max_output_tokens=fields.number(given, _LIMIT, least=1),
+            least_output_tokens=_LEAST,
             server_input=tuple(inputs.server),
             hosted_tools=tuple(inputs.hosted),
             service_tier=openai_parts.tier(given),

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from finops.core.errors import FinopsError
+from routing.gateway.dialects.multipart import Form
 from routing.gateway.requests import HostedTool, Input
 
 # Who shapes errors and model lists alike.
@@ -52,6 +53,8 @@ class ModelCall(NamedTuple):
     bounded: str = ""
     # Nobody is billed for it: it is passed on, and no budget is asked.
     free: bool = False
+    # How its body was read, where that is a form.
+    form: Form | None = None
 
 
 class Answered(Protocol):

@@ -237,7 +237,7 @@ class Relay:
         candidates = self._route(house, call, self._ordered(house, found, wishes, day, whose.session or call_id))
         return Ask(
             call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
-            forwarded(client.raw_headers),
+            forwarded(client.raw_headers, call.form.content_type if call.form else ""),
         )  # fmt: skip
 
     def _ordered(

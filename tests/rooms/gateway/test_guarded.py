@@ -83,6 +83,17 @@ def test_stop_now_refuses_and_cuts_within_a_second(cast: Cast, secret: str, gate
     eventually(first, secret, 200, dimensions={"agent": "looper"})
 
 
+def test_a_limit_of_tokens_leaves_no_less_than_an_answer_needs(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    draft = LimitDraft(dimension="person", subject=str(cast.bob.id), tokens_per_minute=1_010)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    asked: dict[str, Any] = {"dimensions": {"person": "bob"}, "max_output_tokens": None}
+    assert gateway.ask(secret, body=call(least_output_tokens=16, **asked)).body["code"] == "budgets.rate_limited"
+    assert gateway.ask(secret, body=call(**asked)).body["max_output_tokens"] == 10
+
+
 def test_models_that_are_not_allowed_and_limits_by_the_minute(
     cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:

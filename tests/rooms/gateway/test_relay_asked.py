@@ -311,6 +311,20 @@ def test_a_search_that_nothing_bounds_is_bounded_where_a_hard_budget_holds_and_i
     assert [evidence for evidence, _ in charged(gateway)] == ["metered"] * 3
 
 
+def test_a_response_is_refused_rather_than_sent_with_a_limit_that_nobody_takes(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    # Ten tokens of output are affordable: enough for a chat, too few for a response.
+    body = json.dumps({"model": "gpt", "input": "Hello", "max_output_tokens": 500}).encode()
+    deployed(cast.acme.id, provider, at=now)
+    budget(cast.acme.id, "0.00175", at=now)
+    gateway = gateways()
+    said = Exchange(gateway, "/v1/responses", body, {"authorization": f"Bearer {secret}"}).whole()
+    assert (said.status, said.body["error"]["code"]) == (429, "budgets.exceeded"), said.raw
+    assert chat(gateway, secret).whole().status == 200
+    assert [one.path for one in provider.seen] == ["/v1/chat/completions"]
+
+
 def test_who_wishes_an_order_a_price_or_a_session_is_heard(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
 ) -> None:

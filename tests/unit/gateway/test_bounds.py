@@ -69,9 +69,24 @@ def test_a_tool_that_costs_only_what_it_reads_has_no_fee() -> None:
 
 
 def test_an_answer_nobody_bounded_gets_a_bound() -> None:
-    assert output_wanted(request(max_output_tokens=None), None) == USUAL_OUTPUT
-    assert output_wanted(request(max_output_tokens=None), 4_096) == 4_096
+    asked = request(max_output_tokens=None)
+    assert output_wanted(asked, None) == output_wanted(asked, WINDOW) == USUAL_OUTPUT
     assert output_wanted(request(max_output_tokens=0), 4_096) == 0
+    # It says what it reads, and no model takes more than its window or its largest answer.
+    assert output_wanted(asked, 4_096) == 3_096
+    assert output_wanted(asked, WINDOW, 4_096) == bounds_of(asked, WINDOW, 4_096).output_text == 4_096
+    assert output_wanted(request(max_output_tokens=9_000), WINDOW, 4_096) == 9_000
+
+
+@pytest.mark.parametrize(("size", "left"), [(0, 8_192 - 80), (6_000, 6_112), (24_000, 512), (10**6, 512)])
+def test_a_prompt_and_its_answer_share_the_window(size: int, left: int) -> None:
+    asked = request(max_output_tokens=None, input={"bytes": size, "messages": 1})
+    assert output_wanted(asked, 8_192) == left
+
+
+def test_a_long_prompt_leaves_as_much_as_a_short_one_where_there_is_room() -> None:
+    asked = request(max_output_tokens=None, input={"bytes": 300_000, "messages": 20})
+    assert output_wanted(asked, WINDOW) == USUAL_OUTPUT
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(0, 10**5), st.integers(0, 50))

@@ -280,6 +280,11 @@ def test_tools_of_a_response_that_nothing_bounds_are_bounded_where_a_word_for_it
         assert bounded(other) is None
 
 
+def test_a_response_has_sixteen_tokens_at_least() -> None:
+    assert responses().least_output_tokens == 16
+    assert chat().least_output_tokens == 1
+
+
 def test_less_than_a_budget_of_thinking_is_no_answer() -> None:
     thinking = {"type": "enabled", "budget_tokens": 1_024}
     assert messages(max_tokens=2_000, thinking=thinking).least_output_tokens == 1_025

@@ -197,6 +197,55 @@ def test_a_form_names_one_model(sent: bytes) -> None:
         TRANSCRIPTIONS.read(sent)
 
 
+@pytest.mark.parametrize(
+    ("was", "is_"),
+    [
+        (b"------b\r\n", b"preamble\r\n------b\r\n"), (b"------b\r\n", b"\r\n------b\r\n"),
+        (b"------b--\r\n", b"------b--\r\nmore"), (b"\x00\xff\x00", b"\r\n------bc\r\n"),
+        (b"\x00\xff\x00", b"\n------b\n"), (b"------b\r\n", b"------b \r\n"),
+        (b"\r\n\r\nx\r\n------b", b"\r\n\r\n------b"),
+        (b'name="model"', b'name="mo\\del"'), (b'name="model"', b'name="model"; name="other"'),
+        (b'name="model"', b"name*=utf-8''model"), (b'name="model"', b'name="mod%65l"'), (b'name="model"', b""),
+        (b'name="model"', b'name="model"; size=1'), (b'name="model"', b'name="model" ;x'),
+        (b'name="model"', b'name="model"\r\n folded: 1'), (b'name="model"', b'name="model"\r\nX-Other: 1'),
+        (b'name="model"', b'name="model"\r\nContent-Disposition: form-data; name="other"'),
+        (b'name="model"', b'name="model"\r\nContent-Transfer-Encoding: quoted-printable'),
+        (b'name="model"', b'name="model"\r\nContent-Type: text/plain; charset=utf-16'),
+        (b'name="model"', b'name="model"\nContent-Type: text/plain'),
+        (b"form-data; name", b"attachment; name"), (b"Content-Disposition", b"Content-Position"),
+    ],
+)  # fmt: skip
+def test_a_form_that_may_be_read_in_two_ways_is_refused(was: bytes, is_: bytes) -> None:
+    sent = form(model="x").replace(was, is_, 1)
+    assert sent != form(model="x")
+    with pytest.raises(Malformed):
+        TRANSCRIPTIONS.read(sent)
+
+
+@pytest.mark.parametrize(
+    "name", ['name="Model"', 'name="model[]"', 'name="STREAM"', 'name="n.x"', 'name="model"; filename=""']
+)
+def test_what_decides_a_call_has_one_name_and_is_no_file(name: str) -> None:
+    with pytest.raises(FieldInvalid):
+        TRANSCRIPTIONS.read(form(model="x").replace(b'name="file"; filename="a.wav"', name.encode()))
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b"form-data; name=model", b'form-data;name="model"', b'Form-Data; Name="model"',
+        b'form-data; name="model"\r\nContent-Type: text/plain; charset="UTF-8"\r\nContent-Length: 1',
+        b'form-data; name="model"\r\nContent-Transfer-Encoding: binary',
+    ],
+)  # fmt: skip
+def test_forms_as_clients_make_them_are_read(disposition: bytes) -> None:
+    for boundary in ("----WebKitFormBoundaryx", "8a1c-4f", "b", "=_x", "-" * 26 + "0123456789"):
+        sent = form(model="x", boundary=boundary).replace(b'form-data; name="model"', disposition)
+        call = TRANSCRIPTIONS.read(sent.replace(b'"a.wav"', b"a.wav; filename*=utf-8''a.wav"))
+        assert call.form is not None
+        assert (call.model, call.form.content_type) == ("x", f'multipart/form-data; boundary="{boundary}"')
+
+
 @given(st.binary(max_size=300))
 def test_odd_forms_raise_nothing_but_what_is_ours(tail: bytes) -> None:
     for sent in (tail, b"--b\r\n" + tail, form(model="x")[:-12] + tail):
