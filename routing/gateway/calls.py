@@ -68,7 +68,7 @@ class Stale(Unavailable):
 
 
 class Decision(NamedTuple):
-    """A call may be made; who asked must not be told before the journal's ticket is durable (0: it is already)."""
+    """A call may be made; who asked must not be told before the journal's ticket is durable."""
 
     allowance: Allowance
     ticket: int
@@ -278,8 +278,8 @@ class Calls:
 
     # --- Settle -------------------------------------------------------------------------------------------------------
     def settle(self, house: House, call_id: str, told: Settle, *, evidence: str = "") -> tuple[Settlement, int]:
-        """A call came to this; gives the answer, and the journal's ticket it must wait for (0: it is durable already).
-        `evidence` is how sure its figures are, where that is not what `told` says.
+        """A call came to this; gives the answer, and the journal's ticket it must wait for. `evidence` is how
+        sure its figures are, where that is not what `told` says.
 
         Raises NotOpen, and FieldInvalid for usage that cannot be.
         """
@@ -319,25 +319,25 @@ class Calls:
         held = self.book.held(call_id, house.id)
         if call_id in self.book.expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
-        return self.release(held)
+        self.release(held)
+        return self._journal.last
 
-    def release(self, held: Held) -> int:
-        """A call that is open never happened, or did under another id; gives the journal's ticket."""
+    def release(self, held: Held) -> None:
+        """A call that is open never happened, or did under another id."""
         if held.id not in self.book.open:
-            return 0
+            return
         self._desk.void(held.id, lambda _: self._journal.append(encode(Voided(held.id))))
         self._guard.void(held.id, monotonic())
         self.book.end(held, None)
-        return self._journal.last
 
     def due(self) -> list[Held]:
         """Open calls whose time is over; each is given once."""
         return self.book.due(self._now())
 
-    def expire(self, held: Held, house: House) -> int:
-        """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
+    def expire(self, held: Held, house: House) -> None:
+        """Charge what nobody told the end of as the most it could cost."""
         if held.id not in self.book.open:
-            return 0
+            return
         # Also where no account holds it, because its budgets go on without the database.
         cost = GivenCost(held.amount, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
@@ -345,7 +345,6 @@ class Calls:
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
         self._count(event, house.named(event), held.amount, house.currency)
         self.book.expire(held)
-        return self._journal.last
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""

@@ -193,10 +193,9 @@ class Keeper:
             copy_segment(connection, dead, segment, _sorted(bodies)[1])
         calls = self._really_held(connection, dead, still_open(records).values())
         # In our journal first: should we die too, whoever comes next finds them, and asks the database whose they are.
-        ticket = 0
         for call in calls:
-            ticket = self._journal.append(encode(msgspec.structs.replace(call, moved_from=dead.hex)))
-        self._journal.wait(ticket)
+            self._journal.append(encode(msgspec.structs.replace(call, moved_from=dead.hex)))
+        self._journal.sync()
         try:
             ours = adopt(connection, dead, self._holder_id, calls)
         except psycopg.OperationalError:

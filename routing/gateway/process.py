@@ -259,7 +259,6 @@ class Process:
         """What nobody told the end of is charged as the most it could cost; unless it was asked for once more when this
         or another process could not answer, and is known there.
         """
-        ticket = 0
         for held in self.calls.due():
             house = self.configured.houses.get(held.organization_id)
             if house is None:
@@ -267,8 +266,11 @@ class Process:
                 continue
             here = self.calls.book.knows_other(held.asked_by, held.asked_as, held.id)
             elsewhere = here or await self.peers.know_other(held)
-            ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
-        await self.commits.wait(ticket)
+            if elsewhere:
+                self.calls.release(held)
+            else:
+                self.calls.expire(held, house)
+        await self.commits.wait(self.journal.last)
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

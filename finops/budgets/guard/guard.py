@@ -68,12 +68,6 @@ class Guard:
         with self._lock:
             self._concerns[rules.organization_id] = Concerns(rules)
 
-    def version(self, organization_id: int) -> str | None:
-        """Of the rules in use; None when there are none yet."""
-        with self._lock:
-            found = self._concerns.get(organization_id)
-            return None if found is None else found.rules.version
-
     def stopped(self, stop: Stop, now: float) -> list[str]:
         """A subject is stopped from now on; gives the calls under way that it concerns, which are to be cut."""
         with self._lock:

@@ -33,11 +33,12 @@ def decides_alone(gateway: Gateway) -> None:
     peers.heard = lambda _others: None  # type: ignore[method-assign,assignment]
 
 
-def hears_of_calls(gateway: Gateway) -> None:
-    """Until another process told how many it has."""
+def hears_of_calls(gateway: Gateway, calls: int) -> None:
+    """Until another process told that it has as many of one subject."""
     pause = threading.Event()
     for _ in range(400):
-        if gateway.process._guard._under_way._others:
+        others = list(gateway.process._guard._under_way._others.values())
+        if any(count == calls for by in others for count, _ in list(by.values())):
             return
         pause.wait(0.05)
     raise AssertionError("nobody told")
@@ -129,7 +130,7 @@ def test_as_many_calls_at_once_as_the_limit_over_all_processes(
     assert refused.body["code"] == "budgets.rate_limited"
     assert "2 calls at once (concurrency)" in refused.body["detail"]
     assert refused.headers["retry-after"] == "1"
-    hears_of_calls(second)
+    hears_of_calls(second, 2)
     assert second.ask(secret, body=call()).status == 429
     assert first.ask(secret, f"/{open_[0].body['id']}/settle", used()).status == 200
     assert first.ask(secret, f"/{open_[1].body['id']}/void").status == 200

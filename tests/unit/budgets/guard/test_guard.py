@@ -46,8 +46,6 @@ def test_without_the_organizations_rules_nothing_is_decided() -> None:
         Guard("gateway-1").check(ACME, "call-1", call(), tokens=1, now=0.0)
     with pytest.raises(NoRules):
         Guard("gateway-1").adopted(ACME, "call-1", call(), 0.0)
-    assert Guard("gateway-1").version(ACME) is None
-    assert guard().version(ACME) == "v1"
 
 
 # --- Stops ------------------------------------------------------------------------------------------------------------
