@@ -164,13 +164,13 @@ class Bank:
         connection = self._free.get()
         try:
             with ExitStack() as stack:
-                try:
-                    if connection is not None:
+                if connection is not None:
+                    try:
                         stack.enter_context(connection.transaction())
-                except psycopg.OperationalError:
-                    # The database closed it, and may be there again: nothing was asked yet.
-                    connection.close()
-                    connection = None
+                    except psycopg.OperationalError:
+                        # The database closed it, and may be there again: nothing was asked yet.
+                        connection.close()
+                        connection = None
                 if connection is None:
                     connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
                     stack.enter_context(connection.transaction())

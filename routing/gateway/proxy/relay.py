@@ -56,8 +56,9 @@ def as_asked(_house: House, _call: ModelCall, candidates: Sequence[Candidate]) -
     return candidates
 
 
-def family_of(path: str, headers: Mapping[str, str], dialect: Dialect | None) -> str:
+def family_of(path: str, headers: Mapping[str, str]) -> str:
     """Whose shape errors and lists have: as the path says, and where that is both families', as the client does."""
+    dialect = by_path(path)
     if dialect is not None:
         return dialect.family
     return ANTHROPIC if "/messages" in path or "anthropic-version" in headers else OPENAI
@@ -106,7 +107,7 @@ class Relay:
     async def answer(self, client: Client) -> None:
         """Never raises for what somebody sent."""
         dialect = by_path(client.path)
-        family = family_of(client.path, client.headers, dialect)
+        family = dialect.family if dialect else family_of(client.path, client.headers)
         words = wording(family, dialect.name if dialect else "")
         course = Course(dialect.name if dialect else "none")
         client.call_id = course.call_id = self._ids.next()
