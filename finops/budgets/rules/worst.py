@@ -131,7 +131,9 @@ class _Step(NamedTuple):
 
 
 class Prices:
-    """Every price a call may be given, made ready to bound many calls of it. Raises Unpriced where there is none."""
+    """Every price a call may be given (one for each tier that may serve it, and each daily window), made ready to bound
+    many calls of it. Raises Unpriced where there is none.
+    """
 
     def __init__(self, candidates: Sequence[Found]) -> None:
         steps: dict[_Step, None] = {}
@@ -171,13 +173,6 @@ class Prices:
                 classes = _ANY_OUTPUT if bounds.output_any else _ANY_OUTPUT[:1]
                 per_output = max(per_output, *[rates[place] for place in classes])
         return Worst(fixed, per_output, output, self.currency)
-
-
-def worst_case(candidates: Sequence[Found], bounds: Bounds) -> Worst:
-    """The most a call of these bounds can cost by any of the prices it may be given (one for each tier that may serve
-    it, and each daily window). Raises Unpriced.
-    """
-    return Prices(candidates).worst(bounds)
 
 
 def _step(card: RateCard, step: RateStep) -> _Step:

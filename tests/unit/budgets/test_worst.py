@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.budgets.rules.worst import Bounds, Unpriced, Worst, text_tokens, worst_case
+from finops.budgets.rules.worst import Bounds, Prices, Unpriced, Worst, text_tokens
 from finops.core.money import convert_pico
 from finops.core.tokens import METER_INDEX, METERS
 from finops.pricing.rules import Found, Pricer, rate
@@ -61,7 +61,7 @@ def test_no_way_to_count_its_tokens_costs_more(
     night = card((0, rates(input_uncached=5, output_text=25)), daily_from=time(16), daily_to=time(0, 30))
     prices = found(night, card((0, PLAIN), (200_000, LONG)))
     used = split(int(input_text * less), cuts, TEXT_IN) | split(int(output_text * less), cuts, TEXT_OUT)
-    worst = worst_case([prices], Bounds(input_text=input_text, output_text=output_text))
+    worst = Prices([prices]).worst(Bounds(input_text=input_text, output_text=output_text))
     actual = rate(prices, counts(requests=1, **used), NOON.replace(hour=at.hour, minute=at.minute))
     assert actual.effective_pico <= worst.amount
 
@@ -78,7 +78,7 @@ def test_nor_does_it_for_any_model_of_the_real_price_book(
     prices = Pricer(real_catalogue()).find(*named, "", "", NOON.date())
     used = split(input_text, cuts, TEXT_IN) | split(output_text, cuts, TEXT_OUT)
     try:
-        worst = worst_case([prices], Bounds(input_text=input_text, output_text=output_text))
+        worst = Prices([prices]).worst(Bounds(input_text=input_text, output_text=output_text))
     except Unpriced:
         return
     actual = rate(prices, counts(requests=1, **used), NOON)
@@ -87,19 +87,19 @@ def test_nor_does_it_for_any_model_of_the_real_price_book(
 
 def test_the_long_context_step_is_reached_by_what_the_prompt_may_be() -> None:
     prices = found(card((0, PLAIN), (200_000, LONG)))
-    assert worst_case([prices], Bounds(input_text=200_000, output_text=0)).amount == 200_000 * 20
-    assert worst_case([prices], Bounds(input_text=200_001, output_text=0)).amount == 200_001 * 40
+    assert Prices([prices]).worst(Bounds(input_text=200_000, output_text=0)).amount == 200_000 * 20
+    assert Prices([prices]).worst(Bounds(input_text=200_001, output_text=0)).amount == 200_001 * 40
 
 
 def test_of_several_tiers_the_dearest_counts() -> None:
     cheap, dear = found(card((0, PLAIN))), found(card((0, LONG)))
-    assert worst_case([cheap, dear], Bounds(input_text=10, output_text=1)).amount == 10 * 40 + 75
+    assert Prices([cheap, dear]).worst(Bounds(input_text=10, output_text=1)).amount == 10 * 40 + 75
 
 
 def test_fees_sounds_and_pictures_count() -> None:
     prices = rates(input_audio=100, input_image=30, output_audio=200, web_searches=10_000, requests=7, output_text=1)
     bounds = Bounds(input_text=0, output_text=5, input_audio=3, input_image=2, output_audio=1, web_searches=4)
-    assert worst_case([found(card((0, prices)))], bounds).amount == 5 + 300 + 60 + 200 + 40_000 + 7
+    assert Prices([found(card((0, prices)))]).worst(bounds).amount == 5 + 300 + 60 + 200 + 40_000 + 7
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_fees_sounds_and_pictures_count() -> None:
 )
 def test_what_nobody_has_a_price_for_is_refused(prices: Found, bounds: Bounds) -> None:
     with pytest.raises(Unpriced):
-        worst_case([prices], bounds)
+        Prices([prices]).worst(bounds)
 
 
 def test_how_much_output_an_amount_affords() -> None:
-    worst = worst_case([found(card((0, PLAIN)))], Bounds(input_text=10, output_text=100))
+    worst = Prices([found(card((0, PLAIN)))]).worst(Bounds(input_text=10, output_text=100))
     assert (worst.fixed, worst.per_output, worst.amount) == (200, 50, 5_200)
     assert [worst.affordable(amount) for amount in (199, 200, 249, 250, 5_199, 5_200, 9_999)] == [
         -1,
@@ -147,5 +147,5 @@ def test_tools_bring_instructions_with_them() -> None:
 
 def test_the_day_s_price_is_that_of_today() -> None:
     prices = Pricer(real_catalogue()).find("anthropic", "claude-opus-4-5", "", "", date(2026, 11, 22))
-    worst = worst_case([prices], Bounds(input_text=1_000, output_text=1_000))
+    worst = Prices([prices]).worst(Bounds(input_text=1_000, output_text=1_000))
     assert worst.amount == 1_000 * 10_000_000 + 1_000 * 25_000_000
