@@ -10,18 +10,19 @@ import pytest
 from django.db import connection
 from psycopg import OperationalError
 
-from finops.budgets.bank import Accounted, Bank
+from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.desk import Allowed, Desk, Refused
 from finops.budgets.models import Budget
 from finops.budgets.rules.worst import Worst
 from finops.budgets.selectors import terms_of
 from finops.budgets.services import accounts
+from finops.budgets.services.budgets import change_budget
 from finops.budgets.services.leases import account_for
 from finops.budgets.types import Account
 from finops.core.money import from_pico, to_pico
 from tests.factories.budgets import budget, database_address, standing
 from tests.factories.ledger import AT
-from tests.factories.orgs import Cast, the_cast
+from tests.factories.orgs import HOUSE, Cast, the_cast
 
 Open = Callable[[str], Desk]
 
@@ -55,6 +56,10 @@ def opened(cap: Budget) -> int:
     wanted = [(terms_of(cap), Account(cap.id, "", cap.starts_at))]
     found = accounts.open_accounts(organization_id=cap.organization_id, wanted=wanted, at=AT)
     return int(next(iter(found.values())))
+
+
+def lowered(cap: Budget, limit: int) -> None:
+    change_budget(organization_id=cap.organization_id, budget_id=cap.id, limit_amount=from_pico(limit), by=HOUSE, at=AT)
 
 
 def worst(fixed: int, per_output: int = 0, output: int = 0) -> Worst:
@@ -129,6 +134,56 @@ def test_money_that_lies_idle_elsewhere_is_called_home(cap: Budget, desk: Open) 
     first.settle("call-1", 5)
     assert second.authorize("call-2", [account], worst(95)) == Allowed(95, 0)
     assert account not in first.leased()
+
+
+def test_what_calls_give_free_under_a_lowered_limit_is_not_used_again_before_there_is_room(
+    cap: Budget, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("long", [account], worst(60))
+    house.authorize("longer", [account], worst(40))
+    lowered(cap, 30)
+    house._recalled([account])
+    house.settle("long", 10)
+    account_for = house._bank.account_for
+
+    def meanwhile_another_ends(lines: Sequence[Accounted]) -> None:
+        account_for(lines)
+        if house.held("longer"):
+            house.settle("longer", 0)
+
+    monkeypatch.setattr(house._bank, "account_for", meanwhile_another_ends)
+    assert isinstance(house.authorize("next", [account], worst(30)), Refused)
+    assert house.authorize("smaller", [account], worst(20)) == Allowed(20, 0)
+
+
+def test_an_answer_that_is_older_than_a_recall_is_good_for_the_call_that_asked_and_for_no_other(
+    cap: Budget, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    lowered(cap, 1_000)
+    grant = house._bank.grant
+
+    def meanwhile_the_limit_falls(wants: Sequence[Want]) -> list[Standing]:
+        answered = grant(wants)
+        monkeypatch.undo()
+        lowered(cap, 15)
+        house._recalled([account])
+        return answered
+
+    monkeypatch.setattr(house._bank, "grant", meanwhile_the_limit_falls)
+    assert house.authorize("first", [account], worst(10)) == Allowed(10, 0)
+    assert house.leased()[account] > (10, 10)
+    assert house.at_once("second", [account], worst(10)) is None
+    assert isinstance(house.authorize("second", [account], worst(10)), Refused)
+    assert house.authorize("third", [account], worst(5)) == Allowed(5, 0)
+
+
+def test_a_call_that_costs_nothing_is_allowed_whatever_was_called_home(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("long", [account], worst(60))
+    house._recalled([account])
+    assert house.at_once("free", [account], worst(0)) == Allowed(0, 0)
 
 
 def test_two_who_each_have_half_of_what_each_needs(cap: Budget, desk: Open) -> None:
