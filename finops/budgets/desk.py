@@ -21,7 +21,7 @@ from uuid import UUID
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
 from finops.budgets.hot import LASTS_S, SLICE_SECONDS, Leases, Need, Settled, slice_wanted
-from finops.budgets.recalls import Recalls
+from finops.budgets.recalls import Recalls, Returns
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -72,8 +72,7 @@ class Desk:
         self._memory = threading.Lock()
         # Each held by the one thread that asks for that account; who waited for it mostly finds what they need.
         self._asking: dict[int, threading.Lock] = {}
-        self._returned = threading.Condition()
-        self._returns = 0
+        self._returns = Returns()
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
         self._recalls = Recalls()
@@ -84,7 +83,7 @@ class Desk:
         # Whether the bank may have done what it could not answer: it may have leased more to us than we know.
         self.in_doubt = False
         self._gate = Gate()
-        bank.listen(self._recalled, self._came_back)
+        bank.listen(self._recalled, self._returns.came, self._listening)
 
     def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
         """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
@@ -353,20 +352,14 @@ class Desk:
         waits for that.
         """
         deadline = self._clock() + RECALL_S
-        seen = self._returns
+        seen = self._returns.count
         if not self._bank.recall(accounts):
             return self._ask(call_id, accounts, wanted, generous=False)
         while True:
-            seen = self._wait_for_more_than(seen, deadline)
+            seen = self._returns.more_than(seen, max(0.0, deadline - self._clock()))
             said = self._ask(call_id, accounts, wanted, generous=False)
             if said is not None or self._clock() >= deadline:
                 return said
-
-    def _wait_for_more_than(self, seen: int, deadline: float) -> int:
-        """Wait until something came back; gives how often it did by now."""
-        with self._returned:
-            self._returned.wait_for(lambda: self._returns != seen, max(0.0, deadline - self._clock()))
-            return self._returns
 
     def _offer(self, call_id: str, accounts: Sequence[int], worst: Worst, least_output: int) -> Allowed | Refused:
         """As much output as the money affords, or a refusal."""
@@ -391,7 +384,10 @@ class Desk:
             self._recalls.heard(accounts, self._leases.slot)
         self.give_back(accounts)
 
-    def _came_back(self, accounts: list[int]) -> None:
-        with self._returned:
-            self._returns += 1
-            self._returned.notify_all()
+    def _listening(self) -> None:
+        """What was called home from now on is heard; before, limits may have been lowered."""
+        with self._memory:
+            self._recalls.missed()
+            in_hand = sorted(self._leases.slots)
+        if over := self._bank.over(in_hand):
+            self._recalled(over)

@@ -1,9 +1,12 @@
-"""What of a process's leases others called home, and which answers of the bank may be older than that. No Django."""
+"""What of a process's leases others called home, which answers of the bank may be older than that, and what others
+returned. No Django.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
 from finops.budgets.bank import Standing
 
@@ -47,3 +50,22 @@ class Recalls:
                 self.accounts.add(account)
         elif standing.free >= 0:
             self.accounts.discard(account)
+
+
+class Returns:
+    """Counts how often something came back, for whoever waits for it; any thread may use it."""
+
+    def __init__(self) -> None:
+        self._came = threading.Condition()
+        self.count = 0
+
+    def came(self, accounts: Sequence[int]) -> None:
+        with self._came:
+            self.count += 1
+            self._came.notify_all()
+
+    def more_than(self, seen: int, timeout_s: float) -> int:
+        """Wait until there were more; gives how many by now."""
+        with self._came:
+            self._came.wait_for(lambda: self.count != seen, timeout_s)
+            return self.count

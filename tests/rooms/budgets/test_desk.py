@@ -62,6 +62,22 @@ def lowered(cap: Budget, limit: int) -> None:
     change_budget(organization_id=cap.organization_id, budget_id=cap.id, limit_amount=from_pico(limit), by=HOUSE, at=AT)
 
 
+def end_connections(last_said: str = "%") -> None:
+    """As a restart of the database does: all but the test's own, where they last said such a thing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE %s",
+            [last_said],
+        )
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for a fact; pytest's own timeout ends it should it never be one."""
+    while not holds():
+        threading.Event().wait(0.02)
+
+
 def worst(fixed: int, per_output: int = 0, output: int = 0) -> Worst:
     return Worst(fixed, per_output, output, "USD")
 
@@ -119,13 +135,33 @@ def test_a_call_that_waits_for_money_keeps_no_other_waiting(cast: Cast, cap: Bud
     waiting.join()
 
 
-def test_a_lost_connection_is_made_anew(cap: Budget, desk: Open) -> None:
+def test_what_was_under_way_when_the_connection_was_lost_is_not_tried_again(cap: Budget, desk: Open) -> None:
     account, house = opened(cap), desk("gateway-1")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [next(iter(house._bank._own))])
-    with pytest.raises(OperationalError):
-        house.authorize("call-1", [account], worst(60))
+    with pytest.raises(OperationalError), house._bank._cursor() as cursor:
+        end_connections()
+        cursor.execute("SELECT 1")
     assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+
+
+def test_a_recall_is_heard_whatever_connection_it_comes_by(cap: Budget, desk: Open) -> None:
+    account, first, second = opened(cap), desk("gateway-1"), desk("gateway-2")
+    first.authorize("call-1", [account], worst(90))
+    first.settle("call-1", 5)
+    # After a restart of the database another's connection may have the number that one of ours had.
+    second._bank._free.put(first._bank._free.get())
+    first._bank._free.put(None)
+    assert second.authorize("call-2", [account], worst(95)) == Allowed(95, 0)
+
+
+def test_a_limit_that_was_lowered_while_nothing_was_heard_is_made_up_for(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("call-1", [account], worst(60))
+    house.settle("call-1", 5)
+    assert house.leased()[account] == (55, 0)
+    end_connections("LISTEN%")
+    lowered(cap, 20)
+    until(lambda: to_pico(standing(cap, AT).leased) == 5)
+    assert house.authorize("call-2", [account], worst(15)) == Allowed(15, 0)
 
 
 def test_money_that_lies_idle_elsewhere_is_called_home(cap: Budget, desk: Open) -> None:

@@ -51,8 +51,13 @@ class Imagined(Bank):
         self._between = between
         self._recall = recall
 
-    def listen(self, recalled: Callable[[list[int]], None], returned: Callable[[list[int]], None]) -> None:
-        self.recalled = recalled
+    def listen(
+        self,
+        recalled: Callable[[list[int]], None],
+        returned: Callable[[list[int]], None],
+        listening: Callable[[], None],
+    ) -> None:
+        self.recalled, self.listening = recalled, listening
 
     def grant(self, wants: Sequence[Want]) -> list[Standing]:
         self._between(self.holder_id)
@@ -82,10 +87,11 @@ class Imagined(Bank):
 
 
 class Limit(NamedTuple):
-    """An account's limit becomes this."""
+    """An account's limit becomes this; where nobody `heard` of it, they do not until they begin to listen anew."""
 
     account: int
     limit: int
+    heard: bool
 
 
 class Ends(NamedTuple):
@@ -95,7 +101,7 @@ class Ends(NamedTuple):
     part: int
 
 
-LIMITS = st.builds(Limit, st.sampled_from(ACCOUNTS), st.integers(0, 150))
+LIMITS = st.builds(Limit, st.sampled_from(ACCOUNTS), st.integers(0, 150), st.booleans())
 ENDS = st.builds(Ends, st.integers(0, 99), st.sampled_from([0, 10, 50, 100]))
 MEANWHILE = st.lists(st.one_of(st.none(), ENDS, LIMITS), max_size=6)
 
@@ -183,7 +189,11 @@ class Desks(RuleBasedStateMachine):
 
     def _change(self, limit: Limit) -> None:
         self.book.limits[limit.account] = limit.limit
-        self._call_home([limit.account])
+        if limit.heard:
+            self._call_home([limit.account])
+        else:
+            for bank in self.banks:
+                bank.listening()
 
     def _call_home(self, accounts: Sequence[int], by: Bank | None = None) -> None:
         for bank in self.banks:
