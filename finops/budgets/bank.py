@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from queue import LifoQueue
@@ -158,15 +158,23 @@ class Bank:
 
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor in a transaction; on a new connection, should the last have been lost. What was under way then is
-        not tried again: its outcome is not known.
+        """A cursor in a transaction; on a new connection, should the last have been lost since. What was under way then
+        is not tried again: its outcome is not known.
         """
         connection = self._free.get()
         try:
-            if connection is None or connection.closed:
-                connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
-            with connection.transaction(), connection.cursor() as cursor:
-                yield cursor
+            with ExitStack() as stack:
+                if connection is not None:
+                    try:
+                        stack.enter_context(connection.transaction())
+                    except psycopg.OperationalError:
+                        # The database closed it, and may be there again: nothing was asked yet.
+                        connection.close()
+                        connection = None
+                if connection is None:
+                    connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
+                    stack.enter_context(connection.transaction())
+                yield stack.enter_context(connection.cursor())
         finally:
             self._free.put(connection)
 

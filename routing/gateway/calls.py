@@ -7,12 +7,14 @@ the journal fail, nothing more is allowed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
+from psycopg import Error as PsycopgError
 from psycopg import OperationalError
 
 from finops.budgets.bank import Standing
@@ -38,6 +40,7 @@ from routing.gateway.requests import Authorize, FieldInvalid, Settle
 from routing.gateway.supply import Supply
 from routing.gateway.wording import Allowance, Budgets, Settlement, budget_details, budget_shown, exceeded
 
+log = logging.getLogger(__name__)
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
 MOST_OPEN: Final = 200_000
 # How often a cap that refuses is told of.
@@ -262,7 +265,12 @@ class Calls:
         self._told[concern.account] = now
         details = budget_details(concern, standing)
         key = f"budget:{concern.terms.budget_id}:{concern.account.subject}:{concern.account.start:%Y-%m-%dT%H:%M}"
-        self._announce(asked.house.id, "cap.tripped", key, details)
+        try:
+            self._announce(asked.house.id, "cap.tripped", key, details)
+        except PsycopgError as error:
+            # The cap refuses all the same; it is told of with the next call.
+            self._told.pop(concern.account, None)
+            log.warning("a cap that refuses could not be told of: %s", error)
 
     # --- Settle -------------------------------------------------------------------------------------------------------
     def settle(self, house: House, call_id: str, told: Settle, *, evidence: str = "") -> tuple[Settlement, int]:

@@ -135,6 +135,13 @@ def test_a_call_that_waits_for_money_keeps_no_other_waiting(cast: Cast, cap: Bud
     waiting.join()
 
 
+def test_connections_that_the_database_closed_are_made_anew_and_no_call_notices(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    end_connections()
+    assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+    assert not house.in_doubt
+
+
 def test_what_was_under_way_when_the_connection_was_lost_is_not_tried_again(cap: Budget, desk: Open) -> None:
     account, house = opened(cap), desk("gateway-1")
     with pytest.raises(OperationalError), house._bank._cursor() as cursor:
