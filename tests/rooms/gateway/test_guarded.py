@@ -6,7 +6,9 @@ import json
 import threading
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from psycopg import OperationalError
 
@@ -15,7 +17,8 @@ from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement
 from finops.orgs import services
-from tests.factories.budgets import budget
+from routing.gateway import cut
+from tests.factories.budgets import budget, database_address
 from tests.factories.gateway import Gateway, call, used
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
@@ -154,6 +157,17 @@ def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(
     said = [gateway.ask(secret, body=call(dimensions={"team": "search"})).body for _ in range(2)]
     assert [one["model"] for one in said] == ["gpt"] * 2
     assert gateway.ask(secret, body=call()).body["model"] == "gpt-mini"
+
+
+@pytest.mark.parametrize("reason", ["ü" * 500, "\N{OCTOPUS}" * 500, '"' * 500, "\x01" * 500])
+def test_many_calls_are_cut_for_whatever_reason(cast: Cast, reason: str) -> None:
+    calls = [("cap_" + "a" * 12, f"{uuid4().hex}-{2**32 + n:x}-{2**63:x}") for n in range(200)]
+    with psycopg.connect(database_address(), autocommit=True) as connection:
+        connection.execute(f"LISTEN {cut.CHANNEL}")
+        cut.tell(connection, calls, reason)
+        told = [one for sent in connection.notifies(timeout=5, stop_after=4) for one in cut.heard(sent.payload)]
+    assert [call for some, _ in told for call in some] == calls
+    assert all(len(why) > 200 and reason.startswith(why) for _, why in told)
 
 
 @pytest.mark.parametrize(("fail_open", "status"), [(None, 503), (False, 503), (True, 200)])
