@@ -152,11 +152,14 @@ class Desk:
                 self._take(question, granted)
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
-        """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
+        """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it. Limits
+        may have been lowered since it was made: what it gives free counts as called home.
+        """
         with self._memory:
             for account in accounts:
                 self._leases.granted(account, answer.amount - charged)
             self._leases.hold(call_id, accounts, answer.amount - charged, charged=charged)
+            self._recalls.heard(accounts, self._leases.slot)
             self._allowed[call_id] = answer
 
     def settle_part(self, call_id: str, estimate: int, keep: Keep = _pass) -> Settled:

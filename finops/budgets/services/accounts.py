@@ -190,7 +190,8 @@ def set_limits(*, organization_id: int, budget_id: int, at: datetime) -> None:
         # What gateways have in hand beyond a lower limit comes home once this is committed.
         cursor.execute(
             "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM (SELECT id, row_number() OVER (ORDER BY id) AS n"
-            " FROM budgets_account WHERE id = ANY(%s) AND leased > 0 AND authorised + leased + observed > limit_amount)"
+            " FROM budgets_account AS a WHERE id = ANY(%s) AND leased > 0 AND authorised + leased + observed"
+            " + (SELECT coalesce(sum(amount), 0) FROM budgets_observed WHERE account_id = a.id) > limit_amount)"
             " AS over GROUP BY n / %s",
             [RECALL, [row.id for row in rows], MOST_NAMED],
         )

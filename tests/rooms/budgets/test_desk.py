@@ -222,6 +222,34 @@ def test_an_answer_that_is_older_than_a_recall_is_good_for_the_call_that_asked_a
     assert house.authorize("third", [account], worst(5)) == Allowed(5, 0)
 
 
+def test_what_was_observed_and_not_yet_added_counts_when_a_limit_is_lowered(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("call-1", [account], worst(60))
+    house.settle("call-1", 5)
+    amounts = {(terms_of(cap), Account(cap.id, "", cap.starts_at)): 30}
+    accounts.observe(organization_id=cap.organization_id, amounts=amounts, at=AT)
+    lowered(cap, 70)
+    until(lambda: to_pico(standing(cap, AT).leased) == 5)
+
+
+def test_what_a_call_gives_free_that_another_process_held_is_not_used_again_beyond_a_lowered_limit(
+    cap: Budget, desk: Open
+) -> None:
+    account, dead, house = opened(cap), desk("gateway-1"), desk("gateway-2")
+    said = dead.authorize("call-1", [account], worst(60))
+    assert isinstance(said, Allowed)
+    lowered(cap, 20)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT budgets_adopt(%s, %s, ARRAY[%s::bigint], ARRAY[%s::numeric], ARRAY[0::numeric])",
+            [dead._bank.holder_id, house._bank.holder_id, account, from_pico(60)],
+        )
+    house.adopt("call-1", [account], said, charged=0)
+    house.settle("call-1", 10)
+    assert isinstance(house.authorize("call-2", [account], worst(30)), Refused)
+    assert house.authorize("call-3", [account], worst(10)) == Allowed(10, 0)
+
+
 def test_a_call_that_costs_nothing_is_allowed_whatever_was_called_home(cap: Budget, desk: Open) -> None:
     account, house = opened(cap), desk("gateway-1")
     house.authorize("long", [account], worst(60))
