@@ -40,12 +40,12 @@ class CapturingForm(ActionForm):
         super().__init__(data, initial=same | named)
         self._organization_id = organization_id
 
-    def said(self) -> Capturing:
-        """Switched on, as it is typed. Raises CapturingInvalid."""
+    def changes(self) -> dict[str, Any]:
+        """Fields of `Capturing`, as they are typed. Raises CapturingInvalid."""
         given = dict(self.cleaned_data)
         slugs, task_types = _words(given.pop("projects")), _words(given.pop("task_types"))
         project_ids = selectors.project_ids(self._organization_id, slugs)
-        return Capturing(is_on=True, task_types=task_types, project_ids=project_ids, **given)
+        return given | {"task_types": task_types, "project_ids": project_ids}
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -35,7 +34,8 @@ def captures(request: HttpRequest, here: Here) -> HttpResponse:
     form = CapturingForm(posted(request), here.id, said)
     if form.is_bound and form.is_valid():
         try:
-            services.set_capturing(organization_id=here.id, said=form.said(), by=here.caller.actor, at=here.now)
+            changes = form.changes() | ({"is_on": True} if "switch_on" in request.POST else {})
+            services.change_capturing(organization_id=here.id, changes=changes, by=here.caller.actor, at=here.now)
         except Forbidden:
             raise
         except FinopsError as error:
@@ -90,10 +90,11 @@ def capture(request: HttpRequest, here: Here, call_id: str) -> HttpResponse:
 @require_POST
 @page("captures", Permission.CAPTURES_MANAGE)
 def switch_off(request: HttpRequest, here: Here) -> HttpResponse:
-    off = replace(selectors.capturing(here.id), is_on=False)
     return act(
         request,
-        lambda: services.set_capturing(organization_id=here.id, said=off, by=here.caller.actor, at=here.now),
+        lambda: services.change_capturing(
+            organization_id=here.id, changes={"is_on": False}, by=here.caller.actor, at=here.now
+        ),
         done="Off. Nothing more is captured; what is there stays until it expires, or until you delete it.",
         to=address(here, "captures"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import OpenApiParameter
@@ -147,8 +147,7 @@ class CapturingResource(Resource):
             given["project_ids"] = selectors.project_ids(organization_id, given.pop("projects"))
         if "task_types" in given:
             given["task_types"] = tuple(given["task_types"])
-        said = replace(selectors.capturing(organization_id), **given)
-        said = services.set_capturing(organization_id=organization_id, said=said, by=asked.actor, at=now())
+        said = services.change_capturing(organization_id=organization_id, changes=given, by=asked.actor, at=now())
         return Response(_told(organization_id, said))
 
 

@@ -5,6 +5,8 @@ nothing of what was captured is in the trail.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -37,16 +39,17 @@ class Opened(NamedTuple):
 
 
 @transaction.atomic
-def set_capturing(*, organization_id: int, said: Capturing, by: Actor, at: datetime) -> Capturing:
-    """In force at gateways within a second. Fewer days hold for what was captured already; more do not. What was
-    captured stays until it expires, also when it is switched off. Raises CapturingInvalid.
+def change_capturing(*, organization_id: int, changes: Mapping[str, Any], by: Actor, at: datetime) -> Capturing:
+    """Change fields of `Capturing`; what is not named stays as it is by then, so that nobody switches on what somebody
+    else has just switched off. In force at gateways within a second. Fewer days hold for what was captured already;
+    more do not. What was captured stays until it expires, also when it is switched off. Raises CapturingInvalid.
     """
-    said = rules.check(said)
+    row = _locked(organization_id, at)
+    before = said_of(row)
+    said = rules.check(replace(before, **changes))
     mine = Project.objects.filter(organization_id=organization_id, id__in=said.project_ids)
     if mine.count() != len(said.project_ids):
         raise rules.CapturingInvalid("there is no such project", field="projects")
-    row = _locked(organization_id, at)
-    before = said_of(row)
     if said == before:
         return said
     for name in _SAID:

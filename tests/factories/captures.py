@@ -10,7 +10,7 @@ from django.conf import settings
 
 from routing.captures.hot import Exchange, seal, sealer
 from routing.captures.models import Capture
-from routing.captures.services import set_capturing
+from routing.captures.services import change_capturing
 from routing.captures.types import Capturing
 from tests.factories.orgs import HOUSE
 
@@ -21,8 +21,7 @@ ANSWER: Final = "Nobody here knows of a merger"
 def capturing(organization_id: int, *, at: datetime, **given: Any) -> Capturing:
     """Every call is captured, unless told otherwise."""
     usual: dict[str, Any] = {"is_on": True, "share": Decimal(100)}
-    said = Capturing(**usual | given)
-    return set_capturing(organization_id=organization_id, said=said, by=HOUSE, at=at)
+    return change_capturing(organization_id=organization_id, changes=usual | given, by=HOUSE, at=at)
 
 
 def exchange(call_id: str, *, at: datetime, **given: Any) -> Exchange:

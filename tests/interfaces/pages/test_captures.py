@@ -18,6 +18,8 @@ from tests.interfaces.pages.conftest import at, text_of
 
 CALL = "c" * 24
 SAID: dict[str, Any] = {"share": "5", "days_kept": "3", "most_a_day": "100", "most_kib": "64"}
+# The button of that name.
+ON: dict[str, Any] = {"switch_on": "1"}
 
 
 def test_they_are_switched_on_changed_and_off(company: Company, alice: Client) -> None:
@@ -26,10 +28,13 @@ def test_they_are_switched_on_changed_and_off(company: Company, alice: Client) -
     assert "Off: no prompt and no answer is stored." in page
     assert ">Switch on<" in page
     assert ">Switch off<" not in page
-    wrong = alice.post(path, SAID | {"projects": "nobodys"})
+    alice.post(path, SAID)
+    assert not selectors.capturing(acme).is_on
+    wrong = alice.post(path, SAID | ON | {"projects": "nobodys"})
     assert (wrong.status_code, list(wrong.context["form"].errors)) == (422, ["projects"])
     assert list(alice.post(path, SAID | {"days_kept": "31"}).context["form"].errors) == ["days_kept"]
-    page = text_of(alice.post(path, SAID | {"projects": "answers, assistant", "task_types": "triage"}, follow=True))
+    said_so = SAID | ON | {"projects": "answers, assistant", "task_types": "triage"}
+    page = text_of(alice.post(path, said_so, follow=True))
     assert "5 % of calls of the task type triage and of the projects answers, assistant" in page
     assert "deleted after 3 days" in page
     said = selectors.capturing(acme)

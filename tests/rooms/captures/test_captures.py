@@ -17,7 +17,7 @@ from finops.orgs.services import add_project
 from routing.captures import selectors, services
 from routing.captures.models import Capture, CaptureSettings
 from routing.captures.rules import CapturingInvalid
-from routing.captures.services import delete_captured, forget_expired, read_capture, set_capturing
+from routing.captures.services import change_capturing, delete_captured, forget_expired, read_capture
 from routing.captures.tasks import forget_expired as task
 from routing.captures.types import OFF
 from routing.configuration import wire
@@ -54,9 +54,12 @@ def test_it_is_off_until_somebody_switches_it_on_and_gateways_are_told(cast: Cas
         project_ids=frozenset({answers.id}),
     )
     assert told(cast.globex.id) is None
-    set_capturing(organization_id=cast.acme.id, said=replace(said, is_on=False), **WHO)
+    change_capturing(organization_id=cast.acme.id, changes={"is_on": False}, **WHO)
+    # Whoever changes something else does not switch it on again.
+    off = change_capturing(organization_id=cast.acme.id, changes={"most_a_day": 10}, **WHO)
+    assert off == replace(said, is_on=False, most_a_day=10)
     assert told(cast.acme.id) is None
-    assert [verb for verb, _, _ in trail()] == ["captures.switched_on", "captures.switched_off"]
+    assert [verb for verb, _, _ in trail()] == ["captures.switched_on", "captures.switched_off", "captures.changed"]
     assert trail()[0][2]["share"] == ["1.00", "100.00"]
 
 
@@ -124,11 +127,11 @@ def test_the_task_deletes_what_is_over_by_now(cast: Cast) -> None:
 
 
 def test_fewer_days_hold_for_what_was_captured_already_and_more_do_not(cast: Cast) -> None:
-    said = capturing(cast.acme.id, days_kept=7, at=NOON)
+    capturing(cast.acme.id, days_kept=7, at=NOON)
     captured(cast.acme.id, CALL, days=7, at=NOON)
-    set_capturing(organization_id=cast.acme.id, said=replace(said, days_kept=2), **WHO)
+    change_capturing(organization_id=cast.acme.id, changes={"days_kept": 2}, **WHO)
     assert Capture.objects.get().expires_at == NOON + timedelta(days=2)
-    set_capturing(organization_id=cast.acme.id, said=replace(said, days_kept=30), **WHO)
+    change_capturing(organization_id=cast.acme.id, changes={"days_kept": 30}, **WHO)
     assert Capture.objects.get().expires_at == NOON + timedelta(days=2)
 
 

@@ -18,9 +18,7 @@ from django.db import connection
 from finops.orgs.services import add_project
 from routing.captures.hot import WHOLE, Exchange, chosen, open_sealed, sealer
 from routing.captures.models import Capture
-from routing.captures.services import set_capturing
 from routing.captures.store import DAY_FULL, STORED, SWITCHED_OFF, Row, store
-from routing.captures.types import OFF
 from routing.gateway import captured as module
 from routing.gateway.answers import Asked
 from routing.gateway.captured import DATABASE, NO_ROOM, NOT_MEANT, TOO_LARGE, UNANSWERED
@@ -240,7 +238,7 @@ def test_switched_off_or_full_for_today_by_the_time_it_is_stored_it_is_not(
     counted(gateway, DAY_FULL)
     assert Capture.objects.count() == 2
     gateway.process.captured._full.clear()
-    set_capturing(organization_id=cast.acme.id, said=OFF, by=HOUSE, at=now)
+    capturing(cast.acme.id, is_on=False, at=now)
     # The gateway has not heard of it yet.
     chat(gateway, secret).whole()
     counted(gateway, SWITCHED_OFF)
