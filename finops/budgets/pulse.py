@@ -131,13 +131,23 @@ class Pulse:
         wants = sorted(lacking.wants)
         with self._asking:
             asked_at = self._clock()
-            if self._connection is None or self._connection.closed:
-                self._connection = self._connect()
             amounts = [[want.limit for want in wants], [want.least for want in wants], [want.most for want in wants]]
-            asked = [*_keys([want.key for want in wants]), *amounts, WINDOW_S]
-            rows = self._connection.execute(_GRANT, asked).fetchall()
+            rows = self._asked([*_keys([want.key for want in wants]), *amounts, WINDOW_S])
         grants = [Granted(want.key, *row) for want, row in zip(wants, rows, strict=True)]
         return self._guard.granted(grants, wants, asked_at=asked_at)
+
+    def _asked(self, asked: list[Any]) -> list[Any]:
+        """What is granted; over a new connection, should the database have closed the last one. What is granted twice
+        counts twice, for a minute.
+        """
+        if self._connection is not None:
+            try:
+                return self._connection.execute(_GRANT, asked).fetchall()
+            except psycopg.OperationalError:
+                if not self._connection.closed:
+                    raise
+        self._connection = self._connect()
+        return self._connection.execute(_GRANT, asked).fetchall()
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self._address, autocommit=True, options=f"-c lock_timeout={_PATIENCE_MS}")

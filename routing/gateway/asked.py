@@ -24,7 +24,18 @@ MOST_PICO: Final = 9 * 10**18
 ONE_REQUEST: Final = tuple(1 if place == METER_INDEX["requests"] else 0 for place in range(len(NO_COUNTS)))
 
 
-Serves = Callable[[str, str], bool]
+class Elsewhere(NamedTuple):
+    """Where a model is had that a budget sends a call to: by its names and at the prices there."""
+
+    provider: str
+    model: str
+    host: str
+    region: str
+    expires_in_s: int
+
+
+# A provider's model, to where it is had; None where it cannot be.
+Serves = Callable[[str, str], Elsewhere | None]
 
 
 class Asked(NamedTuple):
@@ -42,8 +53,12 @@ class Asked(NamedTuple):
     reads: int
     # The model it was asked for with, where a budget sends it to a cheaper one.
     downgraded_from: str = ""
-    # Whether a provider's model can be had, for whoever makes the call itself.
+    # For whoever makes the call itself.
     serves: Serves | None = None
+
+    def here(self, provider: str, model: str) -> Elsewhere:
+        """The same call of another model, wherever whoever makes it has that."""
+        return Elsewhere(provider, model, "", self.request.region, self.request.expires_in_s)
 
 
 def nothing(request: Authorize, turns: int) -> Worst:

@@ -149,9 +149,10 @@ class Calls:
             account = self._supply.account(concern.account)
             standing = self._desk.standing(account) if account else None
             step = None if standing is None else step_for(concern.terms, standing)
-            if step is None or (asked.serves is not None and not asked.serves(*step)):
+            there = step and (asked.serves(*step) if asked.serves else asked.here(*step))
+            if not there:
                 continue
-            request = replace(asked.request, provider=step[0], model=step[1], host="", fallbacks=())
+            request = replace(asked.request, fallbacks=(), **there._asdict())
             cheaper = self._asked(asked.id, asked.house, asked.key, request)
             allowed = self._guard.allows_model(asked.house.id, cheaper.whose.call)
             if allowed and cheaper.worst.amount < asked.worst.amount:

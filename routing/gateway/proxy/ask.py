@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
@@ -10,11 +10,15 @@ from routing.configuration.wire import Key
 from routing.gateway.attributed import Attribution
 from routing.gateway.dialects.types import Dialect, ModelCall, Wording
 from routing.gateway.house import House
-from routing.gateway.proxy.candidates import Candidate
+from routing.gateway.proxy.candidates import Candidate, NoDeployment
 from routing.gateway.requests import Authorize
 
 # A hold outlives its try by so long, for what is still to be read and settled.
 _GRACE_S: Final = 60
+
+
+def expires_in_s(candidate: Candidate) -> int:
+    return int(candidate.upstream.total_s) + _GRACE_S
 
 
 class Ask(NamedTuple):
@@ -31,6 +35,8 @@ class Ask(NamedTuple):
     query: str
     # What upstreams are sent.
     headers: list[tuple[str, str]]
+    # Deployments as the caller wishes them. Raises NoDeployment where none is left.
+    order: Callable[[Sequence[Candidate]], Sequence[Candidate]]
 
     def request(self, candidate: Candidate, number: int) -> Authorize:
         """What one try asks of the budgets."""
@@ -55,12 +61,12 @@ class Ask(NamedTuple):
             task_type=whose.task_type,
             fingerprint=call.fingerprint,
             depth=whose.depth,
-            expires_in_s=int(upstream.total_s) + _GRACE_S,
+            expires_in_s=expires_in_s(candidate),
         )
 
-    def serves(self, provider: str, model: str) -> bool:
-        """Whether a budget may send the call there."""
-        return self.elsewhere(provider, model) is not None
-
     def elsewhere(self, provider: str, model: str) -> Candidate | None:
-        return self.house.deployments.serving(self.dialect.family, provider, model, self.day)
+        """Where a budget may send the call, that wants it answered by this; by what the caller wishes."""
+        try:
+            return self.order(self.house.deployments.serving(self.dialect.family, provider, model, self.day))[0]
+        except NoDeployment:
+            return None

@@ -104,13 +104,9 @@ class Deployments:
             raise NoDeployment(f"no upstream here serves {model[:200]!r}", field="model")
         return tuple(found)
 
-    def serving(self, family: str, provider: str, model: str, day: date) -> Candidate | None:
-        """Where a provider's model is served, for whom a budget sends there."""
-        try:
-            found = self.of(family, model, day)
-        except NoDeployment:
-            return None
-        return next((one for one in found if one.upstream.provider == provider), None)
+    def serving(self, family: str, provider: str, model: str, day: date) -> list[Candidate]:
+        """Where a provider's model is served, for whom a budget sends there. Raises NoDeployment where it is not."""
+        return [one for one in self.of(family, model, day) if one.upstream.provider == provider]
 
     def at(self, upstream_id: int) -> set[tuple[int, str]]:
         """The names of what is deployed at an upstream."""

@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from finops.budgets.journal import Journal
 from finops.budgets.rules.worst import Unbounded, Unpriced
 from finops.core.errors import FinopsError
+from routing.gateway.asked import Elsewhere
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
-from routing.gateway.dialects.openai_responses import bounded
+from routing.gateway.dialects.openai_responses import bounded as bounded_by_calls
 from routing.gateway.figures.figures import Figures
-from routing.gateway.proxy.ask import Ask
+from routing.gateway.proxy.ask import Ask, expires_in_s
 from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
@@ -72,6 +74,8 @@ class Flow:
         # What a decision is waited for as: it may be stopped before this hears of it.
         self._asking = ""
         self._tries = 0
+        # Where a budget may send the call, by provider, model, host and region.
+        self._elsewhere: dict[tuple[str, str, str, str], Candidate] = {}
         # Nobody listens any more; it was stopped, and what is said of that.
         self._gone = False
         self._cut: FinopsError | None = None
@@ -232,18 +236,28 @@ class Flow:
         self._tries += 1
         request = ask.request(candidate, self._tries)
         self._asking = request.id
-        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves, lambda: self._bounded(candidate))
+        bounded = partial(self._bounded, candidate)
+        said = await means.deciding.decision(ask.house, ask.key, request, self._serves, bounded)
         event = said.allowance.held.event
         if said.allowance.downgraded_from:
-            candidate = ask.elsewhere(event.provider, event.model) or candidate
+            candidate = self._elsewhere[event.provider, event.model, event.host, event.region]
         self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
         self._asking = ""
         self._course.tried(self._attempt)
         means.journal.flush()
         return self._attempt
 
+    def _serves(self, provider: str, model: str) -> Elsewhere | None:
+        """Where a budget may send the call."""
+        found = self._ask.elsewhere(provider, model)
+        if found is None:
+            return None
+        upstream = found.upstream
+        self._elsewhere[upstream.provider, found.model, upstream.host, upstream.region] = found
+        return Elsewhere(upstream.provider, found.model, upstream.host, upstream.region, expires_in_s(found))
+
     def _bounded(self, candidate: Candidate) -> Authorize | None:
-        call = bounded(self._ask.call)
+        call = bounded_by_calls(self._ask.call)
         if call is None:
             return None
         self._ask = self._ask._replace(call=call)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -235,14 +236,15 @@ class Relay:
         model, wishes = wishes_of(call.model, client.headers)
         call_id, day = client.call_id, self._now().date()
         found = house.deployments.of(dialect.family, model, day)
-        candidates = self._route(house, call, self._ordered(house, found, wishes, day, whose.session or call_id))
+        order = partial(self._ordered, house, wishes, day, whose.session or call_id)
+        candidates = self._route(house, call, order(found))
         return Ask(
             call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
-            forwarded(client.raw_headers, call.form.content_type if call.form else ""),
+            forwarded(client.raw_headers, call.form.content_type if call.form else ""), order,
         )  # fmt: skip
 
     def _ordered(
-        self, house: House, candidates: Sequence[Candidate], wishes: Wishes, day: date, key: str
+        self, house: House, wishes: Wishes, day: date, key: str, candidates: Sequence[Candidate]
     ) -> Sequence[Candidate]:
         health = self._means.health
 

@@ -260,6 +260,25 @@ def test_a_downgrade_really_sends_the_cheaper_model_and_says_so(
     idle(gateway, provider)
 
 
+def test_a_downgrade_goes_where_the_caller_wishes(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+) -> None:
+    budget(
+        cast.acme.id, "0.01", at=now, enforcement=Enforcement.DOWNGRADE, downgrade_to=(("openai", "gpt-mini"),),
+        downgrade_at=1,
+    )  # fmt: skip
+    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, standby, at=now, name="home", rank=1, host="home")
+    gateway = gateways()
+    assert chat(gateway, secret, max_tokens=50).whole().headers["x-capstan-model"] == "gpt"
+    for wish, where, asked in (({}, "openai", provider), ({"x-capstan-only": "home"}, "home", standby)):
+        said = chat(gateway, secret, max_tokens=50, headers=wish).whole()
+        assert (said.headers["x-capstan-model"], said.headers["x-capstan-upstream"]) == ("gpt-mini", where), said.raw
+        assert asked.seen[-1].json["model"] == "gpt-mini"
+    assert chat(gateway, secret, max_tokens=50, headers={"x-capstan-only": "nobody"}).whole().status == 404
+    idle(gateway, provider, standby)
+
+
 def test_when_little_is_left_answers_are_shorter_and_it_is_said(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
