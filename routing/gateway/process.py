@@ -30,6 +30,10 @@ from finops.ingest.records import Held
 from finops.runtime import places
 from routing.gateway import cut
 from routing.gateway.answers import Asked
+from routing.gateway.batches.admitting import Admitting
+from routing.gateway.batches.door import Batches
+from routing.gateway.batches.kept import Kept
+from routing.gateway.batches.passing import Passing
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
@@ -114,7 +118,7 @@ class Process:
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow, figures.decided)
         self.keys = Keys(self.configured, settings.hash_key, self.clock.now)
-        self._sender = Sender(lambda sealed: sealer(settings.secrets).open(sealed), settings.internal)
+        self._sender = self._new_sender()
         health = Health(time.monotonic)
         self._probes = Probes(
             *(self._sender, health, lambda: self.configured.houses, time.monotonic, SystemRandom().random),
@@ -124,7 +128,7 @@ class Process:
             *(self.deciding, self.calls, self.commits, self.journal, self._sender, health, RetryBudget()),
             *(self._probes, figures),
         )
-        self.relay = Relay(self.keys, means, self.clock.now, self._log.over)
+        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self._batches(health))
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
@@ -163,6 +167,17 @@ class Process:
         await self.peers.close()
         await self._peer_runner.cleanup()
         self.journal.close()
+
+    def _new_sender(self) -> Sender:
+        return Sender(lambda sealed: sealer(self._settings.secrets).open(sealed), self._settings.internal)
+
+    def _batches(self, health: Health) -> Batches:
+        return Batches(
+            Kept(self._settings.address, self._slow),
+            Passing(self._sender, self._new_sender),
+            Admitting(self.calls.forbids, health, self.clock.now),
+            self._slow,
+        )
 
     def _reasons(self) -> list[str]:
         """Why calls are better sent elsewhere for now; none when they may come."""

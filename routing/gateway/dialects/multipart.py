@@ -13,6 +13,7 @@ _LONGEST_BOUNDARY: Final = 72
 _LONGEST_HEAD: Final = 4_096
 LONGEST_TEXT: Final = 64 * 2**10
 _NAME: Final = re.compile(rb'^content-disposition:[^\r\n]*?;\s*name="([^"\r\n]*)"', re.IGNORECASE | re.MULTILINE)
+_FILENAME: Final = re.compile(rb';\s*filename="([^"\r\n]*)"', re.IGNORECASE)
 _FILE: Final = re.compile(rb"^content-disposition:[^\r\n]*?;\s*filename\*?=", re.IGNORECASE | re.MULTILINE)
 
 
@@ -23,11 +24,21 @@ class Part(NamedTuple):
     end: int
 
 
+class File(NamedTuple):
+    """Where a file stands in the body, under which field, and its own name; '' where it has none."""
+
+    field: str
+    name: str
+    start: int
+    end: int
+
+
 class Form(NamedTuple):
-    """`texts` by name, each once; `files` are the bytes of all files together."""
+    """`texts` by name, each once; `files` are the bytes of all files together, `each` one by one."""
 
     texts: dict[str, Part]
     files: int
+    each: tuple[File, ...] = ()
 
     def text(self, body: bytes, name: str) -> str:
         """'' where it is not said. Raises FieldInvalid."""
@@ -45,7 +56,8 @@ def read(body: bytes) -> Form:
         raise Malformed("the body is not a form with parts (multipart/form-data)")
     boundary = b"\r\n" + body[:first]
     texts: dict[str, Part] = {}
-    files, at = 0, first
+    each: list[File] = []
+    at = first
     for _ in range(_MOST_PARTS):
         head = body.find(b"\r\n\r\n", at, at + _LONGEST_HEAD)
         end = body.find(boundary, head + 2) if head >= 0 else -1
@@ -54,13 +66,18 @@ def read(body: bytes) -> Form:
         start = head + 4
         named = _NAME.search(body, at, head + 2)
         if _FILE.search(body, at, head + 2):
-            files += max(0, end - start)
+            own = _FILENAME.search(body, at, head + 2)
+            each.append(File(_text(named), _text(own), start, max(start, end)))
         elif named:
-            _keep(texts, named.group(1).decode("utf-8", "replace"), Part(start, max(start, end)))
+            _keep(texts, _text(named), Part(start, max(start, end)))
         at = end + len(boundary)
         if body.startswith(b"--", at):
-            return Form(texts, files)
+            return Form(texts, sum(file.end - file.start for file in each), tuple(each))
     raise Malformed(f"the form has more than {_MOST_PARTS} parts")
+
+
+def _text(found: re.Match[bytes] | None) -> str:
+    return found.group(1).decode("utf-8", "replace") if found else ""
 
 
 def _keep(texts: dict[str, Part], name: str, part: Part) -> None:

@@ -17,6 +17,7 @@ from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Unexpected
 from routing.gateway.attributed import Tree, attributed
+from routing.gateway.batches.door import Batches
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.registry import by_path
 from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Wording
@@ -63,9 +64,11 @@ class Relay:
         means: Means,
         now: Callable[[], datetime],
         over: Callable[[Course], None],
+        batches: Batches,
         route: Route = as_asked,
     ) -> None:
         """`over` is told of every call that is."""
+        self._batches = batches
         self._keys = keys
         self._over = over
         self._means = means
@@ -129,6 +132,9 @@ class Relay:
         course.organization, course.key_prefix = house.id, key.prefix
         if client.method == "GET" and (asked := _MODELS.fullmatch(client.path)):
             await self._models(client, house, family, asked.group(1))
+            return
+        if family == OPENAI and self._batches.takes(client.method, client.path):
+            await self._batches.answer(client, house, key, course)
             return
         if dialect is None or client.method != "POST":
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
