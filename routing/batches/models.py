@@ -74,6 +74,9 @@ class Batch(models.Model):
             models.Index(fields=["organization", "error_file_id"], name="batch_errors_of"),
         ]
         constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "upstream", "batch_id"], condition=~Q(batch_id=""), name="batch_once"
+            ),
             models.CheckConstraint(name="batch_state", condition=Q(state__in=hot.STATES)),
             models.CheckConstraint(
                 name="batch_known_by_its_id",

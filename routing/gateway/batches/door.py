@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -194,10 +195,12 @@ class Batches:
         except (NotSent, UpstreamRefusesUs):
             await self._kept_late(self._kept.not_made(organization, call_id), call_id)
             raise
-        if 400 <= said.status < 500:
-            await self._kept_late(self._kept.not_made(organization, call_id), call_id)
-        elif said.good and (told := told_of(_json(said.body))) is not None:
+        told = told_of(_json(said.body)) if said.good else None
+        if told is not None and told.call_id in ("", call_id):
             await self._kept_late(self._kept.made(organization, call_id, told.id, said.body), call_id)
+        elif told is not None or (400 <= said.status < 500 and said.status != HTTPStatus.REQUEST_TIMEOUT):
+            # It refused; or it shows what it was asked for before, by an idempotency key, which is kept already.
+            await self._kept_late(self._kept.not_made(organization, call_id), call_id)
         return said
 
     async def _kept_late(self, keeping: Awaitable[None], call_id: str) -> None:

@@ -16,6 +16,7 @@ from finops.connectors.openai import batches as wire
 from finops.ingest.services import take
 from routing.batches import rules, services
 from routing.batches.models import Batch
+from routing.gateway.batches.passing import Said
 from tests.factories.batching import (
     asked,
     batch_book,
@@ -225,6 +226,24 @@ def test_a_batch_whose_answer_was_lost_is_found_by_our_id(gateway: Gateway, secr
         create(gateway, secret, file_id)
     followed()
     assert states() == ["booked", "open", "open", "open"]
+    assert charged() == billed(provider)
+
+
+def test_a_batch_that_an_upstream_shows_again_is_one(
+    gateway: Gateway, secret: str, provider: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by an idempotency key, which is passed on."""
+    batch = made(gateway, secret, line("one"))
+    passing = gateway.process.relay._batches._passing
+
+    async def again(*_: Any) -> Said:
+        return Said(200, [], json.dumps(provider.batches[batch["id"]]).encode())
+
+    monkeypatch.setattr(passing, "ask_once", again)
+    assert create(gateway, secret, batch["input_file_id"]).body["id"] == batch["id"]
+    assert states() == ["open", "void"]
+    provider.finish()
+    followed()
     assert charged() == billed(provider)
 
 
