@@ -8,10 +8,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from finops.connectors.capstan.record import record_of
-from finops.connectors.capstan.usage import counts_of
 from finops.connectors.openai.batches import Result
 from finops.connectors.types import NO_COUNTS, Problem, Received, UsageEvent
 from finops.connectors.wording import problem
+from finops.core.tokens import METERS
 
 # Whoever looks at a batch has it to themselves for so long.
 LEASE: Final = timedelta(minutes=10)
@@ -59,18 +59,14 @@ def received(common: UsageEvent, result: Result, number: int) -> Received | None
     external_id = f"{common.external_id}:{result.custom_id or f'line {number}'}"[:300]
     model = result.model or common.model
     event = replace(common, external_id=external_id, model=model, provider_request_id=result.request_id)
-    wrong = result.problem
-    if wrong is None and result.usage is None:
+    if result.problem is not None:
+        return unread(event, result.problem)
+    if result.usage is None:
         return None
-    if wrong is None and not model:
-        wrong = problem("connectors.field_missing", "model", "the answer says no model")
-    if wrong is None:
-        counts = counts_of(result.usage or {})
-        if not isinstance(counts, Problem):
-            event = replace(event, counts=counts)
-            return Received(record_of(event), event)
-        wrong = counts
-    return unread(event, wrong)
+    if not model:
+        return unread(event, problem("connectors.field_missing", "model", "the answer says no model"))
+    event = replace(event, counts=tuple([result.usage.get(name, 0) for name in METERS]))
+    return Received(record_of(event), event)
 
 
 def unread(event: UsageEvent, wrong: Problem) -> Received:

@@ -93,5 +93,9 @@ def test_an_answer_without_a_model_is_of_the_only_one_there_is() -> None:
     assert (several.event, several.problem.field) == (None, "model")
 
 
+def test_one_whose_id_nobody_knows_has_no_tag_of_it() -> None:
+    assert rules.event_of(EVENT, "call-1", "", LATER).tags == EVENT.tags
+
+
 def test_an_event_is_kept_as_it_is() -> None:
     assert decode_event(encode_event(EVENT)) == EVENT
