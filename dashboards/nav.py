@@ -84,6 +84,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("people", "People and teams", "people", Permission.PEOPLE_READ, "t"),
             Entry("keys", "Keys", "keys", Permission.KEYS_MANAGE, "k"),
             Entry("upstreams", "Upstreams", "upstreams", Permission.GATEWAY_READ, "w"),
+            Entry("captures", "Captures", "lock", Permission.GATEWAY_READ, "v"),
             Entry("connect", "Connect", "connect", Permission.GATEWAY_READ, "n"),
             Entry("alert_rules", "Alert rules", "warning", Permission.ALERTS_READ, "l"),
             Entry("settings", "Settings", "settings", Permission.ORG_READ),

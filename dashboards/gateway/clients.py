@@ -47,7 +47,7 @@ claude""",
     Client(
         "codex", "Codex", "in ~/.codex/config.toml, with CAPSTAN_KEY set in the shell",
         """model_provider = "capstan"
-web_search = "disabled"  # Codex bounds it by nothing, so hard budgets refuse it
+web_search = "disabled"  # Codex bounds it by nothing, so hard budgets hold much for it
 [model_providers.capstan]
 name = "Capstan"
 base_url = "{openai}"

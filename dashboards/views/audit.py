@@ -36,6 +36,8 @@ SUBJECTS = (
     "alert_rule",
     "channel",
     "incident",
+    "upstream",
+    "capture",
     "contract",
     "model_alias",
     "exchange_rate",

@@ -1,7 +1,7 @@
 """The database's side of leases, for any process: plain psycopg, no Django. The rules are in `sql/0001_accounts.sql`.
 
-Processes tell each other over two channels: `budgets_recall` asks whoever has idle money of some accounts to return it,
-`budgets_returned` says that some came back.
+Processes tell each other over two channels: `budgets_recall` asks whoever has idle money of some accounts to return it
+(`1,2,3`, and ` <holder>` where one asks that is to be spared), `budgets_returned` says that some came back.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from queue import LifoQueue
@@ -28,6 +28,8 @@ RECALL: Final = "budgets_recall"
 RETURNED: Final = "budgets_returned"
 # NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
 MOST_NAMED: Final = 300
+# Accounts that are looked at by one statement.
+_AT_ONCE: Final = 1_000
 _TURN_S: Final = 0.5
 # Cold accounts wait for a disk each; a few at once share its syncs.
 CONNECTIONS: Final = 4
@@ -144,7 +146,6 @@ class Bank:
         self._address = address
         # What is free, the one last used on top; None stands for one that is not connected yet.
         self._free: LifoQueue[psycopg.Connection[Any] | None] = LifoQueue()
-        self._own: set[int] = set()
         for _ in range(CONNECTIONS):
             self._free.put(None)
         with self._cursor() as cursor:
@@ -157,16 +158,23 @@ class Bank:
 
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
-        """A cursor in a transaction; on a new connection, should the last have been lost. What was under way then is
-        not tried again: its outcome is not known.
+        """A cursor in a transaction; on a new connection, should the last have been lost since. What was under way then
+        is not tried again: its outcome is not known.
         """
         connection = self._free.get()
         try:
-            if connection is None or connection.closed:
-                connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
-                self._own.add(connection.info.backend_pid)
-            with connection.transaction(), connection.cursor() as cursor:
-                yield cursor
+            with ExitStack() as stack:
+                if connection is not None:
+                    try:
+                        stack.enter_context(connection.transaction())
+                    except psycopg.OperationalError:
+                        # The database closed it, and may be there again: nothing was asked yet.
+                        connection.close()
+                        connection = None
+                if connection is None:
+                    connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
+                    stack.enter_context(connection.transaction())
+                yield stack.enter_context(connection.cursor())
         finally:
             self._free.put(connection)
 
@@ -181,6 +189,14 @@ class Bank:
         with self._cursor() as cursor:
             account_for(cursor, self.holder_id, lines)
             _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
+
+    def over(self, accounts: Sequence[int]) -> list[int]:
+        """Those of which more was given out than may be by now."""
+        found = []
+        for start in range(0, len(accounts), _AT_ONCE):
+            standing = self.grant([Want(account, 0, 0) for account in accounts[start : start + _AT_ONCE]])
+            found += [one.account_id for one in standing if one.free < 0]
+        return found
 
     def open(
         self, organization_id: int, token: UUID | None, wanted: Mapping[Account, tuple[Terms, int]]
@@ -212,32 +228,45 @@ class Bank:
             )
             if not cursor.fetchall():
                 return False
-            _notify(cursor, RECALL, accounts)
+            _notify(cursor, RECALL, accounts, f" {self.holder_id}")
             return True
 
-    def listen(self, recalled: Callable[[list[int]], None], returned: Callable[[list[int]], None]) -> None:
-        """From now on, in a thread with a connection of its own, say what others ask for and return."""
+    def listen(
+        self,
+        recalled: Callable[[list[int]], None],
+        returned: Callable[[list[int]], None],
+        listening: Callable[[], None],
+    ) -> None:
+        """From now on, in a thread with a connection of its own, say what others ask for and return. `listening` is
+        called whenever that begins, also anew: what was told before was not heard.
+        """
         ready = threading.Event()
-        self._listener = threading.Thread(target=self._hear, args=(recalled, returned, ready), daemon=True)
+        self._listener = threading.Thread(target=self._hear, args=(recalled, returned, listening, ready), daemon=True)
         self._listener.start()
         ready.wait(10)
 
     def _hear(
-        self, recalled: Callable[[list[int]], None], returned: Callable[[list[int]], None], ready: threading.Event
+        self,
+        recalled: Callable[[list[int]], None],
+        returned: Callable[[list[int]], None],
+        listening: Callable[[], None],
+        ready: threading.Event,
     ) -> None:
-        """Until it is closed, through lost connections; what was told meanwhile is missed, and asked for again."""
+        """Until it is closed, through lost connections."""
         while not self._stopping.is_set():
             try:
                 with psycopg.connect(self._address, autocommit=True) as connection:
                     connection.execute(f"LISTEN {RECALL}")
                     connection.execute(f"LISTEN {RETURNED}")
+                    listening()
                     ready.set()
                     while not self._stopping.is_set():
                         for told in connection.notifies(timeout=_TURN_S, stop_after=1):
-                            accounts = [int(one) for one in told.payload.split(",") if one]
+                            named, _, by = told.payload.partition(" ")
+                            accounts = [int(one) for one in named.split(",") if one]
                             if told.channel == RETURNED:
                                 returned(accounts)
-                            elif told.pid not in self._own:
+                            elif by != str(self.holder_id):
                                 recalled(accounts)
             except psycopg.OperationalError as error:
                 _log.warning("the bank cannot be heard: %s", error)
@@ -257,7 +286,7 @@ class Bank:
                 connection.close()
 
 
-def _notify(cursor: Cursor, channel: str, accounts: Iterable[int]) -> None:
+def _notify(cursor: Cursor, channel: str, accounts: Iterable[int], by: str = "") -> None:
     named = [str(account) for account in accounts][:MOST_NAMED]
     if named:
-        cursor.execute("SELECT pg_notify(%s, %s)", [channel, ",".join(named)])
+        cursor.execute("SELECT pg_notify(%s, %s)", [channel, ",".join(named) + by])

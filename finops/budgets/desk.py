@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -21,6 +21,7 @@ from uuid import UUID
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
 from finops.budgets.hot import LASTS_S, SLICE_SECONDS, Leases, Need, Settled, slice_wanted
+from finops.budgets.recalls import Recalls, Returns
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
 
@@ -71,20 +72,18 @@ class Desk:
         self._memory = threading.Lock()
         # Each held by the one thread that asks for that account; who waited for it mostly finds what they need.
         self._asking: dict[int, threading.Lock] = {}
-        self._returned = threading.Condition()
-        self._returns = 0
+        self._returns = Returns()
         # How accounts stood when they were last heard of.
         self._standing: dict[int, Standing] = {}
-        # What was called home, perhaps because the limit is lower now: what calls under way give free is not used again
-        # before the bank has said that there is room.
-        self._called_home: set[int] = set()
+        self._recalls = Recalls()
+        self._called_home = self._recalls.accounts
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
         self._over: OrderedDict[str, Allowed] = OrderedDict()
         # Whether the bank may have done what it could not answer: it may have leased more to us than we know.
         self.in_doubt = False
         self._gate = Gate()
-        bank.listen(self._recalled, self._came_back)
+        bank.listen(self._recalled, self._returns.came, self._listening)
 
     def at_once(self, call_id: str, accounts: Sequence[int], worst: Worst) -> Allowed | None:
         """Hold the most a call can cost, if what is in hand suffices; never waits for the database."""
@@ -113,10 +112,10 @@ class Desk:
         any more.
         """
         most = {account: (terms, self._slice(0, need)) for account, (terms, need) in wanted.items()}
-        with self._asking_bank():
+        with self._asking_bank() as question:
             found = self._bank.open(organization_id, token, most)
             with self._memory:
-                self._take(found.values())
+                self._take(question, found.values())
         return {account: standing.account_id for account, standing in found.items()}
 
     def lacking(self, accounts: Sequence[int], amount: int) -> list[int]:
@@ -145,12 +144,12 @@ class Desk:
 
     def top_up(self, needs: Mapping[int, Need]) -> None:
         """Lease more of accounts, of each as far as there is room."""
-        with self._asking_bank():
+        with self._asking_bank() as question:
             with self._memory:
                 wants = [Want(one, 0, self._slice(one, need)) for one, need in sorted(needs.items())]
             granted = self._bank.grant(wants)
             with self._memory:
-                self._take(granted)
+                self._take(question, granted)
 
     def adopt(self, call_id: str, accounts: Sequence[int], answer: Allowed, *, charged: int) -> None:
         """Take over a hold, whose money the bank has leased to this process already; `charged` was spent of it."""
@@ -232,13 +231,19 @@ class Desk:
             return {n: one.free + one.held for n, one in self._leases.slots.items() if one.free or one.held}
 
     @contextmanager
-    def _asking_bank(self) -> Iterator[None]:
+    def _asking_bank(self) -> Iterator[int]:
+        """Gives the number of the question (see `Recalls`)."""
         with self._gate.passing():
+            with self._memory:
+                question = self._recalls.ask()
             try:
-                yield
+                yield question
             except Exception:
                 self.in_doubt = True
                 raise
+            finally:
+                with self._memory:
+                    self._recalls.done(question)
 
     def give_back_idle(self, idle_s: float) -> int:
         """Return what is free of accounts that no call was held against for so long; gives how many there were."""
@@ -275,13 +280,15 @@ class Desk:
             return self._hold_now(call_id, accounts, wanted)
 
     def _hold_now(
-        self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, just_asked: bool = False
+        self, call_id: str, accounts: Sequence[int], wanted: Allowed, *, given: Collection[int] = ()
     ) -> Allowed | None:
-        """The answer, when the money is in hand; the first answer, when another thread was quicker with this call."""
+        """The answer, when the money is in hand; the first answer, when another thread was quicker with this call. What
+        was called home holds no more money, but where the bank has just `given` what was lacking.
+        """
         first = self._allowed.get(call_id) or self._over.get(call_id)
         if first is not None:
             return first
-        if self._called_home and not just_asked and not self._called_home.isdisjoint(accounts):
+        if self._called_home and wanted.amount and self._called_home.intersection(accounts).difference(given):
             return None
         if self._leases.hold(call_id, accounts, wanted.amount, now=self._clock()):
             return None
@@ -297,20 +304,20 @@ class Desk:
             called_home = self._called_home.intersection(accounts)
         if called_home:
             self.give_back(sorted(called_home))
-        with self._asking_bank():
+        with self._asking_bank() as question:
             granted = self._bank.grant(self._wants(accounts, wanted.amount, generous=generous))
             # Held before anybody can call it home again.
             with self._memory:
-                self._take(granted)
-                return self._hold_now(call_id, accounts, wanted, just_asked=True)
+                self._take(question, granted)
+                given = {one.account_id for one in granted if one.granted}
+                return self._hold_now(call_id, accounts, wanted, given=given)
 
-    def _take(self, granted: Iterable[Standing]) -> None:
+    def _take(self, question: int, granted: Iterable[Standing]) -> None:
         for one in granted:
             if one.granted:
                 self._leases.granted(one.account_id, one.granted)
             self._standing[one.account_id] = one
-            if one.free >= 0:
-                self._called_home.discard(one.account_id)
+            self._recalls.answered(question, one, self._leases.slot)
 
     @contextmanager
     def _alone(self, accounts: Sequence[int], amount: int) -> Iterator[None]:
@@ -324,11 +331,12 @@ class Desk:
             yield
 
     def _wants(self, accounts: Sequence[int], amount: int, *, generous: bool) -> list[Want]:
+        """What a call lacks; of what was called home all of it, for what is free of that is not ours to give."""
         wants = []
         with self._memory:
             for account in accounts:
                 slot = self._leases.slot(account)
-                lacking = amount - (slot.free if slot else 0)
+                lacking = amount - (slot.free if slot and account not in self._called_home else 0)
                 if lacking > 0:
                     most = self._slice(account, Need(lacking, lacking)) if generous else lacking
                     wants.append(Want(account, lacking, most))
@@ -344,20 +352,14 @@ class Desk:
         waits for that.
         """
         deadline = self._clock() + RECALL_S
-        seen = self._returns
+        seen = self._returns.count
         if not self._bank.recall(accounts):
             return self._ask(call_id, accounts, wanted, generous=False)
         while True:
-            seen = self._wait_for_more_than(seen, deadline)
+            seen = self._returns.more_than(seen, max(0.0, deadline - self._clock()))
             said = self._ask(call_id, accounts, wanted, generous=False)
             if said is not None or self._clock() >= deadline:
                 return said
-
-    def _wait_for_more_than(self, seen: int, deadline: float) -> int:
-        """Wait until something came back; gives how often it did by now."""
-        with self._returned:
-            self._returned.wait_for(lambda: self._returns != seen, max(0.0, deadline - self._clock()))
-            return self._returns
 
     def _offer(self, call_id: str, accounts: Sequence[int], worst: Worst, least_output: int) -> Allowed | Refused:
         """As much output as the money affords, or a refusal."""
@@ -379,10 +381,13 @@ class Desk:
 
     def _recalled(self, accounts: list[int]) -> None:
         with self._memory:
-            self._called_home.update(one for one in accounts if self._leases.slot(one))
+            self._recalls.heard(accounts, self._leases.slot)
         self.give_back(accounts)
 
-    def _came_back(self, accounts: list[int]) -> None:
-        with self._returned:
-            self._returns += 1
-            self._returned.notify_all()
+    def _listening(self) -> None:
+        """What was called home from now on is heard; before, limits may have been lowered."""
+        with self._memory:
+            self._recalls.missed()
+            in_hand = sorted(self._leases.slots)
+        if over := self._bank.over(in_hand):
+            self._recalled(over)

@@ -141,10 +141,6 @@ class Leases:
         self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
         return Settled(hold.accounts, spent, more - spent)
 
-    def void(self, call_id: str) -> None:
-        """The try never happened: all it held is free again. Raises NotOpen."""
-        self.settle(call_id, 0)
-
     def granted(self, account: int, amount: int) -> None:
         """The database leased more."""
         slot = self._slots.get(account)
@@ -153,14 +149,13 @@ class Leases:
         slot.free += amount
         slot.asked += 1
 
-    def give_back(self, account: int, *, keep: int = 0) -> int:
-        """Take what is free beyond `keep` out of the lease, to be returned to the database; gives how much."""
+    def give_back(self, account: int) -> int:
+        """Take what is free out of the lease, to be returned to the database; gives how much."""
         slot = self._slots.get(account)
-        if slot is None or slot.free <= keep:
+        if slot is None:
             return 0
-        amount = slot.free - keep
-        slot.free = keep
-        if not slot.free and not slot.held:
+        amount, slot.free = slot.free, 0
+        if not slot.held:
             del self._slots[account]
         return amount
 

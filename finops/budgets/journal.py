@@ -107,11 +107,15 @@ class Journal:
         return self._durable >= ticket
 
     def turn(self) -> None:
-        """Begin a new segment, so that all before it can be settled and forgotten."""
+        """Begin a new segment, so that all before it can be settled and forgotten. Raises JournalFailed, ever after it
+        did once: what could not be written is in no segment.
+        """
         with self._syncing:
             self._make_durable()
             if self._size:
                 self._turn()
+            if self._failed:
+                raise JournalFailed("the journal cannot be written")
 
     def closed(self) -> list[int]:
         """Segments that nothing is written to any more, the oldest first."""

@@ -156,6 +156,10 @@ class Pulse:
             except psycopg.Error as error:
                 _log.warning("the pulse is lost: %s", error)
                 self._stopping.wait(_RETRY_S)
+            except Exception:  # noqa: BLE001 - logged, and tried again
+                # Whatever it is, no stop would be heard any more.
+                _log.exception("the pulse is lost; trying again")
+                self._stopping.wait(_RETRY_S)
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(f"LISTEN {PULSE}")

@@ -51,6 +51,11 @@ app.conf.beat_schedule = {
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
+    "forget captures": {
+        "task": "captures.forget_expired",
+        "schedule": 60.0,
+        "options": {"queue": "control", "expires": 60},
+    },
     "take signals": {"task": "alerts.take_signals", "schedule": 1.0, "options": {"queue": "alerts", "expires": 5}},
     "deliver alerts": {"task": "alerts.deliver", "schedule": 3.0, "options": {"queue": "alerts", "expires": 10}},
     "evaluate thresholds": {"task": "alerts.evaluate", "schedule": 30.0, "options": {"queue": "alerts", "expires": 60}},

@@ -54,6 +54,7 @@ ROOMS = [
     "finops.alerts",
     "finops.ingest",
     "routing.batches",
+    "routing.captures",
     "routing.configuration",
     "routing.laptop",
     "routing.upstreams",

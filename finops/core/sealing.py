@@ -21,20 +21,27 @@ class CannotOpen(FinopsError):
 
 
 class Sealer:
-    """Seals text for one purpose: what was sealed for another does not open. `secrets` are the present one and then the
-    former ones, so that the house's secret can be changed.
+    """Seals text or bytes for one purpose: what was sealed for another does not open. `secrets` are the present one
+    and then the former ones, so that the house's secret can be changed.
     """
 
     def __init__(self, secrets: Sequence[str], *, purpose: str) -> None:
         self._keys = _keys(tuple(secrets), purpose)
 
     def seal(self, text: str) -> bytes:
-        return self._keys.encrypt(text.encode())
+        return self.seal_bytes(text.encode())
 
     def open(self, sealed: bytes | memoryview) -> str:
         """Raises CannotOpen."""
+        return self.open_bytes(sealed).decode()
+
+    def seal_bytes(self, raw: bytes) -> bytes:
+        return self._keys.encrypt(raw)
+
+    def open_bytes(self, sealed: bytes | memoryview) -> bytes:
+        """Raises CannotOpen."""
         try:
-            return self._keys.decrypt(bytes(sealed)).decode()
+            return self._keys.decrypt(bytes(sealed))
         except InvalidToken:
             raise CannotOpen("It was sealed under a former secret key; name that one, or write it anew.") from None
 

@@ -21,7 +21,8 @@ class Held(msgspec.Struct, frozen=True, gc=False, tag=HELD, array_like=True):
     """A call was allowed: `amount` is held of each account, for at most `output` tokens of output.
 
     `event` is the call as it will be charged, without its counts; `charged` was spent of the hold already, when one
-    that broke off is taken over. `moved_from` is the dead process that held it before, '' for none.
+    that broke off is taken over. `moved_from` is the dead process that held it before, '' for none. `turns` are the
+    answers that its output is shared by.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Held(msgspec.Struct, frozen=True, gc=False, tag=HELD, array_like=True):
     event: UsageEvent
     charged: int = 0
     moved_from: str = ""
+    turns: int = 1
 
 
 class Spent(msgspec.Struct, frozen=True, gc=False, tag=SPENT, array_like=True):

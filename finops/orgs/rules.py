@@ -57,6 +57,9 @@ class Permission(StrEnum):
     # Where the gateway sends calls: upstreams and deployments, without their credentials.
     GATEWAY_READ = "gateway.read"
     GATEWAY_MANAGE = "gateway.manage"
+    # What was asked and answered, where an organization has some of it kept: read it; say whether, and of which calls.
+    CAPTURES_READ = "captures.read"
+    CAPTURES_MANAGE = "captures.manage"
     ALERTS_READ = "alerts.read"
     # Acknowledge and resolve incidents.
     ALERTS_HANDLE = "alerts.handle"
@@ -117,12 +120,14 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
     }
 )
 
-# What a key may carry. Nothing that makes callers or removes people, so that a leaked key cannot make itself at home.
+# What a key may carry. Nothing that makes callers, removes people or has prompts kept, so that a leaked key cannot make
+# itself at home.
 KEY_PERMISSIONS: Final = ALL_PERMISSIONS - {
     Permission.KEYS_MANAGE,
     Permission.MEMBERS_MANAGE,
     Permission.ORG_MANAGE,
     Permission.PEOPLE_ERASE,
+    Permission.CAPTURES_MANAGE,
 }
 
 # Dimensions whose values name a person: a key is often somebody's.

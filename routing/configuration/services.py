@@ -15,6 +15,8 @@ from finops.core.actors import Actor
 from finops.orgs import selectors as orgs
 from finops.pricing import selectors as pricing
 from finops.sources.services import ensure_gateway_source
+from routing.captures import selectors as captures
+from routing.captures.hot import WHOLE
 from routing.configuration import wire
 from routing.configuration.models import CATALOGUE, Published
 from routing.upstreams import selectors as upstreams
@@ -31,13 +33,15 @@ _OF_UPSTREAM: Final = (
 _OF_DEPLOYMENT: Final = ("upstream_id", "model", "upstream_model", "rank", "weight")
 # One small row for each organization; the parts are the tokens that rooms change with whatever they own.
 _STAMPS: Final = """
-SELECT o.id, concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token) AS stamp, d.stamp
+SELECT o.id,
+    concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token, k.token) AS stamp, d.stamp
 FROM orgs_organization AS o
 LEFT JOIN pricing_pricingversion AS p ON p.organization_id = o.id
 LEFT JOIN pricing_pricingversion AS c ON c.organization_id IS NULL
 LEFT JOIN attribution_attributionstamp AS a ON a.organization_id = o.id
 LEFT JOIN budgets_budgetsversion AS b ON b.organization_id = o.id
 LEFT JOIN upstreams_upstreamsversion AS u ON u.organization_id = o.id
+LEFT JOIN captures_capturesettings AS k ON k.organization_id = o.id
 LEFT JOIN configuration_published AS d ON d.organization_id = o.id
 UNION ALL
 SELECT %s, coalesce((SELECT token::text FROM pricing_pricingversion WHERE organization_id IS NULL), ''),
@@ -111,6 +115,20 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
             wire.Deployment(deployment_id=row.id, **{name: getattr(row, name) for name in _OF_DEPLOYMENT})
             for row in upstreams.deployments_in_use(organization_id)
         ),
+        captures=_capturing(organization_id),
+    )
+
+
+def _capturing(organization_id: int) -> wire.Capturing | None:
+    said = captures.capturing(organization_id)
+    share = int(said.share * WHOLE / 100)
+    if not said.is_on or not share:
+        return None
+    return wire.Capturing(
+        share=share,
+        most_bytes=said.most_kib * 1024,
+        task_types=frozenset(said.task_types),
+        project_ids=frozenset(said.project_ids),
     )
 
 

@@ -84,6 +84,17 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
 
 
+class Capturing(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which calls the contents are kept: of `share` in `captures.hot.WHOLE`, with bodies of at most `most_bytes`, of
+    these task types and projects; none named is all.
+    """
+
+    share: int
+    most_bytes: int
+    task_types: frozenset[str] = frozenset()
+    project_ids: frozenset[int] = frozenset()
+
+
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """`budgets.types.Terms`, with its name and with decimals for amounts."""
 
@@ -189,6 +200,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     guard: GuardRules
     upstreams: tuple[Upstream, ...] = ()
     deployments: tuple[Deployment, ...] = ()
+    # None: the contents of no call are kept.
+    captures: Capturing | None = None
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

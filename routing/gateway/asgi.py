@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
@@ -47,6 +48,7 @@ class Gateway:
                 configure(json=logs_json(), level=log_level())
                 self._process = Process(from_environment())
                 await self._process.start()
+                _tell_when_stopped(self._process.ends)
                 calm_collector()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
@@ -67,6 +69,14 @@ class Gateway:
         else:
             answer = await self._process.door.answer(_asked(scope, body))
         await _send(send, answer)
+
+
+def _tell_when_stopped(tell: Callable[[], None]) -> None:
+    """The server waits for every call under way before it says that it stops: who is to end them must hear of it first.
+    The server's own handler, which its event loop calls, stays in force.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: tell())
 
 
 def _asked(scope: Mapping[str, Any], body: bytes) -> Asked:

@@ -58,9 +58,17 @@ class Book:
             (asked_by, asked_as), f"{self._holder}-{next(self._numbers):x}-{self._random.next()}"
         )
 
-    def forget_id(self, asked_by: str, asked_as: str) -> None:
-        """The call was refused: asked again, it is decided anew."""
-        self._ids.pop((asked_by, asked_as), None)
+    def forget_id(self, asked_by: str, asked_as: str, call_id: str) -> None:
+        """The call was refused: asked again, it is decided anew. Another call that has its name keeps it."""
+        if self._ids.get((asked_by, asked_as)) == call_id:
+            self._ids.pop((asked_by, asked_as), None)
+
+    def _forget(self, held: Held) -> None:
+        self.forget_id(held.asked_by, held.asked_as, held.id)
+
+    def known_as(self, asked_by: str, asked_as: str) -> str:
+        """The id of a call that was asked for, '' where none was."""
+        return self._ids.get((asked_by, asked_as), "")
 
     def answered(self, call_id: str) -> Allowance | None:
         """What was allowed, while the call is open. Raises Finished when it is over: it is not made once more."""
@@ -94,15 +102,15 @@ class Book:
         self._over[held.id] = Over(allowance, settled)
         if settled is None:
             # It never happened: asked for again, it is decided anew.
-            self.forget_id(held.asked_by, held.asked_as)
+            self._forget(held)
         for gone in _trim(self._over):
-            self.forget_id(gone.allowance.held.asked_by, gone.allowance.held.asked_as)
+            self._forget(gone.allowance.held)
 
     def expire(self, held: Held) -> None:
         """A call's time is over, and nobody told what came of it."""
         self.expired[held.id] = self.open.pop(held.id)
         for gone in _trim(self.expired):
-            self.forget_id(gone.held.asked_by, gone.held.asked_as)
+            self._forget(gone.held)
 
     def due(self, now: datetime) -> list[Held]:
         """Open calls whose time is over; each is given once."""

@@ -7,12 +7,14 @@ the journal fail, nothing more is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
+from psycopg import Error as PsycopgError
 from psycopg import OperationalError
 
 from finops.budgets.bank import Standing
@@ -38,6 +40,7 @@ from routing.gateway.requests import Authorize, FieldInvalid, Settle
 from routing.gateway.supply import Supply
 from routing.gateway.wording import Allowance, Budgets, Settlement, budget_details, budget_shown, exceeded
 
+log = logging.getLogger(__name__)
 # Open authorizations of one process; beyond, it asks to be asked later rather than run out of memory.
 MOST_OPEN: Final = 200_000
 # How often a cap that refuses is told of.
@@ -65,7 +68,7 @@ class Stale(Unavailable):
 
 
 class Decision(NamedTuple):
-    """A call may be made; who asked must not be told before the journal's ticket is durable (0: it is already)."""
+    """A call may be made; who asked must not be told before the journal's ticket is durable."""
 
     allowance: Allowance
     ticket: int
@@ -99,6 +102,8 @@ class Calls:
         self._journal = journal
         self._now = now
         self.book = Book(holder)
+        # Taken over, and not known to the guard yet.
+        self._unguarded: list[Held] = []
 
     # --- Allow --------------------------------------------------------------------------------------------------------
     def ask(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Asked | Decision:
@@ -110,11 +115,12 @@ class Calls:
         call_id = self.book.id_of(key.prefix, request.id)
         known = self.book.answered(call_id)
         if known is not None:
-            return Decision(known, self._journal.last)
+            # Where it was taken over, nothing said in which.
+            return Decision(known._replace(currency=house.currency), self._journal.last)
         try:
             return self.cheaper(self._asked(call_id, house, key, request)._replace(serves=serves))
         except FinopsError:
-            self.book.forget_id(key.prefix, request.id)
+            self.book.forget_id(key.prefix, request.id, call_id)
             raise
 
     def _asked(self, call_id: str, house: House, key: Key, request: Authorize) -> Asked:
@@ -129,7 +135,7 @@ class Calls:
         if house.limits_tokens and request.max_output_tokens is None:
             ceiling = self._guard.token_ceiling(house.id, whose.call)
             if ceiling is not None:
-                most = max(ceiling - reads, 1)
+                most = max(ceiling - reads, request.least_output_tokens * turns, 1)
                 worst = worst._replace(output=min(worst.output, most) if worst.output >= 0 else most)
         return Asked(call_id, house, key, request, event, whose, worst, turns, reads)
 
@@ -162,7 +168,7 @@ class Calls:
         if isinstance(found, Lacking):
             return None
         if found is not None:
-            self.book.forget_id(asked.key.prefix, asked.request.id)
+            self.book.forget_id(asked.key.prefix, asked.request.id, asked.id)
             raise guarded(found)
         accounts = self._supply.known(asked.whose)
         if accounts is None:
@@ -179,7 +185,7 @@ class Calls:
             return self._decide(asked)
         except OperationalError:
             return self.without_database(asked)
-        except FinopsError:
+        except Exception:
             self.refused(asked)
             raise
 
@@ -196,7 +202,7 @@ class Calls:
     def refused(self, asked: Asked) -> None:
         """A call was not allowed: asked for again, it is decided anew."""
         self._guard.void(asked.id, monotonic())
-        self.book.forget_id(asked.key.prefix, asked.request.id)
+        self.book.forget_id(asked.key.prefix, asked.request.id, asked.id)
 
     def without_database(self, asked: Asked) -> Decision:
         """Within what is in hand; of budgets whose owner chose so, without asking. A limit by the minute that cannot be
@@ -222,12 +228,12 @@ class Calls:
         ends = asked.event.occurred_at + timedelta(seconds=request.expires_in_s)
         held = Held(
             asked.id, asked.key.prefix, request.id, asked.house.id, asked.house.source_id, accounts, said.amount,
-            said.output, ends, asked.event,
+            said.output, ends, asked.event, turns=asked.turns,
         )  # fmt: skip
         house = asked.house
         concerned = asked.whose.concerns if concerns is None else concerns
         budgets = Budgets(house, tuple(concerned), self._desk.heard(accounts))
-        allowance = Allowance(held, house.currency, asked.turns, asked.worst.output, asked.downgraded_from, budgets)
+        allowance = Allowance(held, house.currency, asked.worst.output, asked.downgraded_from, budgets)
         # Known before it is in the journal, so that no segment with it is let go of.
         self.book.keep(allowance)
         try:
@@ -235,6 +241,7 @@ class Calls:
         except JournalFailed as error:
             self.book.end(held, None)
             self._desk.void(asked.id)
+            self._guard.void(asked.id, monotonic())
             raise Unavailable(error.message) from None
         self._guard.allowed(asked.id, monotonic(), tokens=asked.reads + max(said.output, 0))
         return Decision(allowance, ticket)
@@ -266,12 +273,17 @@ class Calls:
         self._told[concern.account] = now
         details = budget_details(concern, standing)
         key = f"budget:{concern.terms.budget_id}:{concern.account.subject}:{concern.account.start:%Y-%m-%dT%H:%M}"
-        self._announce(asked.house.id, "cap.tripped", key, details)
+        try:
+            self._announce(asked.house.id, "cap.tripped", key, details)
+        except PsycopgError as error:
+            # The cap refuses all the same; it is told of with the next call.
+            self._told.pop(concern.account, None)
+            log.warning("a cap that refuses could not be told of: %s", error)
 
     # --- Settle -------------------------------------------------------------------------------------------------------
     def settle(self, house: House, call_id: str, told: Settle, *, evidence: str = "") -> tuple[Settlement, int]:
-        """A call came to this; gives the answer, and the journal's ticket it must wait for (0: it is durable already).
-        `evidence` is how sure its figures are, where that is not what `told` says.
+        """A call came to this; gives the answer, and the journal's ticket it must wait for. `evidence` is how
+        sure its figures are, where that is not what `told` says.
 
         Raises NotOpen, and FieldInvalid for usage that cannot be.
         """
@@ -311,37 +323,52 @@ class Calls:
         held = self.book.held(call_id, house.id)
         if call_id in self.book.expired:
             raise NotOpen(f"authorization {call_id} is over: it was charged as the most it could have cost")
-        return self.release(held)
+        self.release(held)
+        return self._journal.last
 
-    def release(self, held: Held) -> int:
-        """A call that is open never happened, or did under another id; gives the journal's ticket."""
+    def release(self, held: Held) -> None:
+        """A call that is open never happened, or did under another id."""
         if held.id not in self.book.open:
-            return 0
+            return
         self._desk.void(held.id, lambda _: self._journal.append(encode(Voided(held.id))))
         self._guard.void(held.id, monotonic())
         self.book.end(held, None)
-        return self._journal.last
 
     def due(self) -> list[Held]:
         """Open calls whose time is over; each is given once."""
         return self.book.due(self._now())
 
-    def expire(self, held: Held, house: House) -> int:
-        """Charge what nobody told the end of as the most it could cost; gives the journal's ticket."""
+    def expire(self, held: Held, house: House) -> None:
+        """Charge what nobody told the end of as the most it could cost."""
         if held.id not in self.book.open:
-            return 0
-        cost = GivenCost(held.amount if held.accounts else 0, house.currency)
+            return
+        # Also where no account holds it, because its budgets go on without the database.
+        cost = GivenCost(held.amount, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
-        self._count(event, house.named(event), held.amount if held.accounts else 0, house.currency)
+        self._count(event, house.named(event), held.amount, house.currency)
         self.book.expire(held)
-        return self._journal.last
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""
         self._desk.adopt(held.id, held.accounts, Allowed(held.amount, held.output), charged=held.charged)
-        self.book.keep(Allowance(held, "", 1, held.output))
+        self.book.keep(Allowance(held, "", held.output))
+        # One that broke off is under way nowhere any more.
+        if not held.charged:
+            self._unguarded.append(held)
+
+    def guard_adopted(self, houses: Mapping[int, House]) -> None:
+        """What was taken over counts among the calls under way, and can be cut, once its organization is known."""
+        waiting, self._unguarded = self._unguarded, []
+        for held in waiting:
+            house = houses.get(held.organization_id)
+            if held.id not in self.book.open:
+                continue
+            if house is None:
+                self._unguarded.append(held)
+            else:
+                self._guard.adopted(house.id, held.id, house.whose(held.event).call, monotonic())
 
     def carry_on(self, ids: Iterable[str], *, old: bool) -> int | None:
         """Write anew to the journal what is open of these calls, so that it can let go of where they were; gives the
@@ -350,11 +377,11 @@ class Calls:
         calls = [call.held for call_id in ids if (call := self.book.open.get(call_id))]
         if calls and not old:
             return None
-        ticket = 0
         for held in calls:
             found = self._desk.held(held.id)
-            ticket = self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
-        return ticket
+            self._journal.append(encode(replace(held, charged=found[1] if found else held.charged)))
+        # What those that are over came to may not be written yet, and nothing else would say that they were held.
+        return self._journal.last
 
     @staticmethod
     def _cost(house: House, event: UsageEvent, pico: int | None, currency: str) -> int | None:

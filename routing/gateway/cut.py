@@ -20,8 +20,9 @@ log = logging.getLogger(__name__)
 CHANNEL: Final = "gateway_cut"
 KEPT_S: Final = 60.0
 MOST_KEPT: Final = 100_000
-# NOTIFY takes at most 8,000 bytes.
-_AT_ONCE: Final = 80
+# NOTIFY takes at most 8,000 bytes: so many calls of less than 95 bytes each, and a reason.
+_AT_ONCE: Final = 60
+_REASON_BYTES: Final = 2_000
 
 
 class Cut(NamedTuple):
@@ -73,9 +74,17 @@ class Cuts:
 
 def tell(connection: psycopg.Connection[Any], calls: Sequence[tuple[str, str]], reason: str) -> None:
     """Tell every process, this one too."""
+    reason = _bounded(reason)
     for start in range(0, len(calls), _AT_ONCE):
-        told = json.dumps({"calls": calls[start : start + _AT_ONCE], "reason": reason[:500]})
+        told = json.dumps({"calls": calls[start : start + _AT_ONCE], "reason": reason}, ensure_ascii=False)
         connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, told])
+
+
+def _bounded(reason: str) -> str:
+    """As much of it as may be told."""
+    while len(json.dumps(reason, ensure_ascii=False).encode()) > _REASON_BYTES:
+        reason = reason[: len(reason) * 9 // 10]
+    return reason
 
 
 def heard(payload: str) -> Iterator[tuple[list[tuple[str, str]], str]]:

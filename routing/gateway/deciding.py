@@ -9,6 +9,7 @@ from typing import Final
 
 import psycopg
 
+from finops.budgets.rules.worst import Unbounded
 from finops.core.errors import FinopsError
 from routing.configuration.wire import Key
 from routing.gateway.asked import Asked, Serves
@@ -22,6 +23,7 @@ from routing.gateway.wording import Allowance
 
 # A new configuration comes in well under a second.
 _NEWER_WITHIN_S: Final = 1.0
+Bounded = Callable[[], Authorize | None]
 ALLOWED: Final = "allowed"
 
 
@@ -52,18 +54,30 @@ class Deciding:
         await self._commits.wait(said.ticket)
         return said.allowance
 
-    async def decision(self, house: House, key: Key, request: Authorize, serves: Serves | None = None) -> Decision:
-        """A call may be made; nobody may be told before that is durable. Raises what refuses it."""
+    async def decision(
+        self, house: House, key: Key, request: Authorize, serves: Serves | None = None, bounded: Bounded | None = None
+    ) -> Decision:
+        """A call may be made; nobody may be told before that is durable. Raises what refuses it. Where a budget holds
+        and nothing bounds the call, it is the one that `bounded` gives, if any.
+        """
         try:
-            said = await self._decided(house, key, request, serves)
+            said = await self._decided(house, key, request, serves, bounded)
         except FinopsError as error:
             self._count(error.code)
             raise
         self._count(ALLOWED)
         return said
 
-    async def _decided(self, house: House, key: Key, request: Authorize, serves: Serves | None) -> Decision:
-        asked = self._calls.ask(house, key, request, serves)
+    async def _decided(
+        self, house: House, key: Key, request: Authorize, serves: Serves | None, bounded: Bounded | None
+    ) -> Decision:
+        try:
+            asked = self._calls.ask(house, key, request, serves)
+        except Unbounded:
+            other = bounded() if bounded else None
+            if other is None:
+                raise
+            asked = self._calls.ask(house, key, other, serves)
         return asked if isinstance(asked, Decision) else self._calls.authorize(asked) or await self._slowly(asked)
 
     async def configuration_changed(self) -> None:

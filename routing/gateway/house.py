@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from finops.attribution.rules import attribute
+from finops.attribution.types import Owner
 from finops.budgets.rules.matching import Matcher
 from finops.budgets.rules.periods import window
 from finops.budgets.rules.worst import Prices, Unpriced, Worst
@@ -15,6 +16,7 @@ from finops.connectors.types import UsageEvent
 from finops.core.money import convert_pico
 from finops.core.tokens import METERS
 from finops.pricing.rules import Catalogue, Exchange, Found, Names, Overrides, Pricer, rate
+from finops.pricing.rules.outputs import LARGEST_OUTPUTS
 from finops.pricing.types import Rated
 from routing.configuration import wire
 from routing.gateway.bounds import bounds_of
@@ -64,11 +66,14 @@ class Concern(NamedTuple):
 
 
 class _Served(NamedTuple):
-    """What a deployment may cost, in the reporting currency at this rate; and the model's context window, if known."""
+    """What a deployment may cost, in the reporting currency at this rate; the model's context window and its largest
+    answer, if known.
+    """
 
     prices: Prices
     rate: Decimal
     window: int | None
+    largest: int | None
 
 
 class Concerned:
@@ -98,6 +103,7 @@ class House:
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
         self.downgrades = any(terms.downgrade_to for terms in asked)
         self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
+        self.captures = published.captures
         self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))
@@ -119,10 +125,14 @@ class House:
         key = (self._snapshot.memo_key(event, self.source_id), found.provider, found.model, event.session)
         known = self._calls.get(key)
         if known is None or not known.since <= at < known.until:
-            owner = attribute(self._snapshot, event, self.source_id)
+            owner = self.owner(event)
             call = Call(*owner[:6], provider=found.provider, model=found.model, session=event.session)
             known = _bounded(self._calls)[key] = self._concerned(call, at)
         return known
+
+    def owner(self, event: UsageEvent) -> Owner:
+        """Whose a call is, as its charge will be attributed."""
+        return attribute(self._snapshot, event, self.source_id)
 
     def _concerned(self, call: Call, at: datetime) -> Concerned:
         concerns = tuple([Concern(*pair) for pair in self._matcher.accounts(call, at)])
@@ -145,8 +155,8 @@ class House:
         if served is None:
             served = _bounded(self._prices)[key] = self._served(request, day)
         worst: Worst | None = None
-        for prices, rate_, window_ in served:
-            one = prices.worst(bounds_of(request, window_))
+        for prices, rate_, window_, largest in served:
+            one = prices.worst(bounds_of(request, window_, largest))
             if rate_ != 1:
                 one = one.converted(rate_)
             worst = one if worst is None else worst.or_dearer(one)
@@ -214,7 +224,8 @@ class House:
                     f"no rate from {prices.currency} to {self.currency} is known for {day}",
                     field="model" if not place else f"fallbacks[{place - 1}].model",
                 )
-            served.append(_Served(prices, dated.rate, self._public.windows.get((found[0].provider, found[0].model))))
+            name = found[0].provider, found[0].model
+            served.append(_Served(prices, dated.rate, self._public.windows.get(name), LARGEST_OUTPUTS.get(name)))
         return served
 
     def _may_serve(self, deployment: Deployment, tier: str | None, day: date) -> list[Found]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -66,6 +67,8 @@ class Keeper:
         self._on_loop = on_loop
         # Segments in the inbox whose calls are not all over: since when, and which calls.
         self._copied: dict[int, tuple[float, frozenset[str]]] = {}
+        # What dead ones left and may be ours: the database's answer was lost. Nobody else is let near it meanwhile.
+        self._unsure: set[Journal] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
@@ -100,7 +103,7 @@ class Keeper:
                             looked = now
                             self._take_over(connection)
                         self.bring(connection)
-                        if self._desk.in_doubt:
+                        if self._desk.in_doubt and not self._unsure:
                             self._reckon(connection)
                         if stopping:
                             return
@@ -123,9 +126,12 @@ class Keeper:
 
     def bring(self, connection: psycopg.Connection[Any]) -> None:
         """Copy what was spent since to the inbox, and let go of segments that nothing open is in: the oldest first, for
-        how a call ended may stand in a later one than that it was allowed.
+        how a call ended may stand in a later one than that it was allowed. None, while calls that are not known here
+        may be ours: should we die, only our journal says so.
         """
         self._copy(connection)
+        if self._unsure:
+            return
         for segment, (since, ids) in list(self._copied.items()):
             carry = partial(self._owner.carry_on, ids, old=time.monotonic() - since > CARRY_AFTER_S)
             ticket = self._on_loop(carry)
@@ -165,13 +171,14 @@ class Keeper:
                     log.warning("returned what was leased of %d accounts while the database was away", found)
 
     def _take_over(self, connection: psycopg.Connection[Any]) -> None:
-        for left in abandoned(self._root):
+        for left in chain(list(self._unsure), abandoned(self._root)):
             if left.folder == self._journal.folder:
                 continue
             try:
                 self._adopt(connection, left)
             except Exception as error:
-                left.close()
+                if left not in self._unsure:
+                    left.close()
                 if isinstance(error, JournalFailed):
                     raise
                 log.exception("the journal in %s could not be adopted yet", left.folder.name)
@@ -186,11 +193,16 @@ class Keeper:
             copy_segment(connection, dead, segment, _sorted(bodies)[1])
         calls = self._really_held(connection, dead, still_open(records).values())
         # In our journal first: should we die too, whoever comes next finds them, and asks the database whose they are.
-        ticket = 0
         for call in calls:
-            ticket = self._journal.append(encode(msgspec.structs.replace(call, moved_from=dead.hex)))
-        self._journal.wait(ticket)
-        if adopt(connection, dead, self._holder_id, calls):
+            self._journal.append(encode(msgspec.structs.replace(call, moved_from=dead.hex)))
+        self._journal.sync()
+        try:
+            ours = adopt(connection, dead, self._holder_id, calls)
+        except psycopg.OperationalError:
+            self._unsure.add(left)
+            raise
+        self._unsure.discard(left)
+        if ours:
             self._on_loop(lambda: self._owner.adopted(calls))
             log.warning("took over %d open calls of %s", len(calls), dead)
         left.remove()

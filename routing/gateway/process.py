@@ -35,6 +35,7 @@ from routing.gateway.batches.door import Batches
 from routing.gateway.batches.kept import Kept
 from routing.gateway.batches.passing import Passing
 from routing.gateway.calls import Calls
+from routing.gateway.captured import Captured
 from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
@@ -61,6 +62,8 @@ _EXPIRE_EVERY_S: Final = 1.0
 # What nobody used for so long is there for others again, without being called home.
 _IDLE_S: Final = 30.0
 BODY_MOST: Final = 2**20
+# Calls have so long to end once it is asked to stop; supervisors kill who takes 15 seconds over it, or 10 (containers).
+DRAIN_S: Final = 7.0
 # Calls that wait for the database at once.
 SLOW_THREADS: Final = 64
 
@@ -128,13 +131,15 @@ class Process:
             *(self.deciding, self.calls, self.commits, self.journal, self._sender, health, RetryBudget()),
             *(self._probes, figures),
         )
-        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self._batches(health))
+        self.captured = Captured(settings.address, settings.secrets, self.clock.now)
+        batches = self._batches(health)
+        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured, batches)
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
         parts = Parts(
             *(figures, self.desk, self.journal, self.keeper, self.calls, self.supply, self.configured, self.relay),
-            *(health, self._log),
+            *(health, self._log, self.captured),
         )
         scrape = Scrape(self._id.hex[:12], lambda: standing(parts), self.peers, settings.metrics_token)
         self.door = Door(
@@ -148,6 +153,10 @@ class Process:
         self._expiring = loop.create_task(self._expire())
         self._probing = loop.create_task(self._probes.run())
         self._started = True
+
+    def ends(self) -> None:
+        """It will be stopped once no call is under way, which is soon. For any thread."""
+        self._soon(partial(self.relay.drain, DRAIN_S))
 
     async def stop(self) -> None:
         """Give back what is free, and bring the journal home. What is still open is for whoever comes next."""
@@ -163,6 +172,7 @@ class Process:
         await asyncio.to_thread(self.keeper.close)
         await asyncio.to_thread(self.commits.close)
         await asyncio.to_thread(self._log.close)
+        await asyncio.to_thread(self.captured.close)
         await self._sender.close()
         await self.peers.close()
         await self._peer_runner.cleanup()
@@ -250,6 +260,7 @@ class Process:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _EXPIRE_EVERY_S)
             try:
+                self.calls.guard_adopted(self.configured.houses)
                 await self._end_expired()
                 await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
                 if low := self.desk.running_low():
@@ -264,7 +275,6 @@ class Process:
         """What nobody told the end of is charged as the most it could cost; unless it was asked for once more when this
         or another process could not answer, and is known there.
         """
-        ticket = 0
         for held in self.calls.due():
             house = self.configured.houses.get(held.organization_id)
             if house is None:
@@ -272,8 +282,11 @@ class Process:
                 continue
             here = self.calls.book.knows_other(held.asked_by, held.asked_as, held.id)
             elsewhere = here or await self.peers.know_other(held)
-            ticket = self.calls.release(held) if elsewhere else self.calls.expire(held, house)
-        await self.commits.wait(ticket)
+            if elsewhere:
+                self.calls.release(held)
+            else:
+                self.calls.expire(held, house)
+        await self.commits.wait(self.journal.last)
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

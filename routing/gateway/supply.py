@@ -32,7 +32,9 @@ class _Question:
 
 
 class Supply:
-    """Opens accounts and leases more of them; used by the event loop alone."""
+    """Opens accounts and leases more of them, for the event loop. Other threads may ask which accounts are known: they
+    read one entry after another of a dictionary whose ids never change, and at worst miss one that was just opened.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

@@ -46,13 +46,10 @@ class Settlement(NamedTuple):
 
 
 class Allowance(NamedTuple):
-    """A call that was allowed: what the journal has of it, and how its budgets stood. `turns` are the answers that its
-    output is shared by, `wanted` is what it asked for.
-    """
+    """A call that was allowed: what the journal has of it, what output it asked for, and how its budgets stood."""
 
     held: Held
     currency: str
-    turns: int
     wanted: int
     downgraded_from: str = ""
     budgets: Budgets | None = None
@@ -64,7 +61,7 @@ class Allowance(NamedTuple):
             "allowed": True,
             "held": pico_text(held.amount if held.accounts else 0),
             "currency": self.currency,
-            "max_output_tokens": None if held.output == UNBOUNDED else held.output // self.turns,
+            "max_output_tokens": None if held.output == UNBOUNDED else held.output // held.turns,
             "clamped": held.output < self.wanted,
             "model": held.event.model,
             "downgraded_from": self.downgraded_from or None,

@@ -34,7 +34,7 @@ from finops.orgs import services as orgs
 from finops.orgs.models import User
 from finops.sources.services import add_source
 from routing.upstreams.services import archive_upstream
-from tests.factories import alerts, upstreams
+from tests.factories import alerts, captures, upstreams
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
@@ -130,6 +130,8 @@ def company(transactional_db: None) -> Company:
     upstreams.upstream(acme.id, name="deepseek", provider="deepseek", base_url="https://api.deepseek.com/v1", at=at)
     old = upstreams.upstream(acme.id, name="together", base_url="https://api.together.xyz/v1", at=at)
     archive_upstream(organization_id=acme.id, upstream_id=old.id, by=HOUSE, at=at)
+    captures.capturing(acme.id, task_types=("triage",), at=at)
+    captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
     return made
 
 

@@ -83,6 +83,8 @@ def addresses(company: Company) -> dict[str, str]:
         "upstream-new": f"{acme}upstreams/new/?preset=azure",
         "upstream-change": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/change/",
         "credential": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/credential/",
+        "captures": f"{acme}captures/",
+        "capture": f"{acme}captures/calls/{'c' * 24}/",
         "connect": f"{acme}connect/",
         "jobs": f"{acme}jobs/",
         "audit": f"{acme}audit/",

@@ -31,6 +31,11 @@ class Addressed(Protocol):
     def address(self) -> str: ...
 
 
+class Answering(Addressed, Protocol):
+    @property
+    def open(self) -> int: ...
+
+
 def deployed(
     organization_id: int, provider: Addressed, *, at: datetime, name: str = "", rank: int = 0, **given: Any
 ) -> None:
@@ -51,13 +56,34 @@ def deployed(
             set_deployment(organization_id=organization_id, upstream_id=row.id, draft=deployment, by=HOUSE, at=at)
 
 
+def sold_as(
+    organization_id: int, provider: Addressed, upstream_model: str, *, at: datetime, name: str, rank: int = 0
+) -> None:
+    """gpt at an upstream that calls it otherwise, and sells it at that one's price."""
+    draft = UpstreamDraft(
+        name=name, dialect="openai", base_url=provider.address + "/v1", provider="openai", first_byte_s=20.0
+    )
+    row = create_upstream(organization_id=organization_id, draft=draft, credential="sk-upstream", by=HOUSE, at=at)
+    deployment = DeploymentDraft(model="gpt", upstream_model=upstream_model, rank=rank)
+    set_deployment(organization_id=organization_id, upstream_id=row.id, draft=deployment, by=HOUSE, at=at)
+
+
 class Exchange:
     """One call under way: its answer as far as it has come."""
 
     def __init__(
-        self, gateway: Gateway, path: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+        self,
+        gateway: Gateway,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        method: str = "POST",
+        *,
+        slowly: bool = False,
     ) -> None:
+        """`slowly` sends half of its body, and the rest once it `goes_on`."""
         self._gateway = gateway
+        self._slowly = slowly
         self.status = 0
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
@@ -65,6 +91,7 @@ class Exchange:
         self._broken = False
         self._changed: asyncio.Condition
         self._left: asyncio.Event
+        self._goes_on: asyncio.Event
         self.done: Future[None] = asyncio.run_coroutine_threadsafe(
             self._run(path, body, dict(headers), method), gateway.loop
         )
@@ -91,6 +118,9 @@ class Exchange:
         """The client closes its connection."""
         self._gateway.loop.call_soon_threadsafe(self._left.set)
 
+    def goes_on(self) -> None:
+        self._gateway.loop.call_soon_threadsafe(self._goes_on.set)
+
     def breaks(self) -> None:
         """Whatever is sent to the client raises from now on, as some servers do then."""
         self._broken = True
@@ -100,7 +130,7 @@ class Exchange:
             await self._changed.wait_for(lambda: len(self.pieces) >= pieces)
 
     async def _run(self, path: str, body: bytes, headers: dict[str, str], method: str) -> None:
-        self._changed, self._left = asyncio.Condition(), asyncio.Event()
+        self._changed, self._left, self._goes_on = asyncio.Condition(), asyncio.Event(), asyncio.Event()
         path, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -109,10 +139,15 @@ class Exchange:
             "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        half = len(body) // 2 if self._slowly else 0
+        messages = [{"type": "http.request", "body": body[half:], "more_body": False}]
+        if half:
+            messages.append({"type": "http.request", "body": body[:half], "more_body": True})
 
         async def receive() -> dict[str, Any]:
             if messages:
+                if half and len(messages) == 1:
+                    await self._goes_on.wait()
                 return messages.pop()
             await self._left.wait()
             return {"type": "http.disconnect"}
@@ -164,7 +199,17 @@ def billed(provider: Upstream) -> Decimal:
     return Decimal(provider.bill.pico) / 10**12
 
 
-def idle(gateway: Gateway, *upstreams: Upstream) -> None:
+def under_way(gateway: Gateway, calls: int) -> None:
+    """Until so many are."""
+    pause = threading.Event()
+    for _ in range(PATIENCE_S * 50):
+        if len(gateway.process.relay._tasks) == calls:
+            return
+        pause.wait(0.02)
+    raise AssertionError(gateway.process.relay._tasks)
+
+
+def idle(gateway: Gateway, *upstreams: Answering) -> None:
     """Once nothing is under way here or at upstreams, nothing is held, and nobody waits for anything."""
     pause = threading.Event()
     left: dict[str, Any] = {}
@@ -176,11 +221,22 @@ def idle(gateway: Gateway, *upstreams: Upstream) -> None:
     raise AssertionError(left)
 
 
+def expired(gateway: Gateway) -> None:
+    """The time of all that is still open is over."""
+    gateway.run(_expired(gateway))
+
+
+async def _expired(gateway: Gateway) -> None:
+    process = gateway.process
+    for allowance in list(process.calls.book.open.values()):
+        process.calls.expire(allowance.held, process.configured.houses[allowance.held.organization_id])
+
+
 async def _left(gateway: Gateway) -> dict[str, Any]:
     relay, process = gateway.process.relay, gateway.process
     found = {
         "flows": len(relay._flows),
-        "calls": relay._calls,
+        "calls": len(relay._tasks),
         "bytes": relay._bytes,
         "held": {account: held for account, (_, held) in process.desk.leased().items() if held},
         "open": list(process.calls.book.open),

@@ -39,8 +39,9 @@ from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
+from routing.captures.models import Capture
 from routing.upstreams.models import Deployment, Upstream
-from tests.factories import alerts, attribution, upstreams
+from tests.factories import alerts, attribution, captures, upstreams
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
@@ -234,6 +235,13 @@ class World:
         return upstreams.deployment(self.upstream, f"{MARKER}-model", at=NOON)
 
     @cached_property
+    def capture(self) -> Capture:
+        said: dict[str, Any] = {"body": MARKER.encode(), "answer": MARKER.encode(), "task_type": MARKER}
+        return captures.captured(
+            self.globex.id, "ca11" * 6, model=f"{MARKER}-model", session=MARKER, at=timezone.now(), **said
+        )
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -289,6 +297,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "enforceable_id": lambda world: world.enforceable.id,
     "upstream_id": lambda world: world.upstream.id,
     "deployment_id": lambda world: world.deployment.id,
+    "call_id": lambda world: world.capture.call_id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

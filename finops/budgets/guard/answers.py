@@ -71,7 +71,7 @@ Refusal: TypeAlias = Stopped | ModelNotAllowed | RateLimited
 
 
 class RateKey(NamedTuple):
-    """Whose calls are counted together, and what of them: `requests`, `tokens` or `concurrent`."""
+    """Whose calls are counted together, and what of them: `requests` or `tokens`."""
 
     organization_id: int
     dimension: str

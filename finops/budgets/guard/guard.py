@@ -68,12 +68,6 @@ class Guard:
         with self._lock:
             self._concerns[rules.organization_id] = Concerns(rules)
 
-    def version(self, organization_id: int) -> str | None:
-        """Of the rules in use; None when there are none yet."""
-        with self._lock:
-            found = self._concerns.get(organization_id)
-            return None if found is None else found.rules.version
-
     def stopped(self, stop: Stop, now: float) -> list[str]:
         """A subject is stopped from now on; gives the calls under way that it concerns, which are to be cut."""
         with self._lock:
@@ -131,6 +125,23 @@ class Guard:
             self._under_way.begin(counted)
             self._open[call_id] = _Open(organization_id, call, taken, watched, number, counted)
             return None
+
+    def adopted(self, organization_id: int, call_id: str, call: Call, now: float) -> None:
+        """A call that another process had let through is under way here: it is counted, and cut by a stop, also by one
+        that came before. Raises NoRules.
+        """
+        with self._lock:
+            concerns = self._concerns.get(organization_id)
+            if concerns is None:
+                raise NoRules("the organization's limits are not known here yet")
+            concern = concerns.of(call)
+            watched = tuple((name, own or call.session) for name, own, _ in concern.breakers if own or call.session)
+            counted = tuple([subject for _, subject, _ in concern.concurrent])
+            self._under_way.begin(counted)
+            self._open[call_id] = _Open(organization_id, call, [], watched, 0, counted)
+            stop = self._stops.stop_of(organization_id, _subjects(concern, call), now)
+            if stop is not None:
+                self._late.append((call_id, stop))
 
     def token_ceiling(self, organization_id: int, call: Call) -> int | None:
         """The most tokens a single call may have, by the smallest limit that holds for it; None is no limit."""

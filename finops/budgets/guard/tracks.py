@@ -18,6 +18,8 @@ MOST_TRACKED: Final = 100_000
 # What is told at once: with base64 it fits a notification of 8,000 bytes.
 MOST_TOLD: Final = 150
 MOST_COUNTS: Final = 300
+# Of one subject: msgpack has no larger numbers.
+MOST_AMOUNT: Final = 2**64 - 1
 MINUTE_S: Final = 60
 # A session goes on over pauses up to this.
 PAUSE_S: Final = 30 * 60
@@ -150,7 +152,15 @@ class Tracks:
             return b""
         subjects = list(self._told)[:MOST_TOLD]
         self._number += 1
-        return _encode.encode(_Delta(self._sender, self._number, [self._told.pop(one) for one in subjects]))
+        return _encode.encode(_Delta(self._sender, self._number, [self._part(one) for one in subjects]))
+
+    def _part(self, subject: int) -> _Told:
+        """What is told of a subject now; an amount beyond what can be told at once is told with the next."""
+        told = self._told.pop(subject)
+        if told.amount > MOST_AMOUNT:
+            self._told[subject] = _Told(subject, amount=told.amount - MOST_AMOUNT)
+            told.amount = MOST_AMOUNT
+        return told
 
     def telling(self, under_way: list[tuple[int, int]]) -> bytes:
         """Counts of calls under way, to be told; nothing where there are none."""

@@ -15,6 +15,10 @@ from finops.connectors.types import Problem
 from finops.connectors.wording import problem
 
 _SEARCHED: Final = "search"
+# What the provider's own tools did that costs more than tokens, and no usage says how much: the time of a container,
+# and pictures, whose tokens are another model's.
+_UNTOLD: Final = frozenset({"code_interpreter_call", "image_generation_call"})
+_SHELL: Final = "shell_call"
 
 
 def chat_usage(said: Mapping[str, Any], *, web_searches: int = 0) -> Meters | Problem:
@@ -27,6 +31,15 @@ def responses_usage(said: Mapping[str, Any], *, output: Sequence[Any] = ()) -> M
     """Of a response, with the items it put out: what the provider's own tools did is counted there only."""
     return _read(said, "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details",
                  web_searches=_searches(output), tool_calls=_calls(output, "file_search_call"))  # fmt: skip
+
+
+def untold(output: Sequence[Any]) -> bool:
+    """Whether a response with these items costs more than its usage says."""
+    return any(
+        isinstance(item, Mapping)
+        and (item.get("type") in _UNTOLD or (item.get("type") == _SHELL and not _is_local(item.get("environment"))))
+        for item in output
+    )
 
 
 def transcription_usage(said: Mapping[str, Any]) -> Meters | Problem:
@@ -95,6 +108,11 @@ def _searches(output: Sequence[Any]) -> int:
             action = item.get("action")
             found += not isinstance(action, Mapping) or action.get("type", _SEARCHED) == _SEARCHED
     return found
+
+
+def _is_local(place: Any) -> bool:
+    """A shell of the caller's own machine; it need not say so."""
+    return not isinstance(place, Mapping) or place.get("type") == "local"
 
 
 def _calls(output: Sequence[Any], kind: str) -> int:

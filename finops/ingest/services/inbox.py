@@ -102,12 +102,20 @@ def _book_one(organization_id: int, source_id: int, row: Row, at: datetime) -> N
 
 
 def _book(organization_id: int, source_id: int, rows: Sequence[Row], at: datetime) -> None:
-    """What nobody told the end of never takes the place of what somebody did: it is no revision."""
+    """What takes nobody's place comes last: whatever else there is of the same call stands."""
     read = [(row, cast("Spent", decode(bytes(row.body)))) for row in rows]
-    for expired in (False, True):
-        some = [(row, record) for row, record in read if record.expired is expired]
+    for revises in (True, False):
+        some = [(row, record) for row, record in read if _revises(record) is revises]
         if some:
-            _book_some(organization_id, source_id, some, at, revises=not expired)
+            _book_some(organization_id, source_id, some, at, revises=revises)
+
+
+def _revises(record: Spent) -> bool:
+    """What nobody told the end of takes the place of nothing but our own estimate: that of a call that broke off, whose
+    cost was spent in part before.
+    """
+    cost = record.event.cost
+    return not record.expired or (cost is not None and 0 < record.spent < cost.pico)
 
 
 def _book_some(

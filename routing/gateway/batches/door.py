@@ -37,8 +37,8 @@ from routing.gateway.proxy.errors import Overloaded, UpstreamAway, UpstreamBroke
 from routing.gateway.requests import FieldInvalid
 
 log = logging.getLogger(__name__)
-# Bytes of files that are read or passed on at once.
-MOST_BYTES: Final = 256 * 2**20
+# Bytes of files that are passed on at once.
+MOST_BYTES: Final = 128 * 2**20
 _PATH: Final = re.compile(r"(?:/openai)?(?:/v1)?/(files|batches)(?:/([A-Za-z0-9_-]{1,100})(?:/(content|cancel))?)?/?")
 _JSON: Final = ("content-type", "application/json")
 
@@ -48,13 +48,19 @@ Act = Callable[["_Asking", str], Awaitable[None]]
 class _Asking:
     """Who asks, and how."""
 
-    __slots__ = ("client", "course", "house", "key")
+    __slots__ = ("client", "course", "house", "key", "took")
 
-    def __init__(self, client: Client, house: House, key: Key, course: Course) -> None:
+    def __init__(self, client: Client, house: House, key: Key, course: Course, took: Callable[[int], None]) -> None:
+        self.took = took
         self.client = client
         self.house = house
         self.key = key
         self.course = course
+
+    async def body(self) -> bytes:
+        body = await self.client.body(self.took)
+        self.course.asked_bytes = len(body)
+        return body
 
     def headers(self, media_type: str = "") -> list[tuple[str, str]]:
         """What an upstream is sent."""
@@ -90,13 +96,13 @@ class Batches:
         """Whether a path is of files or batches, and there is such an act."""
         return self._act(method, path) is not None
 
-    async def answer(self, client: Client, house: House, key: Key, course: Course) -> None:
-        """Raises what refuses it."""
+    async def answer(self, client: Client, house: House, key: Key, course: Course, took: Callable[[int], None]) -> None:
+        """`took` is told how much of a body is there. Raises what refuses it."""
         found = self._act(client.method, client.path)
         assert found is not None  # noqa: S101 - `takes` was asked
         act, kind, name = found
         course.dialect = f"openai.{kind}"
-        await act(_Asking(client, house, key, course), name)
+        await act(_Asking(client, house, key, course, took), name)
 
     def _act(self, method: str, path: str) -> tuple[Act, str, str] | None:
         asked = _PATH.fullmatch(path)
@@ -108,10 +114,9 @@ class Batches:
 
     # --- Files --------------------------------------------------------------------------------------------------------
     async def _upload(self, asking: _Asking, _: str) -> None:
-        body = await asking.client.body()
-        asking.course.asked_bytes = len(body)
+        body = await asking.body()
         # It is there once more in the form that is sent on.
-        size = 2 * len(body)
+        size = len(body)
         if self._bytes + size > MOST_BYTES:
             raise Overloaded("too many files are uploaded here at once")
         self._bytes += size
@@ -169,9 +174,7 @@ class Batches:
     # --- Batches ------------------------------------------------------------------------------------------------------
     async def _create(self, asking: _Asking, _: str) -> None:
         house, key, client = asking.house, asking.key, asking.client
-        body = await client.body()
-        asking.course.asked_bytes = len(body)
-        asked = reading.asked(body)
+        asked = reading.asked(await asking.body())
         whose = attributed(client.raw_headers, asked.told, Tree(), also=WISHES)
         file = await self._kept.file(house.id, asked.input_file_id)
         if file is None:

@@ -6,15 +6,21 @@ stands in those that tell something. In the text such a word has its quotes esca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from finops.connectors.counting import Meters
 from finops.connectors.types import Problem
+from finops.core.tokens import OUTPUT_METERS
 from routing.gateway.dialects.sse import ENDS, MOST_BYTES, Splitter, data_of
 
+# Types and codes of errors that every upstream has for such a request; some hosts say an HTTP status for a code.
+_OF_THE_REQUEST: Final = frozenset(
+    {"invalid_request_error", "request_too_large", "context_length_exceeded", "invalid_prompt", "BadRequestError"}
+    | {400, 413, 422}
+)
 # An answer in one piece is kept to be read at its end. Vectors and pictures are the largest there are.
 MOST_WHOLE: Final = 64 * 2**20
 _LONGEST: Final = 300
@@ -23,17 +29,21 @@ T = TypeVar("T")
 
 class Reader:
     """What an answer said so far. `output_bytes` of a stream are those of its texts as JSON writes them, which is at
-    least what they are; of an answer in one piece all of its bytes.
+    least what they are; of an answer in one piece all of its bytes, or what of them is text where no output is told.
     """
 
-    __slots__ = ("complete", "model", "output_bytes", "problem", "request_id", "service_tier", "usage")
+    __slots__ = (
+        "complete", "elsewhere", "failed", "model", "output_bytes", "partial", "problem", "request_id", "service_tier",
+        "usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.usage: dict[str, int] | None = None
         self.model = ""
         self.service_tier = ""
         self.request_id = ""
-        self.complete = False
+        self.complete = self.partial = False
+        self.failed = self.elsewhere = False
         self.output_bytes = 0
         self.problem = ""
 
@@ -49,6 +59,15 @@ class Reader:
         else:
             self.usage = told
 
+    def failed_with(self, error: Any) -> None:
+        """An event is an error, in the words of its family or of a host that speaks like it."""
+        said = mapping(error) or {}
+        self.failed = True
+        self.elsewhere = not any(
+            isinstance(word, str | int) and word in _OF_THE_REQUEST for word in (said.get("type"), said.get("code"))
+        )
+        self.note("the provider ended the stream with an error")
+
     def identified(self, *, model: Any, request_id: Any, service_tier: Any) -> None:
         """`service_tier` as it is said: `default` says that it was the standard one. Nothing, or `auto`, which is what
         was asked for before it is known, says nothing.
@@ -60,29 +79,28 @@ class Reader:
 
 
 class Whole(Reader):
-    """Of an answer in one piece. `understand` is given its bytes, and raises nothing but what JSON raises."""
+    """Of an answer in one piece. `understand` is given its bytes, and raises nothing but what JSON raises; `written`
+    says how many of them a model wrote, for an answer whose usage does not say it.
+    """
 
-    __slots__ = ("_chunks", "_understand")
+    __slots__ = ("_body", "_understand", "_written")
 
-    def __init__(self, understand: Callable[[Whole, bytes], None]) -> None:
+    def __init__(self, understand: Callable[[Whole, bytes], None], written: Callable[[bytes], int]) -> None:
         super().__init__()
         self._understand = understand
-        self._chunks: list[bytes] = []
+        self._written = written
+        self._body = b""
 
     def feed(self, chunk: bytes) -> bytes:
         self.output_bytes += len(chunk)
-        if self.output_bytes <= MOST_WHOLE:
-            self._chunks.append(chunk)
-        else:
-            self._chunks.clear()
+        self._body = self._body + chunk if self.output_bytes <= MOST_WHOLE else b""
         return chunk
 
     def end(self) -> bytes:
         if self.output_bytes > MOST_WHOLE:
             self.note("the answer is too large to be read")
             return b""
-        body = b"".join(self._chunks)
-        self._chunks.clear()
+        body, self._body = self._body, b""
         try:
             self._understand(self, body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -91,7 +109,18 @@ class Whole(Reader):
             self.complete = True
             if self.usage is None:
                 self.note("the answer says no usage")
+            if not says_output(self.usage):
+                self.output_bytes = self._written(body)
         return b""
+
+
+def says_output(usage: Mapping[str, int] | None) -> bool:
+    return usage is not None and any(name in usage for name in OUTPUT_METERS)
+
+
+def none_written(body: bytes) -> int:
+    """Of an answer that is no text."""
+    return 0
 
 
 class Stream(Reader):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from finops.connectors.anthropic.usage import messages_usage, tier_of
-from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
+from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, none_written, tolerant
 
 # What a model writes, in the deltas of a stream.
 _texts: Final = re.compile(rb'"(?:text|partial_json|thinking)":\s*"((?:[^"\\]++|\\.)*+)"').findall
@@ -31,20 +31,27 @@ _event: Final = tolerant(_Event)
 _message: Final = msgspec.json.Decoder(_Message).decode
 
 
-class MessageStream(Stream):
-    """Its usage is told when it begins, with what was read, and again in totals until it ends."""
+def _written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
 
-    __slots__ = ("_usage",)
+
+class MessageStream(Stream):
+    """Its usage is told when it begins, with what was read, and again in totals until it ends. Of its output the
+    beginning knows nothing: where no total came after it, none was told.
+    """
+
+    __slots__ = ("_told", "_usage")
 
     def __init__(self) -> None:
         super().__init__()
         self._usage: dict[str, Any] = {}
+        self._told = False
 
     def says_nothing(self, events: bytes) -> bool:
         # message_start, message_delta and message_stop.
         if b'"message_' in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += _written(events)
         return True
 
     def understood(self, data: bytes) -> bool:
@@ -56,12 +63,16 @@ class MessageStream(Stream):
             self._counted(event.message.usage)
         elif event.type == "message_delta":
             self._counted(event.usage)
+            self._told = self._told or (mapping(event.usage) or {}).get("output_tokens") is not None
         elif event.type == "message_stop":
             self.complete = True
+            if not self._told and self.usage is not None:
+                self.note("the stream says no output")
+                self._counted({"output_tokens": 0})
         elif event.type == "error":
-            self.note("the provider ended the stream with an error")
+            self.failed_with(event.error)
         else:
-            self.output_bytes += sum(map(len, _texts(data)))
+            self.output_bytes += _written(data)
         return True
 
     def _counted(self, told: Any) -> None:
@@ -75,7 +86,7 @@ class MessageStream(Stream):
 
 
 def message() -> Whole:
-    return Whole(_understand)
+    return Whole(_understand, _written)
 
 
 def _understand(reader: Whole, body: bytes) -> None:
@@ -95,7 +106,7 @@ def _used(reader: Reader, usage: dict[str, Any]) -> None:
 
 def free() -> Whole:
     """Of an answer that costs nothing."""
-    return Whole(_free)
+    return Whole(_free, none_written)
 
 
 def _free(reader: Whole, body: bytes) -> None:

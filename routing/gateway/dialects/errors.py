@@ -38,32 +38,32 @@ _ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
 
 
 class OpenAIWording:
-    def error(self, error: FinopsError) -> bytes:
+    def error(self, error: FinopsError, call_id: str = "") -> bytes:
         return _encode({"error": _openai(error)})
 
-    def event(self, error: FinopsError) -> bytes:
-        return b"data: " + self.error(error) + b"\n\n"
+    def event(self, error: FinopsError, call_id: str = "") -> bytes:
+        return b"data: " + self.error(error, call_id) + b"\n\n"
 
 
 class ResponsesWording(OpenAIWording):
     """Its streams have a kind of event for errors; `error` is there besides, which OpenAI's clients raise."""
 
-    def event(self, error: FinopsError) -> bytes:
+    def event(self, error: FinopsError, call_id: str = "") -> bytes:
         inner = _openai(error)
         said = {"type": "error", "code": inner["code"], "message": inner["message"], "param": inner["param"]}
         return b"event: error\ndata: " + _encode({**said, "sequence_number": 0, "error": inner}) + b"\n\n"
 
 
 class AnthropicWording:
-    def error(self, error: FinopsError) -> bytes:
+    def error(self, error: FinopsError, call_id: str = "") -> bytes:
         inner = {"type": _anthropic_type(error.status), "message": error.message, "code": error.code}
         if error.field is not None:
             inner["param"] = error.field
         said = {"type": "error", "error": {**inner, **_budgets(error)}}
-        return _encode({**said, "request_id": getattr(error, "request_id", None)})
+        return _encode({**said, "request_id": call_id or None})
 
-    def event(self, error: FinopsError) -> bytes:
-        return b"event: error\ndata: " + self.error(error) + b"\n\n"
+    def event(self, error: FinopsError, call_id: str = "") -> bytes:
+        return b"event: error\ndata: " + self.error(error, call_id) + b"\n\n"
 
 
 _OPENAI_WORDING: Final = OpenAIWording()

@@ -111,10 +111,12 @@ def items(fields: Fields, name: str) -> list[Any]:
 
 
 def refuse_lookalikes(fields: Fields, known: Collection[str]) -> None:
-    """Some servers do not tell `Max_Tokens` from `max_tokens`, and would heed what was not bounded here."""
+    """Some servers do not tell `Max_Tokens` from `max_tokens`, nor a long s from an s, and would heed what was not
+    bounded here.
+    """
     for name in fields.raw:
-        if name not in known and name.lower() in known:
-            raise FieldInvalid(f"{clean(name)[:60]}: this is spelt {name.lower()}", field=clean(name)[:60])
+        if name not in known and name.casefold() in known:
+            raise FieldInvalid(f"{clean(name)[:60]}: this is spelt {name.casefold()}", field=clean(name)[:60])
 
 
 def named(raw: Mapping[str, msgspec.Raw], asked: str, model: str) -> dict[str, Any]:

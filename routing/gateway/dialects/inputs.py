@@ -19,9 +19,8 @@ from routing.gateway.dialects.types import Told
 from routing.gateway.requests import FieldInvalid, HostedTool, Input
 
 # OpenAI, images and vision: at most 1,445 tokens of most models, 10,000 patches at `original` detail; of gpt-4o-mini
-# 2,833 and 5,667 for each of eight tiles; 2,833 at low detail. A client's name does not say which of them answers.
+# 2,833 and 5,667 for each of eight tiles. A client's name does not say which of them answers.
 OPENAI_IMAGE: Final = 48_169
-OPENAI_IMAGE_LOW: Final = 2_833
 # Anthropic, vision: scaled down to about 1,600 tokens, and to 4,784 by models that see high resolution.
 ANTHROPIC_IMAGE: Final = 4_784
 # OpenAI, audio: ten tokens a second. Speech at the lowest rate there is (8 kbit/s) has 133 characters of base64 each.

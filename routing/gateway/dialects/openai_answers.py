@@ -52,7 +52,7 @@ class ChatStream(Stream):
             return False
         if _DONE in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += written(events)
         return True
 
     def end(self) -> bytes:
@@ -68,12 +68,12 @@ class ChatStream(Stream):
         if chunk is None:
             self.note("a chunk is not the JSON it should be")
             return True
-        self.output_bytes += sum(map(len, _texts(data)))
+        self.output_bytes += written(data)
         self.identified(model=chunk.model, request_id=chunk.id, service_tier=chunk.service_tier)
         # Azure begins with a chunk that names nothing.
         self._begun = self._begun or bool(self.model and self.request_id)
-        if chunk.error is not None:
-            self.note("the provider ended the stream with an error")
+        if chunk.error:
+            self.failed_with(chunk.error)
         if chunk.usage is None:
             return True
         usage = mapping(chunk.usage)
@@ -84,7 +84,13 @@ class ChatStream(Stream):
         return not (self._hides_usage and not msgspec.json.decode(bytes(chunk.choices) or b"[]"))
 
 
-def whole(usage_of: Callable[[dict[str, Any]], Meters | Problem]) -> Whole:
+def written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
+
+
+def whole(usage_of: Callable[[dict[str, Any]], Meters | Problem], of: Callable[[bytes], int] = written) -> Whole:
+    """`of` is as `Whole.written`."""
+
     def understand(reader: Whole, body: bytes) -> None:
         said = _answer(body)
         reader.identified(model=said.model, request_id=said.id, service_tier=said.service_tier)
@@ -92,4 +98,4 @@ def whole(usage_of: Callable[[dict[str, Any]], Meters | Problem]) -> Whole:
         if usage is not None:
             reader.used(usage_of(usage))
 
-    return Whole(understand)
+    return Whole(understand, of)

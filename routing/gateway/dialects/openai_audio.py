@@ -12,12 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from finops.connectors.openai.usage import transcription_usage
+from routing.gateway.bounds import BYTES_OF_TOKEN
 from routing.gateway.dialects import fields
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.openai_forms import form_call, form_written
 from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
 
+# MP3, which comes where no format is asked for: 128 kbit/s, and speech that is written has 20 tokens a second.
+_SOUND_OF_TOKEN: Final = 800
 _KNOWN: Final = frozenset({"model", "input", "instructions"})
 
 
@@ -65,7 +68,7 @@ class _Form:
         return form_written(call, model)
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return AudioStream() if stream else Whole(_understand)
+        return AudioStream() if stream else Whole(_understand, _written)
 
 
 class Transcriptions(_Form):
@@ -79,12 +82,17 @@ class Translations(_Form):
 
 
 class Sound(Reader):
-    """An answer that is sound: it says nothing of what it was, and is not kept."""
+    """An answer that is sound: it says nothing of what it was, and is not kept. It counts as text of as many tokens."""
 
-    __slots__ = ()
+    __slots__ = ("_size",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        self.output_bytes += len(chunk)
+        self._size += len(chunk)
+        self.output_bytes = BYTES_OF_TOKEN * (self._size // _SOUND_OF_TOKEN + 1)
         return chunk
 
     def end(self) -> bytes:
@@ -96,11 +104,14 @@ class Sound(Reader):
 class _Answer(msgspec.Struct):
     type: Any = None
     usage: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Answer)
 _answer: Final = msgspec.json.Decoder(_Answer).decode
-_texts: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+# What was heard: in the events of a stream, and in an answer as a whole, which may say it again in parts.
+_deltas: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+_texts: Final = re.compile(rb'"text":\s*"((?:[^"\\]++|\\.)*+)"').findall
 
 
 class AudioStream(Stream):
@@ -109,7 +120,7 @@ class AudioStream(Stream):
     def says_nothing(self, events: bytes) -> bool:
         if b'.done"' in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += sum(map(len, _deltas(events)))
         return True
 
     def understood(self, data: bytes) -> bool:
@@ -117,12 +128,18 @@ class AudioStream(Stream):
         if event is None:
             # Some end with a word that is no JSON, as chat does.
             return True
+        if event.error:
+            self.failed_with(event.error)
         if event.type in ("speech.audio.done", "transcript.text.done"):
             self.complete = True
         usage = mapping(event.usage)
         if usage is not None:
             self.used(transcription_usage(usage))
         return True
+
+
+def _written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
 
 
 def _understand(reader: Whole, body: bytes) -> None:

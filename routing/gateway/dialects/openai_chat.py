@@ -20,6 +20,11 @@ from routing.gateway.requests import FieldInvalid, HostedTool
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 # OpenAI's models that think refuse the older one; every other host understands it.
 _THINKS: Final = re.compile(r"(?:^|/)(?:o[1-9]|gpt-(?:[5-9]|\d\d)|codex)")
+# Names that are no alias of one of those, whatever was asked for: where a budget or a failover sent the call, the newer
+# one may not be heeded.
+_DOES_NOT: Final = re.compile(
+    r"gpt-(?:[34]|oss)|claude|command|deepseek|gemini|gemma|glm|grok|kimi|llama|minimax|mi[sx]tral|nova|phi|qwen"
+)
 _KNOWN: Final = frozenset(
     {"model", "messages", "tools", "functions", "stream", "stream_options", *_LIMITS, "n", "best_of", "service_tier"}
     | {"prediction", "modalities", "audio", "web_search_options", "response_format", "models", "fallbacks", "plugins"}
@@ -62,7 +67,7 @@ class Chat:
 
     def write(self, call: ModelCall, *, model: str, max_output_tokens: int | None) -> bytes:
         replaced = fields.named(call.body, call.model, model)
-        proper = _LIMITS[0] if _THINKS.search(model.lower()) else _LIMITS[1]
+        proper = _LIMITS[0] if _thinks(model.lower(), call.model.lower()) else _LIMITS[1]
         replaced.update(lowered(call.body, _LIMITS, proper, max_output_tokens))
         if call.stream:
             replaced.update(told_usage(call.body))
@@ -73,6 +78,11 @@ class Chat:
         if stream:
             return openai_answers.ChatStream(hides_usage=bool(told_usage(call.body)), web_searches=searches)
         return openai_answers.whole(partial(chat_usage, web_searches=searches))
+
+
+def _thinks(model: str, asked: str) -> bool:
+    """A deployment whose own name says nothing, as Azure's often do, is what it was asked for as."""
+    return bool(_THINKS.search(model) or (_THINKS.search(asked) and not _DOES_NOT.search(model)))
 
 
 def choices(given: Fields) -> int:
@@ -117,7 +127,7 @@ def _beside(inputs: Inputs, given: Fields) -> None:
     if values.get("prediction") is not None:
         # What of it is not taken is paid for as output, and no limit of output is documented to hold for it.
         inputs.runs("prediction", None)
-    if values.get("web_search_options") is not None:
+    if values.get("web_search_options") is not None or openai_parts.searches_itself(fields.text(given, "model")):
         # Models that search do so once, before they answer.
         inputs.hosted.append(HostedTool(_SEARCH, 1))
     modalities: Any = values.get("modalities")

@@ -39,6 +39,7 @@ class Completions:
             # Some servers take 0 for no limit, so less than one token is not to be had.
             max_output_tokens=fields.number(given, _LIMIT, least=1),
             choices=answers,
+            server_input=tuple(inputs.server),
             hosted_tools=tuple(inputs.hosted),
             service_tier=openai_parts.tier(given),
             told=openai_told(given.values),

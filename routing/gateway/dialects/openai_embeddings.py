@@ -6,6 +6,7 @@ from typing import Final
 
 from finops.connectors.openai.usage import chat_usage
 from routing.gateway.dialects import fields, openai_answers, openai_parts
+from routing.gateway.dialects.answers import none_written
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
 
@@ -22,6 +23,7 @@ class Embeddings:
         given = fields.read(body)
         fields.refuse_lookalikes(given, _KNOWN)
         inputs = Inputs()
+        openai_parts.look_elsewhere(inputs, given)
         said = given.values.get("input")
         for part in said if isinstance(said, list) else ():
             if isinstance(part, dict):
@@ -47,4 +49,4 @@ class Embeddings:
         return fields.write(call.body, fields.named(call.body, call.model, model))
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return openai_answers.whole(chat_usage)
+        return openai_answers.whole(chat_usage, none_written)

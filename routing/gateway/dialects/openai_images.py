@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from finops.connectors.openai.usage import images_usage
+from routing.gateway.bounds import BYTES_OF_TOKEN
 from routing.gateway.dialects import fields, openai_parts
 from routing.gateway.dialects.answers import Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
@@ -21,6 +22,8 @@ _KNOWN: Final = frozenset({"model", "prompt", "n", "stream", "size", "quality", 
 _MODELS: Final = re.compile(r"^gpt-image-1(?:\.5|-mini)?(?:-20\d\d-\d\d-\d\d)?$")
 _SIZES: Final = frozenset({"", "auto", "1024x1024", "1024x1536", "1536x1024"})
 _MOST_TOKENS: Final = 6_240 + 3 * 100
+# As many bytes of text come to as much.
+_BYTES_OF_PICTURE: Final = _MOST_TOKENS * BYTES_OF_TOKEN
 _MOST_PICTURES: Final = 10
 # It does not say its name where it makes one.
 _DEFAULT: Final = "dall-e-2"
@@ -50,6 +53,7 @@ class Generations:
             # No field of the call makes it less.
             least_output_tokens=_MOST_TOKENS if bounded else 1,
             choices=fields.number(given, "n", least=1, most=_MOST_PICTURES) or 1,
+            server_input=tuple(inputs.server),
             hosted_tools=tuple(inputs.hosted),
             service_tier="",
             modalities=frozenset({"text", "image"}),
@@ -63,7 +67,7 @@ class Generations:
         return fields.write(call.body, fields.named(call.body, call.model, model))
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return ImageStream() if stream else Whole(_understand)
+        return ImageStream() if stream else Whole(_understand, _written)
 
 
 class Edits(Generations):
@@ -84,30 +88,52 @@ class Edits(Generations):
 class _Answer(msgspec.Struct):
     type: Any = None
     usage: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Answer)
+_pictures: Final = re.compile(rb'"(?:b64_json|url)":\s*"').findall
 _answer: Final = msgspec.json.Decoder(_Answer).decode
 
 
 class ImageStream(Stream):
     """Several pictures are several ends, each with the usage of its own; all of them are one request."""
 
-    __slots__ = ()
+    __slots__ = ("_pictures",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pictures = 0
 
     def says_nothing(self, events: bytes) -> bool:
+        if b'.partial_image"' in events:
+            # One is being made, whether or not its end is waited for.
+            self.output_bytes = _BYTES_OF_PICTURE
         return b'.completed"' not in events and b'"error"' not in events
+
+    def end(self) -> bytes:
+        # Nothing says which of them is the last.
+        self.complete = self._pictures > 0
+        return super().end()
 
     def understood(self, data: bytes) -> bool:
         event = _event(data)
-        if event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
-            self.complete = True
+        if event is not None and event.error:
+            self.failed_with(event.error)
+        elif event is not None and isinstance(event.type, str) and event.type.endswith(".completed"):
+            self._pictures += 1
+            self.output_bytes = 0
             before, usage = self.usage or {}, mapping(event.usage)
             if usage is not None:
                 self.used(images_usage(usage))
             if self.usage is not None and usage is not None:
                 self.usage = dict(Counter(before) + Counter(self.usage)) | {"requests": 1}
         return True
+
+
+def _written(said: bytes) -> int:
+    """Whoever does not say what its pictures were is taken to have made the largest."""
+    return _BYTES_OF_PICTURE * len(_pictures(said))
 
 
 def _understand(reader: Whole, body: bytes) -> None:

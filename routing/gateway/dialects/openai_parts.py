@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from finops.pricing.rules.names import canonical_tier
 from routing.gateway.dialects import fields
 from routing.gateway.dialects.fields import Fields
-from routing.gateway.dialects.inputs import OPENAI_IMAGE, OPENAI_IMAGE_LOW, Inputs, kind_of
+from routing.gateway.dialects.inputs import OPENAI_IMAGE, Inputs, kind_of
 
 # What other servers call the most an answer may be; `extra_body` is what some of them take over everything else.
 _OTHER_LIMITS: Final = frozenset(
     {"max_new_tokens", "maxoutputtokens", "maxtokens", "max_tokens_to_sample", "max_length", "min_tokens"}
     | {"num_predict", "n_predict", "generationconfig", "generation_config", "extra_body"}
 )
-# They leave it to the upstream which model answers, or have it search on its own account (OpenRouter, xAI, Qwen).
-_COST_MORE: Final = ("models", "fallbacks", "plugins", "search_parameters", "enable_search")
-# Azure's: what is found there is read besides.
-_DATA: Final = "data_sources"
+# They leave it to the upstream which model answers and at whose price, or have it search on its own account
+# (OpenRouter, xAI, Qwen). `provider` is OpenRouter's: of a model's sellers it may leave only the dearest.
+_COST_MORE: Final = frozenset(
+    {"models", "fallbacks", "plugins", "search_parameters", "enable_search", "provider", "preset"}
+)
+# What is found there is read besides (Azure); and what makes a prompt or a picture longer than it came (vLLM): by no
+# more than the window.
+_LONGER: Final = frozenset({"data_sources", "chat_template", "chat_template_kwargs", "mm_processor_kwargs"})
+# Models that search by themselves, once for each answer, whether or not they are asked to (OpenAI, OpenRouter).
+_SEARCHING: Final = re.compile(r"-search-(?:preview|api)(?:$|[-:])|:online(?:$|:)")
 _TEXT: Final = frozenset(
     {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text", "thinking", "reasoning"}
     | {"encrypted_content"}
@@ -28,19 +35,25 @@ _CALLERS: Final = frozenset({"function", "custom", "local_shell", "apply_patch"}
 # Tools under one name.
 _NAMESPACE: Final = "namespace"
 _COMPUTER: Final = "computer"
-_UNBOUNDED_TOOLS: Final = frozenset({"image_generation"})
 
 
 def look_elsewhere(inputs: Inputs, given: Fields) -> None:
     """Fields that would decide what the call costs where nobody looks."""
-    for name in given.raw:
-        if name.lower() in _OTHER_LIMITS and given.values[name] is not None:
+    for name, value in given.values.items():
+        folded = name.casefold()
+        if (folded in _OTHER_LIMITS and value is not None) or (folded in _COST_MORE and value):
             inputs.runs(name, None)
-    for name in _COST_MORE:
-        if given.values.get(name):
-            inputs.runs(name, None)
-    if given.values.get(_DATA):
-        inputs.elsewhere("other")
+        elif folded in _LONGER and value and not _switches(value):
+            inputs.elsewhere("other")
+
+
+def _switches(value: Any) -> bool:
+    """Such as `enable_thinking`: they turn on or off what a model's own template says in a few words."""
+    return isinstance(value, Mapping) and all(one is None or isinstance(one, bool) for one in value.values())
+
+
+def searches_itself(model: str) -> bool:
+    return _SEARCHING.search(model) is not None
 
 
 def parts(inputs: Inputs, content: Any) -> None:
@@ -74,7 +87,8 @@ def _image(inputs: Inputs, part: Mapping[str, Any]) -> None:
     said = part.get("image_url")
     inner = said if isinstance(said, Mapping) else part
     address = inner.get("url") if inner is said else said
-    inputs.image(address, OPENAI_IMAGE_LOW if inner.get("detail") == "low" else OPENAI_IMAGE)
+    # `detail` would make it less where OpenAI answers; other hosts do not heed it.
+    inputs.image(address, OPENAI_IMAGE)
 
 
 def _file(inputs: Inputs, part: Mapping[str, Any]) -> None:
@@ -96,7 +110,7 @@ def tools(inputs: Inputs, given: Fields, *, most_calls: int | None = None) -> tu
         if not kind or kind in _CALLERS or kind.startswith(_COMPUTER) or _local(tool):
             own += 1
         else:
-            inputs.runs(kind, None if kind in _UNBOUNDED_TOOLS else most_calls)
+            inputs.runs(kind, most_calls)
     return found, own
 
 

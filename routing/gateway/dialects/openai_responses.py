@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from finops.connectors.openai.usage import responses_usage
+from finops.connectors.openai.usage import responses_usage, untold
 from routing.gateway.dialects import fields, openai_parts
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.fields import Fields
@@ -19,8 +19,13 @@ from routing.gateway.requests import FieldInvalid
 
 # Bounds what is thought as well, of the whole response.
 _LIMIT: Final = "max_output_tokens"
+# Bounds all tools together that OpenAI runs. Codex offers a search with every call, and says no maximum.
+_MOST_CALLS: Final = "max_tool_calls"
+USUAL_CALLS: Final = 4
+# A smaller limit OpenAI refuses.
+_LEAST: Final = 16
 _KNOWN: Final = frozenset(
-    {"model", "input", "instructions", "tools", "stream", _LIMIT, "max_tool_calls", "service_tier", "background"}
+    {"model", "input", "instructions", "tools", "stream", _LIMIT, _MOST_CALLS, "service_tier", "background"}
     | {"previous_response_id", "conversation", "prompt", "context_management", "text", "models", "fallbacks", "plugins"}
 )
 _READ: Final = ("instructions", "input", "tools", "text")
@@ -48,7 +53,7 @@ class Responses:
             raise FieldInvalid("background: responses made in the background are not offered here", field="background")
         inputs = Inputs()
         messages = _input(inputs, given)
-        most_calls = fields.number(given, "max_tool_calls", least=0)
+        most_calls = fields.number(given, _MOST_CALLS, least=0)
         tools, own = openai_parts.tools(inputs, given, most_calls=most_calls)
         _elsewhere(inputs, given)
         return ModelCall(
@@ -58,6 +63,7 @@ class Responses:
             input=inputs.bounds(given.size, messages=messages + 1, tools=tools),
             stream=fields.flag(given, "stream"),
             max_output_tokens=fields.number(given, _LIMIT, least=1),
+            least_output_tokens=_LEAST,
             server_input=tuple(inputs.server),
             hosted_tools=tuple(inputs.hosted),
             service_tier=openai_parts.tier(given),
@@ -73,7 +79,18 @@ class Responses:
         return fields.write(call.body, replaced)
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
-        return ResponseStream() if stream else Whole(_understand)
+        return ResponseStream() if stream else Whole(_understand, _written)
+
+
+def bounded(call: ModelCall) -> ModelCall | None:
+    """A call whose tools nothing bounds, with the most calls of them that is usual; None where that bounds it not."""
+    unbounded = any(tool.max_uses is None for tool in call.hosted_tools)
+    if call.dialect != Responses.name or not unbounded or bytes(call.body.get(_MOST_CALLS, b"null")) != b"null":
+        return None
+    again = Responses().read(fields.write(call.body, {_MOST_CALLS: USUAL_CALLS}))
+    if any(tool.max_uses is None for tool in again.hosted_tools):
+        return None
+    return again._replace(bounded=f"{_MOST_CALLS}={USUAL_CALLS}")
 
 
 def _input(inputs: Inputs, given: Fields) -> int:
@@ -128,16 +145,22 @@ class _Response(msgspec.Struct):
     status: Any = None
     usage: Any = None
     output: Any = None
+    error: Any = None
 
 
 class _Event(msgspec.Struct):
     type: Any = None
     response: _Response | None = None
+    # Of an event that is an error: some hosts say one within it, as of the other dialects.
+    code: Any = None
+    error: Any = None
 
 
 _event: Final = tolerant(_Event)
 _response: Final = msgspec.json.Decoder(_Response).decode
-_texts: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+# What a model writes: in the events of a stream, and in a response as a whole.
+_deltas: Final = re.compile(rb'"delta":\s*"((?:[^"\\]++|\\.)*+)"').findall
+_texts: Final = re.compile(rb'"(?:text|arguments|input|refusal)":\s*"((?:[^"\\]++|\\.)*+)"').findall
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -150,7 +173,7 @@ class ResponseStream(Stream):
         # Whole responses have the first, whatever it holds; an error that ends a stream the second.
         if b'"usage"' in events or b'"error"' in events:
             return False
-        self.output_bytes += sum(map(len, _texts(events)))
+        self.output_bytes += sum(map(len, _deltas(events)))
         return True
 
     def understood(self, data: bytes) -> bool:
@@ -160,11 +183,17 @@ class ResponseStream(Stream):
         elif event.response is not None:
             self.complete = self.complete or event.type in _ENDS
             _told(self, event.response)
+            if event.type == "response.failed":
+                self.failed_with(event.response.error)
         elif event.type == "error":
-            self.note("the provider ended the stream with an error")
+            self.failed_with(event.error or {"code": event.code})
         else:
-            self.output_bytes += sum(map(len, _texts(data)))
+            self.output_bytes += sum(map(len, _deltas(data)))
         return True
+
+
+def _written(said: bytes) -> int:
+    return sum(map(len, _texts(said)))
 
 
 def _understand(reader: Whole, body: bytes) -> None:
@@ -173,8 +202,10 @@ def _understand(reader: Whole, body: bytes) -> None:
 
 def _told(reader: Reader, said: _Response) -> None:
     reader.identified(model=said.model, request_id=said.id, service_tier=said.service_tier)
+    output = said.output if isinstance(said.output, list) else ()
+    reader.partial = reader.partial or untold(output)
     usage = mapping(said.usage)
     if usage is not None:
-        reader.used(responses_usage(usage, output=said.output if isinstance(said.output, list) else ()))
+        reader.used(responses_usage(usage, output=output))
     if said.status == "failed":
         reader.note("the provider says that the response failed")

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from finops.core.errors import FinopsError
+from routing.gateway.dialects.multipart import Form
 from routing.gateway.requests import HostedTool, Input
 
 # Who shapes errors and model lists alike.
@@ -48,8 +49,12 @@ class ModelCall(NamedTuple):
     told: Told = Told()
     # The same texts in the same order, for telling identical calls apart from new ones: 16 hex digits.
     fingerprint: str = ""
+    # What was bounded here because nothing else bounds it, in words for its client.
+    bounded: str = ""
     # Nobody is billed for it: it is passed on, and no budget is asked.
     free: bool = False
+    # How its body was read, where that is a form.
+    form: Form | None = None
 
 
 class Answered(Protocol):
@@ -57,12 +62,17 @@ class Answered(Protocol):
 
     # Meters of `core.tokens` by name; None until (and unless) the provider said so in a way that can be read.
     usage: dict[str, int] | None
+    # Whether it costs more than `usage` says, and nobody says how much.
+    partial: bool
     # What served it, '' where the answer does not say.
     model: str
     service_tier: str
     request_id: str
     # Whether the answer came to its end as its dialect ends answers.
     complete: bool
+    # Whether an error came as an event of it, and whether it is one that another upstream may not answer with.
+    failed: bool
+    elsewhere: bool
     # Bytes of text that the model wrote so far: what an answer that broke off is estimated by.
     output_bytes: int
     # What could not be understood, in words for a log: no text of the answer.
@@ -97,9 +107,9 @@ class Dialect(Protocol):
 
 
 class Wording(Protocol):
-    """How a family says errors."""
+    """How a family says errors; `call_id` stands in them where it has a place for that."""
 
-    def error(self, error: FinopsError) -> bytes: ...
+    def error(self, error: FinopsError, call_id: str = "") -> bytes: ...
 
-    def event(self, error: FinopsError) -> bytes:
+    def event(self, error: FinopsError, call_id: str = "") -> bytes:
         """The same as a server-sent event, for a stream that has begun."""

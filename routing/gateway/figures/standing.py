@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from finops.budgets.desk import Desk
 from finops.budgets.journal import Journal
 from routing.gateway.calls import Calls
+from routing.gateway.captured import Captured
 from routing.gateway.configured import Configured
 from routing.gateway.figures.figures import Figures
 from routing.gateway.figures.tallies import Labels, Told
@@ -34,6 +35,7 @@ class Parts(NamedTuple):
     relay: Relay
     health: Health
     log: CallLog
+    captured: Captured
 
 
 async def standing(parts: Parts) -> Told:
@@ -52,8 +54,10 @@ async def standing(parts: Parts) -> Told:
         "journal_failed": int(parts.journal.failed),
         "configuration_age_seconds": monotonic() - parts.configured.looked_at,
         "log_lines_lost": parts.log.lost,
+        "capture_bytes_open": parts.captured.open_bytes,
     }
-    several = {"journal_segments": segments, "breakers_open": _breakers(parts)}
+    captures: list[tuple[Labels, list[float]]] = [((of,), [float(n)]) for of, n in parts.captured.counts.items()]
+    several = {"journal_segments": segments, "breakers_open": _breakers(parts), "captures": captures}
     return parts.figures.told() | {name: [((), [float(value)])] for name, value in alone.items()} | several
 
 

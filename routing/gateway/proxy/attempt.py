@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from time import monotonic
 from typing import Final
@@ -15,13 +16,16 @@ from msgspec.structs import replace
 from finops.budgets.hot import NotOpen
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
+from finops.core.tokens import OUTPUT_METERS
+from routing.gateway.bounds import BYTES_OF_TOKEN, likely_read
 from routing.gateway.calls import Calls, Decision
+from routing.gateway.dialects.answers import says_output
 from routing.gateway.dialects.types import Answered, Dialect, ModelCall
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.errors import AnswerTooLarge
 from routing.gateway.proxy.sender import Sender, failed_before_sending
-from routing.gateway.requests import FieldInvalid, Settle
+from routing.gateway.requests import FieldInvalid, Input, Settle
 from routing.gateway.wording import UNBOUNDED, Settlement
 
 log = logging.getLogger(__name__)
@@ -32,12 +36,17 @@ ANSWER_MOST: Final = 64 * 2**20
 ERROR_MOST: Final = 2**20
 # Between two pieces of an answer; providers send a ping more often than that.
 SILENCE_S: Final = 300.0
-# How many bytes a token has at least, mostly: for what nobody counted.
-_BYTES_OF_TOKEN: Final = 3
+# What still comes after an answer's end, mostly nothing: so long is waited for it, and so much of it passed on.
+_REST_S: Final = 0.5
+_REST_MOST: Final = 2**16
+# Who breaks off sooner than this has hardly written anything.
+WORKED_AFTER_S: Final = 5.0
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
 _UNIQUE: Final = 20
 # Statuses that another upstream may answer better.
 _ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
+# Somebody in between did not wait for the answer, which may still be written.
+_STILL_WORKING: Final = frozenset({504, 524})
 
 _TOLD_APART: Final = frozenset({400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529})
 
@@ -47,6 +56,8 @@ class Fate(Enum):
 
     # Nothing was worked on, so nothing is billed.
     NOTHING = auto()
+    # It was told to stop, and is billed as far as it came.
+    STOPPED = auto()
     # It may have been worked on, and nobody will say.
     UNKNOWN = auto()
 
@@ -69,6 +80,11 @@ class Failed(Exception):
         self.body = body
         self.elsewhere = elsewhere
 
+    @property
+    def told(self) -> bool:
+        """Whether what the upstream said is meant for the client: of our own credential it is not."""
+        return self.status not in (0, 401, 403)
+
 
 class Attempt:
     """`send`, then `next` where it streams, then `settle`; `give_up` at any time before that."""
@@ -79,13 +95,16 @@ class Attempt:
         self._house = house
         self.candidate = candidate
         self.allowance = said.allowance
-        self._sent_bytes = 0
+        # What it reads, once it was sent.
+        self._reads: Input | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._answered: Answered | None = None
         self.settlement: Settlement | None = None
         # Meters it was settled with.
         self.used: Mapping[str, int | str] = {}
         self._over = False
+        # Of its money, should it end before its end.
+        self.fate = Fate.UNKNOWN
         # When it was sent, 0 before.
         self.sent_at = 0.0
         self.first_byte_s: float | None = None
@@ -94,12 +113,17 @@ class Attempt:
     def most_output(self) -> int | None:
         """The most tokens each answer may have; None where nothing bounds it."""
         held = self.allowance.held
-        return None if held.output == UNBOUNDED else held.output // self.allowance.turns
+        return None if held.output == UNBOUNDED else held.output // held.turns
 
     @property
     def began(self) -> bool:
         """Whether an answer is being read."""
         return self._answered is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the upstream said an error itself, as an event of a stream."""
+        return self._answered is not None and self._answered.failed
 
     @property
     def streams(self) -> bool:
@@ -128,10 +152,12 @@ class Attempt:
     async def send(
         self, dialect: Dialect, call: ModelCall, method: str, query: str, headers: list[tuple[str, str]]
     ) -> bytes:
-        """The first piece of a stream, or all of an answer that is none. Raises Failed and AnswerTooLarge."""
+        """What a client sees: of a stream how it begins, of an answer that is none all. Raises Failed and
+        AnswerTooLarge.
+        """
         upstream = self.candidate.upstream
         body = dialect.write(call, model=self.candidate.model, max_output_tokens=self.most_output)
-        self._sent_bytes = len(body)
+        self._reads = call.input
         self.sent_at = monotonic()
         patience = upstream.first_byte_s if call.stream else upstream.total_s
         try:
@@ -141,20 +167,40 @@ class Attempt:
                 if not 200 <= response.status < 300:
                     raise await self._refused(response)
                 first = await response.content.readany()
+                self.first_byte_s = monotonic() - self.sent_at
+                if first and self.streams:
+                    self._answered = dialect.answered(call, stream=True)
+                    return await self._begun(first)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._not_reached(error, patience) from None
         except (AddressRefused, CannotOpen) as error:
             raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING, "not_callable") from None
-        self.first_byte_s = monotonic() - self.sent_at
         if response.content_type == _PAGE:
             # Of somebody who stands in the way, or of a wrong address: no model said that.
             raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING, "no_answer")
-        self._answered = dialect.answered(call, stream=self.streams)
-        if not self.streams:
-            return await self._whole(first)
-        if not first:
+        if self.streams:
             raise Failed(f"{upstream.name} answered nothing", Fate.UNKNOWN, "no_answer")
-        return first
+        self._answered = dialect.answered(call, stream=False)
+        return await self._whole(first)
+
+    async def _begun(self, piece: bytes) -> bytes:
+        """How a stream begins, once there is an event of it. Raises Failed where that is an error which another
+        upstream may not answer with: nothing has reached the client yet.
+        """
+        answered, content = self.answered, self.response.content
+        shown = answered.feed(piece)
+        while not shown and (piece := await content.readany()):
+            shown = answered.feed(piece)
+        shown = shown or answered.end()
+        if answered.failed and not answered.output_bytes:
+            if answered.usage is None:
+                self.fate = Fate.NOTHING
+            if answered.elsewhere:
+                raise Failed(
+                    f"{self.candidate.upstream.name} began with an error", self.fate, "error_event",
+                    status=self.response.status, headers=passed_on(self.response), body=shown,
+                )  # fmt: skip
+        return shown
 
     def _not_reached(self, error: Exception, patience: float) -> Failed:
         name = self.candidate.upstream.name
@@ -173,8 +219,9 @@ class Attempt:
         body = await read_most(response, ERROR_MOST)
         response.close()
         elsewhere = status in _ELSEWHERE or status >= 500
+        fate = Fate.UNKNOWN if status in _STILL_WORKING else Fate.NOTHING
         return Failed(
-            f"{name} answered {status}", Fate.NOTHING, _kind(status), status=status, headers=passed_on(response),
+            f"{name} answered {status}", fate, _kind(status), status=status, headers=passed_on(response),
             body=body, elsewhere=elsewhere,
         )  # fmt: skip
 
@@ -193,6 +240,19 @@ class Attempt:
             return await self.response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise self._broke_off(error) from None
+
+    async def rest(self) -> bytes:
+        """What comes after the answer's end. Some keep its body open: nobody waits for them, and their connection is
+        not used again.
+        """
+        content, rest = self.response.content, b""
+        if content.at_eof():
+            return rest
+        with suppress(TimeoutError, Failed):
+            async with asyncio.timeout(_REST_S):
+                while len(rest) < _REST_MOST and (piece := await self.piece()):
+                    rest += piece
+        return rest
 
     def silent(self) -> Failed:
         return self._broke_off(TimeoutError())
@@ -218,33 +278,44 @@ class Attempt:
 
     # --- The end ------------------------------------------------------------------------------------------------------
     def settle(self) -> int:
-        """It came to what the answer says; where it says nothing, to an estimate. Gives the journal's ticket; once."""
+        """It came to what the answer says; where it says nothing, or no output though there was some, to an estimate.
+        Gives the journal's ticket; once.
+        """
         answered = self.answered
-        if answered.usage is not None and answered.complete:
-            return self._settle(self._told(answered.usage), evidence="metered")
+        if answered.usage is None and self.fate is Fate.NOTHING:
+            return self._void()
+        silent = bool(answered.output_bytes) and not says_output(answered.usage)
+        if answered.usage is not None and answered.complete and not silent:
+            return self._settle(self._told(answered.usage), evidence="estimated" if answered.partial else "metered")
         return self._settle(self._estimated(), evidence="estimated")
 
     def give_up(self, fate: Fate) -> int:
-        """It will not be answered. What may have been billed by somebody who bills to the end stays held until its time
-        is over, and is then charged as the most it can be. Gives the journal's ticket.
+        """It will not be answered. Where more may be billed than is known of, by somebody who bills to the end or who
+        worked for long without a word, the rest stays held until its time is over, and is then charged as the most it
+        can be. Gives the journal's ticket.
         """
         self.close()
         if self._over:
             return 0
-        if fate is Fate.NOTHING or not self._sent_bytes:
-            self._over = True
-            return self._calls.void(self._house, self.allowance.held.id)
+        if fate is Fate.NOTHING or self._reads is None:
+            return self._void()
         if self._answered is not None and self._answered.complete:
             return self.settle()
-        if self.candidate.upstream.bills_cancelled:
-            told = self._estimated()
-            return self._settle(replace(told, estimated=True), evidence="estimated")
-        return self._settle(self._estimated(), evidence="estimated")
+        came = self._answered is not None and self._answered.output_bytes > 0
+        worked = not came and monotonic() - self.sent_at > WORKED_AFTER_S
+        more = self.bills_cancelled or (fate is Fate.UNKNOWN and worked)
+        return self._settle(replace(self._estimated(), estimated=more), evidence="estimated")
 
     def close(self) -> None:
         """Let go of the connection; one whose answer was not read to its end is not used again."""
         if self._response is not None:
             self._response.release()
+
+    def _void(self) -> int:
+        if self._over:
+            return 0
+        self._over = True
+        return self._calls.void(self._house, self.allowance.held.id)
 
     def _settle(self, told: Settle, *, evidence: str) -> int:
         if self._over:
@@ -277,19 +348,16 @@ class Attempt:
         )
 
     def _estimated(self) -> Settle:
-        """What was told so far, and the rest by its size, within what it was told to write at most."""
+        """What was told so far, and the rest by its size, within what was held for it."""
         usage = dict(self._answered.usage or {}) if self._answered else {}
-        if not any(name.startswith(("input_", "cache_")) for name in usage):
-            usage["input_uncached"] = _tokens(self._sent_bytes)
-        written = _tokens(self._answered.output_bytes) if self._answered else 0
+        if self._reads is not None and not any(name.startswith(("input_", "cache_")) for name in usage):
+            usage |= likely_read(self._reads)
+        written = -(-self._answered.output_bytes // BYTES_OF_TOKEN) if self._answered else 0
         if self.allowance.held.output != UNBOUNDED:
-            written = min(written, self.allowance.held.output)
+            others = sum(usage.get(name, 0) for name in OUTPUT_METERS if name != "output_text")
+            written = min(written, self.allowance.held.output - others)
         usage["output_text"] = max(usage.get("output_text", 0), written)
         return self._told(usage)
-
-
-def _tokens(size: int) -> int:
-    return -(-size // _BYTES_OF_TOKEN)
 
 
 def _kind(status: int) -> str:

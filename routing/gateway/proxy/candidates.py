@@ -13,6 +13,8 @@ from routing.configuration.wire import Deployment, Upstream
 
 FLOOR: Final = "floor"
 NITRO: Final = "nitro"
+# A model's name that leaves the choice to routing.
+AUTO: Final = "auto"
 # Headers that wish something.
 WISHES: Final = frozenset({b"x-capstan-order", b"x-capstan-only", b"x-capstan-max-price"})
 _MOST_NAMED: Final = 20
@@ -91,6 +93,12 @@ class Deployments:
         where, _, rest = model.partition("/")
         if not found and rest:
             found = [one for one in self._named(family, rest, day) if _is(one.upstream, where)]
+        if not found and model == AUTO:
+            # An upstream that takes any name would take it for its own choice.
+            raise NoDeployment(
+                f"{AUTO!r} leaves the choice of a model to routing, and no rule of it is there yet: name a model",
+                field="model",
+            )
         found = found or self._at_any(family, model, day)
         if not found:
             raise NoDeployment(f"no upstream here serves {model[:200]!r}", field="model")

@@ -15,6 +15,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 BODY_MOST: Final = 32 * 2**20
 BODY_WITHIN_S: Final = 60.0
 _FINISHED_WITHIN_S: Final = 30.0
+# Beyond any body, and well below what Python makes numbers of.
+_LONGEST_NUMBER: Final = 18
 
 
 class ClientGone(Exception):
@@ -33,6 +35,10 @@ class Client:
         self._receive = receive
         self._send = send
         self.started = self.finished = False
+        # What its call goes by here.
+        self.call_id = ""
+        # How many bytes of its body were read.
+        self.asked_bytes = 0
         # What it was told: the status, and how many bytes of a body.
         self.status = 0
         self.said_bytes = 0
@@ -44,27 +50,34 @@ class Client:
         bearer: str = given.get("authorization", "").removeprefix("Bearer ").removeprefix("bearer ").strip()
         return bearer or given.get("x-api-key", "").strip() or given.get("api-key", "").strip()
 
-    async def body(self) -> bytes:
-        """All of it. Raises BodyTooLarge, BodySlow and ClientGone."""
+    @property
+    def declared_bytes(self) -> int:
+        """How many its body is said to have, 0 where that is not said."""
         declared = self.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > BODY_MOST:
+        return int(declared[:_LONGEST_NUMBER]) if declared.isdecimal() else 0
+
+    async def body(self, took: Callable[[int], None]) -> bytes:
+        """All of it; `took` is told of each part's bytes once they are in `asked_bytes`, and may raise. Raises
+        BodyTooLarge, BodySlow and ClientGone.
+        """
+        if self.declared_bytes > BODY_MOST:
             raise BodyTooLarge(f"a body has at most {BODY_MOST} bytes")
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
-                return await self._read()
+                return await self._read(took)
         except TimeoutError:
             raise BodySlow(f"the body did not come within {BODY_WITHIN_S:.0f} seconds") from None
 
-    async def _read(self) -> bytes:
+    async def _read(self, took: Callable[[int], None]) -> bytes:
         parts: list[bytes] = []
-        size = 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             part = message.get("body", b"")
-            size += len(part)
-            if size > BODY_MOST:
+            self.asked_bytes += len(part)
+            took(len(part))
+            if self.asked_bytes > BODY_MOST:
                 raise BodyTooLarge(f"a body has at most {BODY_MOST} bytes")
             parts.append(part)
             if not message.get("more_body"):
@@ -99,6 +112,10 @@ class Client:
         """All of an answer at once."""
         await self.start(status, [*headers, ("content-length", str(len(body)))])
         await self.finish(body)
+
+    def tap(self, tapped: Callable[[Send], Send]) -> None:
+        """What it is told from now on is told through this."""
+        self._send = tapped(self._send)
 
     async def _say(self, message: dict[str, Any]) -> None:
         """Raises ClientGone."""

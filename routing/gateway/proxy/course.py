@@ -1,4 +1,6 @@
-"""One call of a model as it went: what is counted of it and what the log says. Nothing of what was written in it."""
+"""One call of a model as it went: what is counted of it and what the log says. Nothing of what was written in it,
+but where the organization has that kept.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 from routing.configuration.wire import Upstream
 
 if TYPE_CHECKING:
+    from routing.gateway.captured import Kept
     from routing.gateway.proxy.attempt import Attempt
 
 
@@ -15,9 +18,9 @@ class Course:
     """Times are of `time.monotonic`, 0 where it did not come to that."""
 
     __slots__ = (
-        "asked_bytes", "attempt", "began", "call_id", "code", "dialect", "ended_at", "first_byte_s", "key_prefix",
-        "last_sent_at", "model", "organization", "passed_at", "said_bytes", "sent_at", "status", "stream", "tries",
-        "upstream",
+        "asked_bytes", "attempt", "began", "call_id", "code", "dialect", "ended_at", "first_byte_s", "kept",
+        "key_prefix", "last_sent_at", "model", "organization", "passed_at", "said_bytes", "sent_at", "status", "stream",
+        "tries", "upstream",
     )  # fmt: skip
 
     def __init__(self, dialect: str) -> None:
@@ -46,6 +49,8 @@ class Course:
         self.status = 0
         self.said_bytes = 0
         self.code = ""
+        # Its contents, where those are captured. Nothing else here may be of them.
+        self.kept: Kept | None = None
 
     def tried(self, attempt: Attempt) -> None:
         """An upstream was sent the call, or would have been."""

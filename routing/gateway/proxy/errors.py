@@ -32,6 +32,14 @@ class Overloaded(FinopsError):
     retry_after_s = 1
 
 
+class Stopping(FinopsError):
+    """This process is being stopped; another may answer."""
+
+    code = "gateway.stopping"
+    status = 503
+    retry_after_s = 1
+
+
 class UpstreamAway(FinopsError):
     """No upstream of the model could be reached, or none answered in time."""
 

@@ -14,10 +14,12 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from finops.budgets.journal import Journal
+from finops.budgets.rules.worst import Unbounded, Unpriced
 from finops.core.errors import FinopsError
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
+from routing.gateway.dialects.openai_responses import bounded
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
@@ -29,6 +31,8 @@ from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.health import Health, RetryBudget
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
+from routing.gateway.refusals import Exceeded
+from routing.gateway.requests import Authorize
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
@@ -38,6 +42,8 @@ CLIENT_GONE: Final = "client_gone"
 _WATCHED_AFTER_S: Final = 0.05
 # A client has so long to read what is left, once an upstream's time is over.
 _LATE_S: Final = 5.0
+# What refuses one deployment may not refuse another: it is cheaper, or its price is known.
+_OF_ONE_CANDIDATE: Final = (Exceeded, Unbounded, Unpriced)
 
 
 class Means(NamedTuple):
@@ -63,14 +69,17 @@ class Flow:
         self._client = client
         self._ask = ask
         self._attempt: Attempt | None = None
+        # What a decision is waited for as: it may be stopped before this hears of it.
+        self._asking = ""
         self._tries = 0
-        # Nobody listens any more; it was stopped, and why.
+        # Nobody listens any more; it was stopped, and what is said of that.
         self._gone = False
-        self._cut = ""
-        self._task: asyncio.Task[object] | None = None
+        self._cut: FinopsError | None = None
+        self.task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        # A piece of a stream is waited for; none came for too long; and when that is looked at next.
-        self._reading = self._silent = False
+        # Since when a piece of a stream is waited for, 0 while none is; none came for too long; and the next look.
+        self._reading_since = 0.0
+        self._silent = False
         self._looks: asyncio.TimerHandle | None = None
         # While nothing but an upstream is waited for.
         self._interruptible = False
@@ -81,27 +90,29 @@ class Flow:
 
     @property
     def held(self) -> str:
-        """The id of what is held for the try under way, '' for none."""
+        """The id of what is held for the try under way, or being asked for; '' for none."""
+        if self._asking:
+            return self._means.calls.book.known_as(self._ask.key.prefix, self._asking)
         return self._attempt.allowance.held.id if self._attempt else ""
 
-    def cut(self, reason: str) -> None:
-        """End it now."""
-        self._cut = reason or "stopped"
+    def cut(self, error: FinopsError) -> None:
+        """End it now, and tell its client why."""
+        self._cut = error
         self._interrupt()
 
     async def run(self) -> None:
         """Raises what refuses the call, and Failed where no upstream has an answer."""
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         begins = asyncio.get_running_loop().call_later(_WATCHED_AFTER_S, self._begin_to_watch)
         try:
             attempt, first = await self._answering()
             await (self._stream(attempt, first) if attempt.streams else self._whole(attempt, first))
         except asyncio.CancelledError:
-            if not (self._gone or self._cut):
+            if not self._gone and self._cut is None:
                 raise
-            assert self._task is not None  # noqa: S101 - it is the one that was interrupted
-            self._task.uncancel()
-            self._course.code = CutOff.code if self._cut else CLIENT_GONE
+            assert self.task is not None  # noqa: S101 - it is the one that was interrupted
+            self.task.uncancel()
+            self._course.code = CLIENT_GONE if self._cut is None else self._cut.code
             await self._interrupted()
         except ClientGone:
             self._course.code = CLIENT_GONE
@@ -112,7 +123,8 @@ class Flow:
                 self._watcher.cancel()
             if self._attempt is not None:
                 # Nothing, where it was settled.
-                self._attempt.give_up(Fate.UNKNOWN)
+                stopped = self.streams and (self._gone or self._cut)
+                self._attempt.give_up(Fate.STOPPED if stopped else self._attempt.fate)
 
     # --- Interruptions ------------------------------------------------------------------------------------------------
     def _begin_to_watch(self) -> None:
@@ -121,58 +133,75 @@ class Flow:
     async def _watch(self) -> None:
         await self._client.gone()
         self._gone = True
-        # Whoever bills an answer to its end is read to its end, so that its figure is known.
-        if self._attempt is not None and not self._attempt.bills_cancelled:
+        if self._attempt is not None and not self._reads_on(self._attempt):
             self._interrupt()
 
+    def _reads_on(self, attempt: Attempt) -> bool:
+        """Whether an answer is read though nobody listens, so that its figure is known. One that does not stream is
+        worked on to its end, and billed, whoever bills those that do no further than they were read.
+        """
+        return attempt.bills_cancelled or not self.streams
+
     def _interrupt(self) -> None:
-        if self._interruptible and self._task is not None:
-            self._task.cancel()
+        if self._interruptible and self.task is not None:
+            self.task.cancel()
 
     def _wait_for_upstream(self) -> None:
         """What follows may be interrupted. Raises CutOff and ClientGone when it already is."""
-        if self._cut:
-            raise self._cut_off()
+        if self._cut is not None:
+            raise self._cut
         if self._gone:
             raise ClientGone
         self._interruptible = True
 
-    def _cut_off(self) -> CutOff:
-        return CutOff(f"The call was stopped: {self._cut}.")
-
     async def _interrupted(self) -> None:
         self._interruptible = False
         attempt = self._attempt
-        if self._cut and not self._gone:
-            await self._break_off(self._cut_off())
+        if self._cut is not None and not self._gone:
+            await self._break_off(self._cut)
             self._gone = True
         if attempt is not None and attempt.bills_cancelled and attempt.began:
             try:
-                while piece := await attempt.next():
+                while not attempt.answered.complete and (piece := await attempt.next()):
                     attempt.answered.feed(piece)
             except Failed as failed:
                 log.info("%s", failed.why)
             else:
                 await self._settled(attempt)
 
-    async def _break_off(self, error: FinopsError) -> None:
-        """Tell the client that no more comes. Raises the error where nothing was answered yet."""
+    async def _break_off(self, error: FinopsError, tail: bytes = b"") -> None:
+        """Tell the client that no more comes, unless the upstream has told it so itself: then `tail` is what is left.
+        Raises the error where nothing was answered yet.
+        """
         if not self._client.started:
             raise error
-        await self._client.finish(self._ask.wording.event(error))
+        told = self._attempt is not None and self._attempt.failed
+        await self._client.finish(tail if told else self._ask.wording.event(error, self._ask.id))
 
     # --- Tries --------------------------------------------------------------------------------------------------------
     async def _answering(self) -> tuple[Attempt, bytes]:
-        """The first upstream that answers, with the first piece of it, or all where it does not stream. Raises what the
-        last of them failed with.
+        """The first upstream that answers, with how it begins, or all where it does not stream. Raises what the last of
+        them failed with, which said something that is meant for the client, if any did; and what refused the last of
+        them, where none was tried.
         """
         health, retries = self._means.health, self._means.retries
         retries.called()
         last: Failed | None = None
+        refused: FinopsError | None = None
         for candidate in self._ask.candidates[:MOST_TRIES]:
             if last is not None and not retries.may():
                 break
-            attempt = await self._held(candidate)
+            try:
+                attempt = await self._held(candidate)
+            except _OF_ONE_CANDIDATE as error:
+                refused = error
+                continue
+            except FinopsError as error:
+                if last is None or error.code == CutOff.code:
+                    raise
+                # What became of the call first is what there is to say; that no other try was allowed follows from it.
+                log.info("no other try: %s", error.message)
+                break
             name = attempt.candidate.name
             health.tries(name)
             try:
@@ -180,7 +209,7 @@ class Flow:
             except Failed as failed:
                 self._tried(attempt, failed.kind, first=last is None)
                 attempt.give_up(failed.fate)
-                last = failed
+                last = failed if failed.told or last is None or not last.told else last
                 log.info("%s", failed.why)
                 if not failed.elsewhere:
                     health.answered(name)
@@ -189,8 +218,9 @@ class Flow:
             else:
                 self._tried(attempt, "answered", first=last is None)
                 return attempt, first
-        assert last is not None  # noqa: S101 - there is at least one candidate
-        raise last
+        found = last or refused
+        assert found is not None  # noqa: S101 - there is at least one candidate
+        raise found
 
     def _tried(self, attempt: Attempt, outcome: str, *, first: bool) -> None:
         self._means.figures.tried(self._ask.house.id, attempt.candidate.upstream, outcome, first=first)
@@ -201,14 +231,23 @@ class Flow:
         self._interruptible = False
         self._tries += 1
         request = ask.request(candidate, self._tries)
-        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves)
+        self._asking = request.id
+        said = await means.deciding.decision(ask.house, ask.key, request, ask.serves, lambda: self._bounded(candidate))
         event = said.allowance.held.event
         if said.allowance.downgraded_from:
             candidate = ask.elsewhere(event.provider, event.model) or candidate
         self._attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
+        self._asking = ""
         self._course.tried(self._attempt)
         means.journal.flush()
         return self._attempt
+
+    def _bounded(self, candidate: Candidate) -> Authorize | None:
+        call = bounded(self._ask.call)
+        if call is None:
+            return None
+        self._ask = self._ask._replace(call=call)
+        return self._ask.request(candidate, self._tries)
 
     async def _sent(self, attempt: Attempt) -> bytes:
         ask, means = self._ask, self._means
@@ -218,7 +257,8 @@ class Flow:
         finally:
             self._course.sent(attempt.sent_at)
         self._course.first_byte_s = attempt.first_byte_s
-        means.health.answered(attempt.candidate.name, attempt.first_byte_s)
+        heard = means.health.began if attempt.streams else means.health.answered
+        heard(attempt.candidate.name, attempt.first_byte_s)
         return first
 
     # --- The answer ---------------------------------------------------------------------------------------------------
@@ -241,55 +281,66 @@ class Flow:
                 self._looks.cancel()
         self._interruptible = False
         self._course.ended()
+        self._judge(attempt)
         if answered.complete:
             await self._settled(attempt)
             await self._tell(self._client.finish, tail)
             self._course.passed_on()
             return
         self._course.code = UpstreamBroke.code
-        await self._means.commits.wait(attempt.give_up(Fate.UNKNOWN))
+        await self._means.commits.wait(attempt.give_up(attempt.fate))
         if not self._gone:
-            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."))
+            await self._break_off(UpstreamBroke("The upstream broke off in the middle of its answer."), tail)
 
     async def _passed_on(self, attempt: Attempt, first: bytes) -> bytes:
         """All of a stream but what is still to be said at its end."""
         client, answered = self._client, attempt.answered
         await self._tell(client.start, attempt.response.status, told_of(attempt, self._ask, self._tries))
-        piece = first
+        shown = first
         try:
-            while piece:
-                shown = answered.feed(piece)
+            while True:
                 if answered.complete:
                     self._course.ended()
                     await self._settled(attempt)
                 if shown:
                     await self._tell(client.write, shown)
                 self._course.passed_on()
-                self._reading = True
+                if answered.complete:
+                    return answered.feed(await attempt.rest()) + answered.end()
+                self._reading_since = monotonic()
                 piece = await attempt.piece()
-                self._reading = False
-            return answered.end()
+                self._reading_since = 0.0
+                if not piece:
+                    return answered.end()
+                shown = answered.feed(piece)
         except Failed as failed:
             self._broke(attempt, failed)
         except asyncio.CancelledError:
-            if not self._silent or self._gone or self._cut:
+            if not self._silent or self._gone or self._cut is not None:
                 raise
-            assert self._task is not None  # noqa: S101 - it is the one that was interrupted
-            self._task.uncancel()
+            assert self.task is not None  # noqa: S101 - it is the one that was interrupted
+            self.task.uncancel()
             self._broke(attempt, attempt.silent())
         return b""
 
     def _broke(self, attempt: Attempt, failed: Failed) -> None:
         log.info("%s", failed.why)
-        self._means.health.failed(attempt.candidate.name)
         self._tried(attempt, failed.kind, first=self._tries == 1)
 
+    def _judge(self, attempt: Attempt) -> None:
+        """Whether who began to answer came to the end. An error that is the request's own is none of the upstream's."""
+        said, health = attempt.answered, self._means.health
+        good = not said.elsewhere if said.failed else said.complete
+        (health.answered if good else health.broke)(attempt.candidate.name)
+
     def _look_after(self, attempt: Attempt) -> None:
-        """Now and then, rather than at each piece: whether the upstream has been silent for too long, or its time is
-        over; and whether a client still reads. Whoever has not read by then what came has gone, for all that is known.
+        """Now and then, rather than by a timer for each piece: whether the upstream has been silent for too long, or
+        its time is over; and whether a client still reads. Whoever has not read by then what came has gone, for all
+        that is known.
         """
-        silent_s = monotonic() - max(self._course.passed_at, attempt.sent_at)
-        if self._reading and (attempt.left_s <= 0 or silent_s >= SILENCE_S):
+        reading = self._reading_since > 0
+        silent_s = monotonic() - self._reading_since if reading else 0.0
+        if reading and (attempt.left_s <= 0 or silent_s >= SILENCE_S):
             self._silent = True
             self._interrupt()
         elif attempt.left_s <= -_LATE_S:
@@ -297,7 +348,7 @@ class Flow:
             self._interrupt()
         else:
             until = attempt.left_s if attempt.left_s > 0 else attempt.left_s + _LATE_S
-            in_s = max(0.05, min(until, SILENCE_S - silent_s if self._reading else SILENCE_S))
+            in_s = max(0.05, min(until, SILENCE_S - silent_s))
             self._looks = asyncio.get_running_loop().call_later(in_s, self._look_after, attempt)
 
     async def _tell(self, tells: Callable[..., Awaitable[None]], *what: Any) -> None:
@@ -308,7 +359,7 @@ class Flow:
             await tells(*what)
         except ClientGone:
             self._gone = True
-            if self._attempt is None or not self._attempt.bills_cancelled:
+            if self._attempt is None or not self._reads_on(self._attempt):
                 raise
 
     async def _settled(self, attempt: Attempt) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from finops.core.money import pico_text
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Attempt, passed_on
+
+# What a call goes by here: its line of the log has it too.
+CALL: Final = "x-capstan-call"
 
 
 def told_of(attempt: Attempt, ask: Ask, tries: int) -> list[tuple[str, str]]:
@@ -16,15 +20,18 @@ def told_of(attempt: Attempt, ask: Ask, tries: int) -> list[tuple[str, str]]:
 
 def _ours(attempt: Attempt, ask: Ask, tries: int) -> Iterator[tuple[str, str]]:
     allowance = attempt.allowance
-    yield "x-capstan-call", ask.id
+    yield CALL, ask.id
     yield "x-capstan-upstream", attempt.candidate.upstream.name
     yield "x-capstan-model", attempt.candidate.model
     if tries > 1:
         yield "x-capstan-tries", str(tries)
     if allowance.downgraded_from:
         yield "x-capstan-downgraded-from", allowance.downgraded_from
+    clamped = [ask.call.bounded] if ask.call.bounded else []
     if 0 <= allowance.held.output < allowance.wanted and attempt.most_output is not None:
-        yield "x-capstan-clamped", f"max_tokens={attempt.most_output}"
+        clamped.append(f"max_tokens={attempt.most_output}")
+    if clamped:
+        yield "x-capstan-clamped", ", ".join(clamped)
     if attempt.settlement is not None and attempt.settlement.cost is not None:
         yield "x-capstan-cost", pico_text(attempt.settlement.cost)
         yield "x-capstan-currency", attempt.settlement.currency

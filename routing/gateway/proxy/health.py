@@ -20,10 +20,11 @@ Name = tuple[int, str]
 
 
 class _State:
-    __slots__ = ("answered_at", "failures", "first_byte_s", "pause_s", "paused_until", "tried_at")
+    __slots__ = ("answered_at", "breaks", "failures", "first_byte_s", "pause_s", "paused_until", "tried_at")
 
     def __init__(self) -> None:
-        self.failures = 0
+        # In a row: tries that never began to be answered, and answers that broke off.
+        self.failures = self.breaks = 0
         self.pause_s = FIRST_PAUSE_S
         self.paused_until: float | None = None
         self.tried_at = float("-inf")
@@ -37,24 +38,42 @@ class Health:
         self._states: dict[Name, _State] = {}
 
     def answered(self, name: Name, first_byte_s: float | None = None) -> None:
-        """It answered, whatever it said."""
+        """It answered to the end, whatever it said."""
+        self._of(name).breaks = 0
+        self.began(name, first_byte_s)
+
+    def began(self, name: Name, first_byte_s: float | None = None) -> None:
+        """It begins to answer. Who has broken off that often before is trusted once an answer comes to its end."""
         state = self._of(name)
-        state.failures, state.paused_until, state.pause_s = 0, None, FIRST_PAUSE_S
-        state.answered_at, state.tried_at = self._clock(), float("-inf")
+        state.failures, state.answered_at = 0, self._clock()
+        if state.breaks < FAILURES:
+            state.paused_until, state.tried_at = None, float("-inf")
+        if not state.breaks:
+            state.pause_s = FIRST_PAUSE_S
         if first_byte_s is not None:
             before = state.first_byte_s
             state.first_byte_s = first_byte_s if before is None else before + _LATEST * (first_byte_s - before)
 
     def failed(self, name: Name) -> None:
+        """It did not begin to answer."""
         state = self._of(name)
         state.failures += 1
+        self._trust_less(state, state.failures)
+
+    def broke(self, name: Name) -> None:
+        """It began to answer, and did not come to the end."""
+        state = self._of(name)
+        state.breaks += 1
+        self._trust_less(state, state.breaks)
+
+    def _trust_less(self, state: _State, times: int) -> None:
         state.tried_at = float("-inf")
         now = self._clock()
         if state.paused_until is not None and now >= state.paused_until:
             # The trial failed: longer this time.
             state.pause_s = min(state.pause_s * 2, LONGEST_PAUSE_S)
             state.paused_until = now + state.pause_s
-        elif state.paused_until is None and state.failures >= FAILURES:
+        elif state.paused_until is None and times >= FAILURES:
             state.paused_until = now + state.pause_s
 
     def usable(self, name: Name) -> bool:
@@ -71,7 +90,7 @@ class Health:
         """
         state = self._states.get(name)
         if state is not None and state.paused_until is not None:
-            state.failures, state.paused_until = FAILURES - 1, None
+            state.failures, state.breaks, state.paused_until = FAILURES - 1, min(state.breaks, FAILURES - 1), None
             state.pause_s = min(state.pause_s * 2, LONGEST_PAUSE_S)
             state.tried_at = float("-inf")
 

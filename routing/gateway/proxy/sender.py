@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any, Final
 
 import aiohttp
@@ -18,6 +19,7 @@ from finops.connectors.addresses import check_number, is_allowed
 from routing.configuration.wire import Upstream
 
 _KEPT_S: Final = 75.0
+_CLOSED_WITHIN_S: Final = 0.1
 _HEADER: Final = {"x-api-key": "x-api-key", "api-key": "api-key"}
 # We say what we take, and nothing of our own is added.
 _OURS: Final = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
@@ -67,13 +69,15 @@ class Sender:
         url, timeout = self._url(upstream.base_url, path, query), aiohttp.ClientTimeout(connect=upstream.connect_s)
         for again in (True, False):
             _made.set(False)
+            began = monotonic()
             try:
                 return await self._session.request(
                     method, url, headers=told, data=body or None, allow_redirects=False, timeout=timeout
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
-                # One we had kept was closed under us. Who closes one that was just made may have done its work.
-                if _made.get() or not again:
+                # One we had kept was closed under us, which shows at once. Who closes one that was just made, or later,
+                # may have done its work.
+                if _made.get() or not again or monotonic() - began > _CLOSED_WITHIN_S:
                     raise
         raise AssertionError("the last try returns or raises")
 

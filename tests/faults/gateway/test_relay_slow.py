@@ -76,6 +76,42 @@ def test_who_asks_byte_by_byte_keeps_nobody_waiting(gateways: Gateways, provider
 
 
 @pytest.mark.timeout(120)
+def test_bodies_that_trickle_are_answered_and_keep_nobody_waiting(gateways: Gateways, provider: Provider) -> None:
+    deploy(gateways, provider)
+    port, secret = gateways.ports[0], gateways.company["caller"]
+    whole = request(secret, BODY)
+    body_at = whole.index(b"\r\n\r\n") + 4
+
+    async def trickles(stopped: asyncio.Event) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(whole[:body_at])
+        for at in range(body_at, len(whole)):
+            if at == len(whole) - 1:
+                await stopped.wait()
+            writer.write(whole[at : at + 1])
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def story() -> None:
+        await ready(gateways, 0)
+        stopped = asyncio.Event()
+        slow = [asyncio.create_task(trickles(stopped)) for _ in range(100)]
+        began = time.monotonic()
+        for _ in range(20):
+            assert (await ask(port, secret, BODY)).good
+        assert time.monotonic() - began < 10
+        stopped.set()
+        for answer in await asyncio.gather(*slow):
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"data: [DONE]" in answer
+
+    run(story())
+
+
+@pytest.mark.timeout(120)
 def test_who_reads_nothing_costs_little_memory_and_ends_when_the_call_does(
     gateways: Gateways, provider: Provider
 ) -> None:

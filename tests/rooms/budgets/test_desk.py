@@ -10,18 +10,19 @@ import pytest
 from django.db import connection
 from psycopg import OperationalError
 
-from finops.budgets.bank import Accounted, Bank
+from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.desk import Allowed, Desk, Refused
 from finops.budgets.models import Budget
 from finops.budgets.rules.worst import Worst
 from finops.budgets.selectors import terms_of
 from finops.budgets.services import accounts
+from finops.budgets.services.budgets import change_budget
 from finops.budgets.services.leases import account_for
 from finops.budgets.types import Account
 from finops.core.money import from_pico, to_pico
 from tests.factories.budgets import budget, database_address, standing
 from tests.factories.ledger import AT
-from tests.factories.orgs import Cast, the_cast
+from tests.factories.orgs import HOUSE, Cast, the_cast
 
 Open = Callable[[str], Desk]
 
@@ -55,6 +56,26 @@ def opened(cap: Budget) -> int:
     wanted = [(terms_of(cap), Account(cap.id, "", cap.starts_at))]
     found = accounts.open_accounts(organization_id=cap.organization_id, wanted=wanted, at=AT)
     return int(next(iter(found.values())))
+
+
+def lowered(cap: Budget, limit: int) -> None:
+    change_budget(organization_id=cap.organization_id, budget_id=cap.id, limit_amount=from_pico(limit), by=HOUSE, at=AT)
+
+
+def end_connections(last_said: str = "%") -> None:
+    """As a restart of the database does: all but the test's own, where they last said such a thing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE %s",
+            [last_said],
+        )
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for a fact; pytest's own timeout ends it should it never be one."""
+    while not holds():
+        threading.Event().wait(0.02)
 
 
 def worst(fixed: int, per_output: int = 0, output: int = 0) -> Worst:
@@ -114,13 +135,40 @@ def test_a_call_that_waits_for_money_keeps_no_other_waiting(cast: Cast, cap: Bud
     waiting.join()
 
 
-def test_a_lost_connection_is_made_anew(cap: Budget, desk: Open) -> None:
+def test_connections_that_the_database_closed_are_made_anew_and_no_call_notices(cap: Budget, desk: Open) -> None:
     account, house = opened(cap), desk("gateway-1")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [next(iter(house._bank._own))])
-    with pytest.raises(OperationalError):
-        house.authorize("call-1", [account], worst(60))
+    end_connections()
     assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+    assert not house.in_doubt
+
+
+def test_what_was_under_way_when_the_connection_was_lost_is_not_tried_again(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    with pytest.raises(OperationalError), house._bank._cursor() as cursor:
+        end_connections()
+        cursor.execute("SELECT 1")
+    assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+
+
+def test_a_recall_is_heard_whatever_connection_it_comes_by(cap: Budget, desk: Open) -> None:
+    account, first, second = opened(cap), desk("gateway-1"), desk("gateway-2")
+    first.authorize("call-1", [account], worst(90))
+    first.settle("call-1", 5)
+    # After a restart of the database another's connection may have the number that one of ours had.
+    second._bank._free.put(first._bank._free.get())
+    first._bank._free.put(None)
+    assert second.authorize("call-2", [account], worst(95)) == Allowed(95, 0)
+
+
+def test_a_limit_that_was_lowered_while_nothing_was_heard_is_made_up_for(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("call-1", [account], worst(60))
+    house.settle("call-1", 5)
+    assert house.leased()[account] == (55, 0)
+    end_connections("LISTEN%")
+    lowered(cap, 20)
+    until(lambda: to_pico(standing(cap, AT).leased) == 5)
+    assert house.authorize("call-2", [account], worst(15)) == Allowed(15, 0)
 
 
 def test_money_that_lies_idle_elsewhere_is_called_home(cap: Budget, desk: Open) -> None:
@@ -129,6 +177,56 @@ def test_money_that_lies_idle_elsewhere_is_called_home(cap: Budget, desk: Open) 
     first.settle("call-1", 5)
     assert second.authorize("call-2", [account], worst(95)) == Allowed(95, 0)
     assert account not in first.leased()
+
+
+def test_what_calls_give_free_under_a_lowered_limit_is_not_used_again_before_there_is_room(
+    cap: Budget, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("long", [account], worst(60))
+    house.authorize("longer", [account], worst(40))
+    lowered(cap, 30)
+    house._recalled([account])
+    house.settle("long", 10)
+    account_for = house._bank.account_for
+
+    def meanwhile_another_ends(lines: Sequence[Accounted]) -> None:
+        account_for(lines)
+        if house.held("longer"):
+            house.settle("longer", 0)
+
+    monkeypatch.setattr(house._bank, "account_for", meanwhile_another_ends)
+    assert isinstance(house.authorize("next", [account], worst(30)), Refused)
+    assert house.authorize("smaller", [account], worst(20)) == Allowed(20, 0)
+
+
+def test_an_answer_that_is_older_than_a_recall_is_good_for_the_call_that_asked_and_for_no_other(
+    cap: Budget, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    lowered(cap, 1_000)
+    grant = house._bank.grant
+
+    def meanwhile_the_limit_falls(wants: Sequence[Want]) -> list[Standing]:
+        answered = grant(wants)
+        monkeypatch.undo()
+        lowered(cap, 15)
+        house._recalled([account])
+        return answered
+
+    monkeypatch.setattr(house._bank, "grant", meanwhile_the_limit_falls)
+    assert house.authorize("first", [account], worst(10)) == Allowed(10, 0)
+    assert house.leased()[account] > (10, 10)
+    assert house.at_once("second", [account], worst(10)) is None
+    assert isinstance(house.authorize("second", [account], worst(10)), Refused)
+    assert house.authorize("third", [account], worst(5)) == Allowed(5, 0)
+
+
+def test_a_call_that_costs_nothing_is_allowed_whatever_was_called_home(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk("gateway-1")
+    house.authorize("long", [account], worst(60))
+    house._recalled([account])
+    assert house.at_once("free", [account], worst(0)) == Allowed(0, 0)
 
 
 def test_two_who_each_have_half_of_what_each_needs(cap: Budget, desk: Open) -> None:

@@ -110,7 +110,7 @@ class Gateways(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 99))
     def void(self, pick: int) -> None:
         house, name = self._some_call(pick)
-        self.houses[house][1].void(name)
+        self.houses[house][1].settle(name, 0)
 
     def _some_call(self, pick: int) -> tuple[int, str]:
         every = [(house, name) for house, (_, leases) in enumerate(self.houses) for name in leases.holds]

@@ -6,6 +6,9 @@ import threading
 from datetime import datetime
 from decimal import Decimal
 
+import pytest
+from psycopg import OperationalError
+
 from finops.audit.models import Signal
 from finops.budgets.models import Budget
 from finops.budgets.services.budgets import change_budget
@@ -14,6 +17,10 @@ from tests.factories.gateway import booked, call, key, used
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
+
+
+def cannot_be_told(*_: object) -> None:
+    raise OperationalError("the connection is lost")
 
 
 def test_a_call_is_held_settled_charged_and_accounted_for(
@@ -67,6 +74,19 @@ def test_what_is_not_there_is_refused_with_everything_one_needs_to_know(
     assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
     (signal,) = Signal.objects.all()
     assert (signal.kind, signal.details["budget_id"]) == ("cap.tripped", cap.id)
+
+
+def test_a_cap_refuses_also_where_that_cannot_be_told_of(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget(cast.acme.id, "0.02", at=now, fail_open=True)
+    gateway = gateways()
+    assert gateway.ask(secret, body=call()).status == 200
+    with monkeypatch.context() as away:
+        away.setattr(gateway.process.calls, "_announce", cannot_be_told)
+        assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
+    assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
+    assert [one.kind for one in Signal.objects.all()] == ["cap.tripped"]
 
 
 def test_less_output_is_offered_where_the_whole_is_not_affordable(

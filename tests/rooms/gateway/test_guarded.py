@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from psycopg import OperationalError
 
+from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement
 from finops.orgs import services
-from tests.factories.budgets import budget
+from routing.gateway import cut
+from tests.factories.budgets import budget, database_address
 from tests.factories.gateway import Gateway, call, used
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
@@ -28,11 +33,12 @@ def decides_alone(gateway: Gateway) -> None:
     peers.heard = lambda _others: None  # type: ignore[method-assign,assignment]
 
 
-def hears_of_calls(gateway: Gateway) -> None:
-    """Until another process told how many it has."""
+def hears_of_calls(gateway: Gateway, calls: int) -> None:
+    """Until another process told that it has as many of one subject."""
     pause = threading.Event()
     for _ in range(400):
-        if gateway.process._guard._under_way._others:
+        others = list(gateway.process._guard._under_way._others.values())
+        if any(count == calls for by in others for count, _ in list(by.values())):
             return
         pause.wait(0.05)
     raise AssertionError("nobody told")
@@ -78,6 +84,17 @@ def test_stop_now_refuses_and_cuts_within_a_second(cast: Cast, secret: str, gate
     eventually(first, secret, 200, dimensions={"agent": "looper"})
 
 
+def test_a_limit_of_tokens_leaves_no_less_than_an_answer_needs(
+    cast: Cast, secret: str, gateways: Opens, now: datetime
+) -> None:
+    draft = LimitDraft(dimension="person", subject=str(cast.bob.id), tokens_per_minute=1_010)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    asked: dict[str, Any] = {"dimensions": {"person": "bob"}, "max_output_tokens": None}
+    assert gateway.ask(secret, body=call(least_output_tokens=16, **asked)).body["code"] == "budgets.rate_limited"
+    assert gateway.ask(secret, body=call(**asked)).body["max_output_tokens"] == 10
+
+
 def test_models_that_are_not_allowed_and_limits_by_the_minute(
     cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
@@ -113,7 +130,7 @@ def test_as_many_calls_at_once_as_the_limit_over_all_processes(
     assert refused.body["code"] == "budgets.rate_limited"
     assert "2 calls at once (concurrency)" in refused.body["detail"]
     assert refused.headers["retry-after"] == "1"
-    hears_of_calls(second)
+    hears_of_calls(second, 2)
     assert second.ask(secret, body=call()).status == 429
     assert first.ask(secret, f"/{open_[0].body['id']}/settle", used()).status == 200
     assert first.ask(secret, f"/{open_[1].body['id']}/void").status == 200
@@ -143,6 +160,31 @@ def test_a_place_is_free_again_when_a_call_expires_or_its_money_is_not_there(
     assert gateway.ask(secret, body=call()).body["code"] == "budgets.exceeded"
 
 
+def test_a_place_is_free_again_when_whatever_else_goes_wrong(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget(cast.acme.id, "0.02", at=now)
+    draft = LimitDraft(dimension="key", max_concurrent=1)
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    gateway = gateways()
+    # Its account is open, and has money in hand.
+    gateway.ask(secret, f"/{gateway.ask(secret, body=call()).body['id']}/void")
+
+    def fails(error: Exception) -> Callable[..., None]:
+        def failing(*_: object, **__: object) -> None:
+            raise error
+
+        return failing
+
+    monkeypatch.setattr(gateway.process.journal, "append", fails(JournalFailed("the disk is full")))
+    assert gateway.ask(secret, body=call()).status == 503
+    monkeypatch.undo()
+    monkeypatch.setattr(gateway.process.desk, "authorize", fails(KeyError("nobody thought of it")))
+    assert gateway.ask(secret, body=call(max_output_tokens=100_000)).status == 500
+    monkeypatch.undo()
+    assert gateway.ask(secret, body=call()).status == 200
+
+
 def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(
     cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
@@ -154,6 +196,17 @@ def test_no_call_is_sent_to_a_cheaper_model_that_is_not_allowed(
     said = [gateway.ask(secret, body=call(dimensions={"team": "search"})).body for _ in range(2)]
     assert [one["model"] for one in said] == ["gpt"] * 2
     assert gateway.ask(secret, body=call()).body["model"] == "gpt-mini"
+
+
+@pytest.mark.parametrize("reason", ["ü" * 500, "\N{OCTOPUS}" * 500, '"' * 500, "\x01" * 500])
+def test_many_calls_are_cut_for_whatever_reason(cast: Cast, reason: str) -> None:
+    calls = [("cap_" + "a" * 12, f"{uuid4().hex}-{2**32 + n:x}-{2**63:x}") for n in range(200)]
+    with psycopg.connect(database_address(), autocommit=True) as connection:
+        connection.execute(f"LISTEN {cut.CHANNEL}")
+        cut.tell(connection, calls, reason)
+        told = [one for sent in connection.notifies(timeout=5, stop_after=4) for one in cut.heard(sent.payload)]
+    assert [call for some, _ in told for call in some] == calls
+    assert all(len(why) > 200 and reason.startswith(why) for _, why in told)
 
 
 @pytest.mark.parametrize(("fail_open", "status"), [(None, 503), (False, 503), (True, 200)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,8 +16,12 @@ import pytest
 from finops.budgets.types import Enforcement
 from finops.orgs.models import VirtualKey
 from finops.orgs.services import revoke_key
+from finops.pricing.models import CatalogueModel
+from finops.pricing.services.contracts import Agreed, set_committed_prices
+from finops.pricing.types import StepRates
+from routing.gateway.proxy import client, relay
 from tests.factories.budgets import budget
-from tests.factories.gateway import key, published
+from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
 from tests.fakes.upstream.running import Upstream
@@ -71,6 +76,21 @@ def test_nonsense_is_refused_in_the_clients_own_words(
     assert charged(gateway) == []
 
 
+@pytest.mark.parametrize("speak", [chat, message])
+def test_a_choice_that_is_left_to_routing_is_refused_until_there_is_a_rule(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: Callable[..., Exchange]
+) -> None:
+    deployed(cast.acme.id, provider, at=now, any_model=True)
+    gateway = gateways()
+    for model in ("auto", "auto:floor"):
+        said = speak(gateway, secret, model=model).whole()
+        assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
+        assert (said.body["error"]["type"], said.body["error"]["param"]) == ("not_found_error", "model")
+        assert "no rule of it is there yet" in said.body["error"]["message"]
+    assert provider.seen == []
+    assert speak(gateway, secret, model="tomorrows-model").whole().status == 200
+
+
 def test_keys_that_are_revoked_or_may_not_call_are_refused(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
@@ -97,6 +117,34 @@ def refused(ask: Callable[[], Exchange]) -> Exchange:
         if said.status != 200:
             return said
     raise AssertionError("every call was answered")
+
+
+def test_errors_of_our_own_carry_the_calls_id_where_clients_look_for_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    logged: list[str] = []
+    monkeypatch.setattr(gateway.process.relay, "_over", lambda course: logged.append(course.call_id))
+    wrong = {"authorization": "Bearer cap_nobody", "x-api-key": "cap_nobody"}
+    told: tuple[dict[str, Any], ...] = (
+        {"headers": {"x-capstan-only": "nobody"}}, {"model": "nobody"}, {"stream": "yes"}, {"headers": wrong},
+    )  # fmt: skip
+    for given in told:
+        for speak, name in ((chat, "x-request-id"), (message, "request-id")):
+            said = speak(gateway, secret, **given).whole()
+            assert said.status >= 400, said.raw
+            assert said.headers["x-capstan-call"] == said.headers[name] == logged[-1]
+            assert len(logged[-1]) == 24
+            assert said.body.get("request_id") == (logged[-1] if speak is message else None)
+    assert len(logged) == len(set(logged)) == 8
+    # An upstream's own words keep its own.
+    provider.then(Plan(status=400))
+    said = chat(gateway, secret).whole()
+    assert (said.headers["x-capstan-call"], logged[-1] in said.headers.get("x-request-id", "")) == (logged[-1], False)
+    provider.then(Plan(fault="reset", after_events=9))
+    said = message(gateway, secret, stream=True).whole()
+    assert json.loads(said.raw.rpartition(b"data: ")[2])["request_id"] == logged[-1] == said.headers["x-capstan-call"]
 
 
 def test_what_is_asked_is_passed_on_byte_by_byte(
@@ -146,6 +194,51 @@ def test_what_is_asked_is_passed_on_byte_by_byte(
     assert b'"usage":{' not in said.raw.replace(b" ", b"")
 
 
+def test_bodies_that_are_still_being_read_count_for_what_there_is_room_for(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    monkeypatch.setattr(relay, "MOST_BYTES", 3_500)
+    body = json.dumps({"model": "gpt", "messages": [{"role": "user", "content": "x" * 2_000}]}).encode()
+    headers = {"authorization": f"Bearer {secret}"}
+    first, second = (Exchange(gateway, "/v1/chat/completions", body, headers, slowly=True) for _ in range(2))
+    half_read(gateway, 2)
+    # As much is said to come, or comes without a word.
+    for told in ({"content-length": str(len(body))}, {"content-length": "9" * 6_000}, {}):
+        said = Exchange(gateway, "/v1/chat/completions", body, headers | told).whole()
+        assert (said.status, said.body["error"]["code"]) == (503, "gateway.overloaded"), told
+        assert said.headers["retry-after"] == "1"
+    first.goes_on()
+    assert first.whole().status == 200
+    second.goes_on()
+    assert second.whole().status == 200
+    idle(gateway, provider)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/v1/messages", "timeout_error"), ("/v1/responses", "invalid_request_error")]
+)
+def test_a_body_that_does_not_come_in_time_is_not_waited_for(
+    cast: Cast, secret: str, gateways: Opens, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    gateway = gateways()
+    monkeypatch.setattr(client, "BODY_WITHIN_S", 0.2)
+    said = Exchange(gateway, path, b'{"model":"gpt"}', {"x-api-key": secret}, slowly=True).whole()
+    assert (said.status, said.body["error"]["code"], said.body["error"]["type"]) == (408, "gateway.body_slow", kind)
+    idle(gateway)
+
+
+def half_read(gateway: Gateway, calls: int) -> None:
+    """Until half of so many bodies is read."""
+    pause = threading.Event()
+    for _ in range(500):
+        if gateway.process.relay.open[2] > 1_000 * calls:
+            return
+        pause.wait(0.01)
+    raise AssertionError(gateway.process.relay.open)
+
+
 def test_a_downgrade_really_sends_the_cheaper_model_and_says_so(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
@@ -181,6 +274,55 @@ def test_when_little_is_left_answers_are_shorter_and_it_is_said(
     cost = billed(provider)
     assert charged(gateway) == [("metered", cost)]
     assert cost <= Decimal("0.002")
+
+
+def response(gateway: Gateway, secret: str, **given: Any) -> Exchange:
+    """A response of gpt, as Codex asks for one: with a search that nothing bounds."""
+    body = {"model": "gpt", "input": "Hello", "tools": [{"type": "web_search"}]} | given
+    return Exchange(gateway, "/v1/responses", json.dumps(body).encode(), {"authorization": f"Bearer {secret}"}).whole()
+
+
+def test_a_search_that_nothing_bounds_is_bounded_where_a_hard_budget_holds_and_it_is_said(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    CatalogueModel.objects.filter(model="gpt").update(context_window=10_000)
+    set_committed_prices(
+        organization_id=cast.acme.id, about=Agreed(provider="openai", model="gpt", effective_from=now.date()),
+        steps=[StepRates(0, {"web_searches": Decimal("0.01")})], by=HOUSE, at=now,
+    )  # fmt: skip
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    said = response(gateway, secret)
+    assert (said.status, "x-capstan-clamped" in said.headers) == (200, False)
+    assert "max_tool_calls" not in provider.seen[-1].json
+    gateway.stop()
+    budget(cast.acme.id, "10", at=now)
+    gateway = gateways()
+    said = response(gateway, secret)
+    assert said.status == 200, said.raw
+    assert said.headers["x-capstan-clamped"] == "max_tool_calls=4"
+    sent = provider.seen[-1].json
+    assert (sent["max_tool_calls"], sent["tools"]) == (4, [{"type": "web_search"}])
+    assert response(gateway, secret, max_tool_calls=2).headers.get("x-capstan-clamped") is None
+    # What that does not bound is refused all the same.
+    said = response(gateway, secret, tools=[{"type": "image_generation"}])
+    assert (said.status, said.body["error"]["code"]) == (422, "budgets.unbounded_request")
+    idle(gateway, provider)
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered"] * 3
+
+
+def test_a_response_is_refused_rather_than_sent_with_a_limit_that_nobody_takes(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    # Ten tokens of output are affordable: enough for a chat, too few for a response.
+    body = json.dumps({"model": "gpt", "input": "Hello", "max_output_tokens": 500}).encode()
+    deployed(cast.acme.id, provider, at=now)
+    budget(cast.acme.id, "0.00175", at=now)
+    gateway = gateways()
+    said = Exchange(gateway, "/v1/responses", body, {"authorization": f"Bearer {secret}"}).whole()
+    assert (said.status, said.body["error"]["code"]) == (429, "budgets.exceeded"), said.raw
+    assert chat(gateway, secret).whole().status == 200
+    assert [one.path for one in provider.seen] == ["/v1/chat/completions"]
 
 
 def test_who_wishes_an_order_a_price_or_a_session_is_heard(

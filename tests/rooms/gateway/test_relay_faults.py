@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from routing.gateway.proxy import attempt, flow
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key
 from tests.factories.orgs import Cast
-from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
+from tests.factories.relaying import Exchange, billed, charged, chat, deployed, expired, idle, message
 from tests.fakes.blunt import asked, blunt, head
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
@@ -57,7 +58,7 @@ def ends_wrong(said: Exchange, speak: Speaks) -> bool:
 def test_streams_that_break_end_with_an_error_and_are_charged_by_an_estimate(
     secret: str, gateway: Gateway, provider: Upstream, speak: Speaks
 ) -> None:
-    faults: tuple[Any, ...] = ("reset", "close", "unfinished", "error", "truncated")
+    faults: tuple[Any, ...] = ("reset", "close", "unfinished", "truncated")
     for fault in faults:
         provider.then(Plan(fault=fault))
         said = speak(gateway, secret, stream=True).whole()
@@ -139,6 +140,20 @@ def test_lies_about_usage_are_not_believed_and_hold_nothing(
 
 
 @pytest.mark.parametrize("speak", [chat, message])
+def test_an_answer_that_says_no_output_is_charged_for_what_was_written(
+    secret: str, gateway: Gateway, provider: Upstream, speak: Speaks
+) -> None:
+    nothing = {"completion_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    for stream in (True, False):
+        provider.then(Plan(usage=nothing, text="word " * 60))
+        assert speak(gateway, secret, stream=stream).whole().status == 200
+    charges = charged(gateway)
+    assert [evidence for evidence, _ in charges] == ["estimated", "estimated"]
+    # A hundred tokens, three bytes each.
+    assert all(cost > 100 * Decimal("0.000015") for _, cost in charges)
+
+
+@pytest.mark.parametrize("speak", [chat, message])
 def test_an_upstream_that_hangs_is_waited_for_as_long_as_was_said(
     secret: str, gateway: Gateway, provider: Upstream, speak: Speaks
 ) -> None:
@@ -155,6 +170,57 @@ def test_an_upstream_that_hangs_is_waited_for_as_long_as_was_said(
     assert ends_wrong(said, speak)
     idle(gateway, provider)
     assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 3
+
+
+@pytest.mark.parametrize(("media_type", "drop"), [("text/event-stream", b": wait\n\n"), ("application/json", b" ")])
+def test_an_upstream_that_trickles_is_listened_to_no_longer_than_a_call_takes(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, media_type: str, drop: bytes
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(head(media_type, "connection: close"))
+        while True:
+            writer.write(drop)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    budget(cast.acme.id, "1", at=now)
+    with blunt(talk) as slow:
+        deployed(cast.acme.id, slow, at=now, connect_s=1.0, first_byte_s=1.0, total_s=2.0)
+        gateway = gateways()
+        said = chat(gateway, secret, stream=media_type == "text/event-stream").whole()
+        assert ends_wrong(said, chat)
+        idle(gateway, slow)
+    assert [evidence for evidence, _ in charged(gateway)] == ["estimated"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_worked_for_long_without_a_word_is_charged_as_the_most_once_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, secret: str, gateway: Gateway, provider: Upstream, stream: bool
+) -> None:
+    monkeypatch.setattr(attempt, "WORKED_AFTER_S", 0.5)
+    provider.then(Plan(hangs=True))
+    assert chat(gateway, secret, stream=stream).whole().status == 502
+    ((before, estimate),) = charged(gateway)
+    (held,) = [held for _, held in gateway.process.desk.leased().values() if held]
+    expired(gateway)
+    idle(gateway, provider)
+    assert before == "estimated"
+    assert sum(cost for _, cost in charged(gateway)) == estimate + Decimal(held) / 10**12
+
+
+def test_a_stream_is_cut_for_its_silence_and_not_for_its_length(
+    monkeypatch: pytest.MonkeyPatch, secret: str, gateway: Gateway, provider: Upstream
+) -> None:
+    monkeypatch.setattr(flow, "SILENCE_S", 0.3)
+    provider.then(Plan(output_tokens=20, between_s=0.05))
+    said = chat(gateway, secret, stream=True).whole()
+    assert b"[DONE]" in said.raw
+    provider.then(Plan(holds_after=3))
+    said = chat(gateway, secret, stream=True).whole()
+    assert ends_wrong(said, chat), said.raw
+    idle(gateway, provider)
+    assert [evidence for evidence, _ in charged(gateway)] == ["metered", "estimated"]
 
 
 @pytest.mark.parametrize("stream", [True, False])

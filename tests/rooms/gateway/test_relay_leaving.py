@@ -5,6 +5,7 @@ that was never sent.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,7 @@ from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
 from tests.factories.gateway import key
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import charged, chat, deployed, idle, message
+from tests.factories.relaying import Exchange, charged, chat, deployed, expired, idle, message, under_way
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan, Script
 from tests.rooms.gateway.conftest import Opens
@@ -59,23 +60,26 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
         idle(gateway, provider)
     else:
         # Read to its end: what the upstream billed, but for what had not begun to be answered, which stays held.
-        idle_but_for_what_is_held(gateway, provider)
+        expired(gateway)
+        idle(gateway, provider)
     gateway.process.desk.give_back()
     assert Decimal(0) <= standing(cap, now).leased < Decimal("0.5")
 
 
-def idle_but_for_what_is_held(gateway: Any, provider: Upstream) -> None:
-    ids = list(gateway.process.calls.book.open)
-    for call_id in ids:
-        # As if its time were over.
-        held = gateway.process.calls.book.open[call_id].held
-        house = gateway.process.configured.houses[held.organization_id]
-        gateway.run(_expire(gateway, held, house))
-    idle(gateway, provider)
-
-
-async def _expire(gateway: Any, held: Any, house: Any) -> None:
-    gateway.process.calls.expire(held, house)
+def test_a_picture_is_no_text_though_its_answer_breaks_off(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "10", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    provider.then(Plan(holds_after=3))
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4_000_000}}
+    call = chat(gateway, secret, stream=True, messages=[{"role": "user", "content": [picture]}]).until(1)
+    call.leave()
+    call.whole()
+    ((evidence, cost),) = charged(gateway)
+    # Not the million tokens that its bytes would be.
+    assert (evidence, Decimal("0.4") < cost < Decimal("0.6")) == ("estimated", True)
 
 
 def test_a_call_that_was_never_sent_costs_nothing(
@@ -102,6 +106,30 @@ def test_a_call_that_was_never_sent_costs_nothing(
     assert (provider.seen, charged(gateway)) == ([], [])
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_stop_that_comes_while_a_call_waits_for_its_money_ends_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, stream: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    relay, deciding = gateway.process.relay, gateway.process.deciding
+    decision = deciding.decision
+
+    async def stopped_at_once(*given: Any) -> Any:
+        # Its money is held, and whoever waits for that has not heard so yet.
+        said = await decision(*given)
+        await relay.cut([("", said.allowance.held.id)], "It loops")
+        return said
+
+    monkeypatch.setattr(type(deciding), "decision", staticmethod(stopped_at_once))
+    said = chat(gateway, secret, stream=stream).whole()
+    assert (said.status, said.body["error"]["code"]) == (429, "budgets.stopped"), said.raw
+    idle(gateway, provider)
+    assert (provider.seen, charged(gateway)) == ([], [])
+
+
 def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
@@ -121,6 +149,32 @@ def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
         assert said.headers["x-should-retry"] == "false"
     idle(gateway, provider)
     assert [evidence for evidence, _ in charged(gateway)] == ["estimated"] * 4
+
+
+def test_a_process_that_stops_breaks_off_what_does_not_end_in_time(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
+    gateway = gateways()
+    provider.then(Plan(hangs=True), Plan(holds_after=5))
+    waiting = chat(gateway, secret)
+    provider.asked(1)
+    stream = message(gateway, secret, stream=True).until(1)
+    reading = Exchange(gateway, "/v1/messages", b"{}", {"x-api-key": secret}, slowly=True)
+    under_way(gateway, 3)
+    gateway.run(gateway.process.relay.drain(0.1))
+    for call in (waiting, reading):
+        said = call.whole()
+        assert (said.status, said.body["error"]["code"]) == (503, "gateway.stopping")
+        assert said.headers["retry-after"] == "1"
+    said = stream.whole()
+    assert (said.status, said.finished) == (200, True)
+    assert json.loads(said.raw.rpartition(b"data: ")[2])["error"]["code"] == "gateway.stopping"
+    # Nobody begins anew, and what may be billed to its end stays held for whoever comes next.
+    assert chat(gateway, secret).whole().body["error"]["code"] == "gateway.stopping"
+    expired(gateway)
+    idle(gateway, provider)
 
 
 def test_a_client_whose_connection_breaks_while_it_is_written_to_is_one_that_left(

@@ -146,6 +146,24 @@ def test_a_disk_that_fails_between_two_segments_is_said_too(journal: Journal, mo
         journal.append(b"two")
 
 
+def test_where_a_record_was_lost_no_segment_is_said_to_have_all(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.wait(journal.append(b"held"))
+    journal.append(b"spent")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(JournalFailed):
+        journal.flush()
+    monkeypatch.undo()
+    for _ in range(2):
+        with pytest.raises(JournalFailed):
+            journal.turn()
+
+
 @pytest.mark.parametrize("size", [0, 2**20 + 1])
 def test_a_record_has_a_size(journal: Journal, size: int) -> None:
     with pytest.raises(ValueError, match="bytes"):

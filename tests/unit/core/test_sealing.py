@@ -27,3 +27,8 @@ def test_what_was_sealed_under_a_former_secret_opens_while_that_is_named() -> No
 def test_what_was_sealed_for_something_else_does_not_open() -> None:
     with pytest.raises(CannotOpen):
         Sealer([NEW], purpose="tests").open(Sealer([NEW], purpose="others").seal("sk-secret"))
+
+
+def test_bytes_that_are_no_text_come_back_as_they_were() -> None:
+    raw = bytes(range(256))
+    assert Sealer([NEW, OLD], purpose="tests").open_bytes(Sealer([OLD], purpose="tests").seal_bytes(raw)) == raw

@@ -53,6 +53,14 @@ def names(found: Any) -> list[tuple[str, str]]:
     return [(one.upstream.name, one.model) for one in found]
 
 
+def test_auto_is_nobodys_model_until_it_is_deployed_as_one() -> None:
+    with pytest.raises(NoDeployment, match="no rule of it is there yet"):
+        house().of("openai", "auto", DAY)
+    assert names(house(deployment(2, "auto", "gpt-eu-1")).of("openai", "auto", DAY)) == [("azure", "gpt-eu-1")]
+    # Somebody's own choice of a model is asked for by whose it is.
+    assert names(house().of("openai", "openrouter/auto", DAY)) == [("openrouter", "auto")]
+
+
 def test_a_model_is_where_it_is_deployed() -> None:
     own = house(deployment(2, "gpt", "gpt-eu-1"), deployment(3, "llama", "meta-llama/llama"))
     assert names(own.of("openai", "gpt", DAY)) == [("azure", "gpt-eu-1")]

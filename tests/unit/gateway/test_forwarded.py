@@ -42,6 +42,21 @@ def test_what_is_about_the_call_goes_through(name: str) -> None:
     [
         *("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie", "x-goog-api-key"),
         *("openai-organization", "openai-project"),
+        *(
+            "cf-access-jwt-assertion",
+            "cf-access-authenticated-user-email",
+            "x-amzn-oidc-data",
+            "x-amzn-oidc-accesstoken",
+        ),
+        *("x-goog-iap-jwt-assertion", "x-goog-authenticated-user-email", "x-auth-request-access-token", "x-auth-token"),
+        *(
+            "x-ms-token-aad-access-token",
+            "x-ms-client-principal",
+            "x-ms-client-principal-name",
+            "x-pomerium-jwt-assertion",
+        ),
+        *("x-forwarded-access-token", "x-authentik-jwt", "remote-user", "x-remote-user", "tailscale-user-login"),
+        *("x-client-cert", "x-ssl-client-verify", "x-amzn-mtls-clientcert", "x-access-token", "x-id-token"),
         *("x-capstan-project", "x-litellm-tags", "x-litellm-api-key", "helicone-auth", "x-portkey-api-key"),
         *("cf-aig-metadata", "cf-aig-authorization", "x-bf-vk"),
         *("x-forwarded-for", "forwarded", "x-real-ip", "via", "referer", "origin", "baggage", "cf-connecting-ip"),
@@ -70,6 +85,12 @@ def test_a_name_that_is_nobodys_stays_here() -> None:
 def test_order_and_repetition_are_kept() -> None:
     headers = [(b"anthropic-beta", b"a"), (b"x-b", b"1"), (b"anthropic-beta", b"b")]
     assert forwarded(headers)[:3] == [("anthropic-beta", "a"), ("x-b", "1"), ("anthropic-beta", "b")]
+
+
+def test_an_upstream_is_told_what_the_body_was_read_as() -> None:
+    said = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-type", b"application/json"), (b"a", b"1")]
+    found = forwarded(said, 'multipart/form-data; boundary="b"')
+    assert found == [("a", "1"), ("content-type", 'multipart/form-data; boundary="b"'), ("accept-encoding", "identity")]
 
 
 def test_bytes_that_are_no_utf8_are_no_error() -> None:

@@ -70,6 +70,47 @@ def test_each_trial_that_fails_doubles_the_pause_up_to_a_limit(health: Health, c
     assert pauses[-1] == LONGEST_PAUSE_S
 
 
+def breaks(health: Health, times: int) -> None:
+    for _ in range(times):
+        health.began(NAME, 0.1)
+        health.broke(NAME)
+
+
+def test_who_begins_and_always_breaks_off_is_paused_until_an_answer_comes_to_its_end(
+    health: Health, clock: Clock
+) -> None:
+    breaks(health, FAILURES - 1)
+    health.answered(NAME)
+    breaks(health, FAILURES - 1)
+    assert health.usable(NAME)
+    breaks(health, 1)
+    assert not health.usable(NAME)
+    # Others that were under way begin: that says nothing of how they end.
+    health.began(NAME, 0.1)
+    assert health.paused(NAME)
+    clock.now += FIRST_PAUSE_S
+    health.tries(NAME)
+    breaks(health, 1)
+    clock.now += FIRST_PAUSE_S
+    assert not health.usable(NAME)
+    clock.now += FIRST_PAUSE_S
+    assert health.usable(NAME)
+    health.answered(NAME)
+    assert not health.paused(NAME)
+    breaks(health, FAILURES - 1)
+    assert health.usable(NAME)
+
+
+def test_who_breaks_off_and_then_proves_well_is_paused_by_the_next_break(health: Health, clock: Clock) -> None:
+    breaks(health, FAILURES)
+    health.proved(NAME)
+    assert health.usable(NAME)
+    breaks(health, 1)
+    assert not health.usable(NAME)
+    clock.now += FIRST_PAUSE_S
+    assert not health.usable(NAME)
+
+
 def test_how_fast_it_begins_follows_the_latest_answers(health: Health) -> None:
     assert health.first_byte_s(NAME) == float("inf")
     for first_byte_s in (1.0, 0.0):

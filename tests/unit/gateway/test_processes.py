@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import msgspec
+
 from finops.budgets.bank import Other
 from finops.connectors.types import NO_COUNTS, UsageEvent
 from finops.ingest.records import Held, Spent, Voided, decode, encode, still_open
@@ -70,6 +72,11 @@ def test_a_call_belongs_to_whoever_took_over_in_the_end() -> None:
     peers = Peers(third)
     peers.heard([other(first, adopted_by=second), other(second, adopted_by=third), other(third)])
     assert peers.is_own(peers.owns(f"{first.hex}-1f"))
+
+
+def test_what_an_older_journal_says_of_a_hold_is_understood() -> None:
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(encode(held("a", charged=5)))[:-1])
+    assert decode(older) == held("a", charged=5)
 
 
 def test_what_is_open_after_what_a_journal_says() -> None:

@@ -47,6 +47,8 @@ TABLE = {
     "calls.stop": "owner admin team_lead",
     "gateway.read": "owner admin finance team_lead engineer",
     "gateway.manage": "owner admin",
+    "captures.read": "owner admin",
+    "captures.manage": "owner admin",
     "alerts.read": "owner admin finance team_lead engineer",
     "alerts.handle": "owner admin finance team_lead",
     "alerts.manage": "owner admin finance",
@@ -65,7 +67,7 @@ def test_a_key_cannot_make_callers_nor_outgrow_whoever_issues_it() -> None:
     for role, held in ROLE_PERMISSIONS.items():
         if Permission.KEYS_MANAGE in held:
             assert held >= KEY_PERMISSIONS, role
-    assert not KEY_PERMISSIONS & {"keys.manage", "members.manage", "org.manage", "people.erase"}
+    assert not KEY_PERMISSIONS & {"keys.manage", "members.manage", "org.manage", "people.erase", "captures.manage"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from finops.core.tokens import METERS
 from finops.pricing.rules.catalogue import METER_FIELDS, Draft, clause_json, read, steps_json
+from finops.pricing.rules.outputs import LARGEST_OUTPUTS
 from tests.factories.pricing import fields, from_day, provider, real_content
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
@@ -158,3 +159,8 @@ def test_the_installed_release_is_read_whole_and_always_the_same() -> None:
     assert content.unread == []
     assert content.digest() == content.digest()
     assert content.digest() != read([provider("acme-ai", {"m": {"input_mtok": "1"}})]).digest()
+
+
+def test_models_whose_largest_answer_is_known_are_in_the_catalogue() -> None:
+    known = {(one.provider, model.model) for one in real_content().providers for model in one.models}
+    assert LARGEST_OUTPUTS.keys() <= known

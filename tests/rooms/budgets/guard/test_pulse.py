@@ -141,6 +141,21 @@ def test_who_lost_the_connection_reads_anew_what_is_stopped(gateway: Opens) -> N
     until(lambda: bool(_pulses()) and _pulses() != before)
 
 
+def test_whatever_goes_wrong_once_the_next_stop_is_heard(gateway: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = gateway("gateway-1")
+    failed = threading.Event()
+
+    def delta() -> bytes:
+        monkeypatch.undo()
+        failed.set()
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(house.guard, "delta", delta)
+    assert failed.wait(10)
+    insert_stop("agent", "7")
+    until(lambda: isinstance(make(house, "next"), Stopped))
+
+
 def _pulses() -> list[int]:
     return [
         pid

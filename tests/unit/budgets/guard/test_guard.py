@@ -8,12 +8,13 @@ import sys
 import msgspec
 import pytest
 
-from finops.budgets.guard import Guard, GuardRules, LimitTerms, ModelNotAllowed, Stopped
+from finops.budgets.guard import Guard, GuardRules, LimitTerms, ModelNotAllowed, RateLimited, Stopped
 from finops.budgets.guard.guard import NoRules
 from finops.runtime.places import CHECKOUT
 from tests.unit.budgets.guard.cast import (
     ACME,
     ANA,
+    BEN,
     BY_DEFAULT,
     CHAT,
     KEY,
@@ -43,8 +44,8 @@ def test_the_rules_go_from_process_to_process() -> None:
 def test_without_the_organizations_rules_nothing_is_decided() -> None:
     with pytest.raises(NoRules):
         Guard("gateway-1").check(ACME, "call-1", call(), tokens=1, now=0.0)
-    assert Guard("gateway-1").version(ACME) is None
-    assert guard().version(ACME) == "v1"
+    with pytest.raises(NoRules):
+        Guard("gateway-1").adopted(ACME, "call-1", call(), 0.0)
 
 
 # --- Stops ------------------------------------------------------------------------------------------------------------
@@ -108,6 +109,17 @@ def test_a_call_that_was_stopped_while_it_waited_for_its_money_is_cut_when_it_ha
     house.allowed("anas", 0.2)
     assert house.late() == [("anas", stop("person", str(ANA)))]
     assert house.late() == []
+
+
+def test_a_call_that_was_taken_over_is_cut_by_stops_of_before_and_after_and_takes_its_place() -> None:
+    house = guard(LimitTerms("key", "", max_concurrent=1))
+    house.stopped(stop("person", str(ANA)), 0.1)
+    house.adopted(ACME, "anas", call(), 0.2)
+    assert house.late() == [("anas", stop("person", str(ANA)))]
+    assert house.stopped(stop("team", str(SEARCH), id=2), 0.3) == ["anas"]
+    assert isinstance(made(house, "chats", call(team=CHAT, person=BEN), 0.4), RateLimited)
+    house.settled("anas", amount=1, tokens=1, now=0.5)
+    assert made(house, "chats", call(team=CHAT, person=BEN), 0.6) is None
 
 
 def test_who_could_not_hear_for_a_while_learns_what_is_stopped_and_what_is_not_any_more() -> None:

@@ -49,6 +49,18 @@ def test_money_and_calls_add_up_across_processes() -> None:
     assert isinstance(made(houses[1], "call-7", call(session="s-1"), 0.5), Stopped)
 
 
+def test_no_amount_is_too_large_to_be_told() -> None:
+    first, second = Tracks("one"), Tracks("two")
+    for _ in range(5):
+        first.called(SESSION, 5, 0.0)
+        first.spent(SESSION, 9 * 10**18, 0.0)
+    while delta := first.delta():
+        second.merge(delta, 0.1)
+    track = second.see(SESSION, 0.2)
+    assert track is not None
+    assert (track.calls, track.run, track.amount) == (5, 5, 45 * 10**18)
+
+
 def test_what_is_heard_twice_or_from_oneself_counts_once() -> None:
     first, second = Tracks("one"), Tracks("two")
     first.called(SESSION, 5, 0.0)

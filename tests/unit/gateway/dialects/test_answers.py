@@ -10,6 +10,8 @@ import pytest
 from routing.gateway.dialects import answers
 from tests.unit.gateway.dialects.wire import (
     CHAT,
+    EMBEDDINGS,
+    IMAGES,
     MESSAGES,
     OPENAI_METERS,
     OPENAI_USAGE,
@@ -54,6 +56,26 @@ def test_an_answer_without_usage_is_complete_and_says_so() -> None:
     assert (reader.usage, reader.complete, reader.problem) == (None, True, "the stream says no usage")
 
 
+@pytest.mark.parametrize(
+    ("dialect", "call", "said", "written"),
+    [
+        (CHAT, chat(), {"choices": [{"message": {"content": "four", "reasoning_content": "more"}}]}, 8),
+        (RESPONSES, responses(), {"output": [{"content": [{"text": "four"}]}, {"arguments": "{}"}]}, 6),
+        (MESSAGES, messages(), {"content": [{"type": "thinking", "thinking": "four"}]}, 4),
+        (EMBEDDINGS, EMBEDDINGS.read(b'{"model":"e","input":"x"}'), {"data": [{"embedding": "AAAA"}]}, 0),
+        (IMAGES, IMAGES.read(b'{"model":"gpt-image-1"}'), {"data": [{"b64_json": "A"}, {"url": "x"}]}, 2 * 3 * 6_540),
+    ],
+)
+def test_of_an_answer_that_says_no_output_only_what_a_model_wrote_is_counted(
+    dialect: Any, call: Any, said: dict[str, Any], written: int
+) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 0, "input_tokens": 9, "output_tokens": 0}
+    for told in ({"usage": usage}, {}):
+        reader = dialect.answered(call, stream=False)
+        heard(reader, [json.dumps({"id": "x", "model": "m"} | said | told).encode()])
+        assert (reader.complete, reader.output_bytes) == (True, written)
+
+
 def test_an_answer_that_is_too_large_to_keep_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MOST_WHOLE", 10)
     reader = CHAT.answered(chat(), stream=False)
@@ -77,29 +99,65 @@ def test_a_response_counts_the_searches_it_made() -> None:
     assert reader.usage == OPENAI_METERS | {"web_searches": 1}
 
 
+@pytest.mark.parametrize(
+    ("item", "partial"),
+    [
+        ({"type": "code_interpreter_call", "container_id": "cntr_1"}, True),
+        ({"type": "image_generation_call", "result": "iVBO"}, True),
+        ({"type": "shell_call", "environment": {"type": "container_reference", "container_id": "cntr_1"}}, True),
+        ({"type": "shell_call", "environment": {"type": "local"}}, False), ({"type": "shell_call"}, False),
+        ({"type": "mcp_call"}, False), ({"type": "file_search_call"}, False), ("odd", False),
+    ],
+)  # fmt: skip
+def test_a_response_says_nothing_of_what_its_container_or_its_pictures_cost(item: Any, partial: bool) -> None:
+    said = {"id": "resp_1", "model": "m", "usage": RESPONSES_USAGE, "output": [item]}
+    whole = RESPONSES.answered(responses(), stream=False)
+    heard(whole, [json.dumps(said).encode()])
+    streamed = RESPONSES.answered(responses(stream=True), stream=True)
+    heard(streamed, response_stream(output=[item]))
+    assert (whole.partial, streamed.partial) == (partial, partial)
+
+
 def test_a_chat_with_a_search_is_charged_for_it() -> None:
-    call = chat(model="gpt-4o-search-preview", web_search_options={})
-    reader = CHAT.answered(call, stream=False)
-    heard(reader, [json.dumps({"usage": OPENAI_USAGE}).encode()])
-    assert reader.usage == OPENAI_METERS | {"web_searches": 1}
+    for call in (chat(web_search_options={}), chat(model="gpt-4o-search-preview")):
+        reader = CHAT.answered(call, stream=False)
+        heard(reader, [json.dumps({"usage": OPENAI_USAGE}).encode()])
+        assert reader.usage == OPENAI_METERS | {"web_searches": 1}
+
+
+def of_kind(dialect: Any, error: Any) -> bytes:
+    """An error as an event of a stream."""
+    if dialect is CHAT:
+        return event({"error": error})
+    if dialect is RESPONSES:
+        return event({"type": "error", "message": "no", "error": {}, "code": error.get("type")}, "error")
+    return event({"type": "error", "error": error}, "error")
 
 
 @pytest.mark.parametrize(
-    ("dialect", "call", "error"),
+    ("dialect", "call"),
+    [(CHAT, chat(stream=True)), (RESPONSES, responses(stream=True)), (MESSAGES, messages(stream=True))],
+)
+@pytest.mark.parametrize(
+    ("error", "elsewhere"),
     [
-        (CHAT, chat(stream=True), event({"error": {"message": "no", "type": "server_error"}})),
-        (
-            RESPONSES,
-            responses(stream=True),
-            event({"type": "error", "code": "x", "message": "no", "error": {}}, "error"),
-        ),
-        (MESSAGES, messages(stream=True), event({"type": "error", "error": {"type": "overloaded_error"}}, "error")),
+        ({"message": "no", "type": "server_error"}, True),
+        ({"type": "overloaded_error"}, True),
+        ({"type": "invalid_request_error"}, False),
     ],
 )
-def test_an_error_in_a_stream_passes_and_is_noted(dialect: Any, call: Any, error: bytes) -> None:
+def test_an_error_in_a_stream_passes_and_is_noted(dialect: Any, call: Any, error: Any, elsewhere: bool) -> None:
     reader = dialect.answered(call, stream=True)
-    assert heard(reader, [error]) == error
+    assert heard(reader, [of_kind(dialect, error)]) == of_kind(dialect, error)
     assert (reader.complete, reader.problem) == (False, "the provider ended the stream with an error")
+    assert (reader.failed, reader.elsewhere) == (True, elsewhere)
+
+
+@pytest.mark.parametrize(("code", "elsewhere"), [(400, False), (502, True), (["odd"], True), (None, True)])
+def test_hosts_say_a_status_where_openai_has_a_word(code: Any, elsewhere: bool) -> None:
+    reader = CHAT.answered(chat(stream=True), stream=True)
+    heard(reader, [event({"error": {"code": code, "message": "no"}})])
+    assert (reader.failed, reader.elsewhere) == (True, elsewhere)
 
 
 def test_an_event_of_ten_megabytes_is_read_and_a_larger_one_passes_unread() -> None:
@@ -180,6 +238,7 @@ def test_a_response_that_failed_says_so() -> None:
     heard(reader, response_stream(ended="failed", usage=None))
     assert (reader.usage, reader.complete) == (None, True)
     assert reader.problem == "the provider says that the response failed"
+    assert (reader.failed, reader.elsewhere) == (True, True)
 
 
 def test_the_beginning_of_an_event_that_was_too_large_passes_at_the_end() -> None:

@@ -10,12 +10,15 @@ import pytest
 
 from finops.budgets.rules.worst import Unbounded
 from routing.gateway.bounds import bounds_of
-from routing.gateway.dialects.inputs import ANTHROPIC_IMAGE, OPENAI_IMAGE, OPENAI_IMAGE_LOW
+from routing.gateway.dialects.inputs import ANTHROPIC_IMAGE, OPENAI_IMAGE
+from routing.gateway.dialects.openai_responses import USUAL_CALLS, bounded
 from routing.gateway.dialects.types import ModelCall
 from routing.gateway.requests import Authorize, FieldInvalid, HostedTool
-from tests.unit.gateway.dialects.wire import chat, messages, responses
+from tests.unit.gateway.dialects.wire import COMPLETIONS, IMAGES, RESPONSES, body, chat, messages, responses, written
 
 DATA = "A" * 40_000
+# An s to servers that fold case as Unicode does.
+LONG_S: dict[str, Any] = {"max_new_token\u017f": 9}
 PICTURE = "data:image/png;base64," + DATA
 
 
@@ -42,7 +45,7 @@ def authorized(call: ModelCall) -> Authorize:
     ("call", "tokens"),
     [
         (chat(**user({"type": "image_url", "image_url": {"url": PICTURE}})), OPENAI_IMAGE),
-        (chat(**user({"type": "image_url", "image_url": {"url": PICTURE, "detail": "low"}})), OPENAI_IMAGE_LOW),
+        (chat(**user({"type": "image_url", "image_url": {"url": PICTURE, "detail": "low"}})), OPENAI_IMAGE),
         (responses(**items({"type": "input_image", "image_url": PICTURE, "detail": "original"})), OPENAI_IMAGE),
         (messages(**user({"type": "image", "source": {"type": "base64", "data": DATA}})), ANTHROPIC_IMAGE),
         (
@@ -98,6 +101,11 @@ def test_sound_that_came_along_is_bounded_by_its_length() -> None:
         (responses(**items({"type": "input_file", "file_url": "https://example.com/a.pdf"})), "url"),
         (responses(**items({"type": "input_file", "file_id": "file-1"})), "file_id"),
         (chat(data_sources=[{"type": "azure_search"}]), "other"),
+        (chat(chat_template="{% for n in range(9999) %}{{ messages }}{% endfor %}"), "other"),
+        (chat(chat_template_kwargs={"language": "en" * 90}), "other"), (chat(Chat_Template="x"), "other"),
+        (chat(chat_template_kwargs=["odd"]), "other"), (chat(mm_processor_kwargs={"max_pixels": 10**9}), "other"),
+        (COMPLETIONS.read(body(model="m", prompt="a", max_tokens=1, data_sources=[{}])), "other"),
+        (IMAGES.read(body(model="gpt-image-1", prompt="a", data_sources=[{}])), "other"),
         (responses(previous_response_id="resp_0"), "previous_response_id"),
         (responses(conversation="conv_1"), "conversation"),
         (responses(input=[{"type": "item_reference", "id": "rs_1"}]), "previous_response_id"),
@@ -119,6 +127,11 @@ def test_what_is_read_and_is_not_in_the_call_is_bounded_by_the_window(call: Mode
         bounds_of(authorized(call), None)
 
 
+def test_switches_of_a_template_make_a_prompt_no_longer() -> None:
+    call = chat(chat_template_kwargs={"enable_thinking": False, "thinking": None}, chat_template=None)
+    assert (call.server_input, call.hosted_tools) == ((), ())
+
+
 def test_documents_that_are_text_are_bounded_by_their_bytes() -> None:
     text = {"type": "document", "source": {"type": "text", "data": "x" * 5_000}}
     nested = {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "y" * 5_000}]}}
@@ -131,10 +144,13 @@ def test_documents_that_are_text_are_bounded_by_their_bytes() -> None:
     [
         (chat(tools=[{"type": "web_search"}]), [("web_search", None)]),
         (chat(web_search_options={}), [("web_search", 1)]),
+        (chat(model="gpt-4o-search-preview"), [("web_search", 1)]),
+        (chat(model="gpt-4o-mini-search-preview-2025-03-11", web_search_options={}), [("web_search", 1)]),
+        (chat(model="gpt-5-search-api"), [("web_search", 1)]), (chat(model="openai/gpt-5:online"), [("web_search", 1)]),
+        (chat(model="research-api"), []),
         (responses(tools=[{"type": "web_search"}]), [("web_search", None)]),
         (responses(tools=[{"type": "file_search"}], max_tool_calls=3), [("file_search", 3)]),
         (responses(tools=[{"type": "namespace", "tools": [{"type": "web_search"}]}]), [("web_search", None)]),
-        (responses(tools=[{"type": "image_generation"}], max_tool_calls=3), [("image_generation", None)]),
         (responses(tools=[{"type": "mcp", "server_url": "https://example.com"}]), [("mcp", None)]),
         (responses(tools=[{"type": "shell", "environment": {"type": "container_auto"}}]), [("shell", None)]),
         (responses(context_management=[{"type": "compaction"}]), [("compaction", 1)]),
@@ -153,6 +169,19 @@ def test_tools_that_the_provider_runs_are_named_with_their_most_uses(call: Model
             bounds_of(authorized(call), 100_000)
     else:
         assert bounds_of(authorized(call), 100_000).requests == 1 + sum(most for _, most in tools)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "image_generation"}, {"type": "mcp", "server_url": "https://example.com"},
+        {"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "64g"}},
+        {"type": "shell", "environment": {"type": "container_auto"}},
+    ],
+)  # fmt: skip
+def test_a_container_a_picture_or_another_server_is_bounded_by_no_number_of_calls(tool: dict[str, Any]) -> None:
+    with pytest.raises(Unbounded, match=tool["type"]):
+        bounds_of(authorized(responses(tools=[tool], max_tool_calls=1)), 100_000)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +207,8 @@ def test_tools_that_the_caller_runs_are_counted_and_bounded(call: ModelCall, own
     [
         (chat(prediction={"type": "content", "content": "x"}), "prediction"),
         (chat(search_parameters={"mode": "on"}), "search_parameters"),
+        (chat(provider={"only": ["dear"]}), "provider"), (chat(preset="dear"), "preset"),
+        (chat(Provider={"order": ["dear"]}), "Provider"), (chat(**LONG_S), "max_new_token\u017f"),
         (chat(models=["dear"]), "models"), (chat(plugins=[{"id": "web"}]), "plugins"),
         (chat(extra_body={"max_tokens": 9}), "extra_body"), (chat(num_predict=-1), "num_predict"),
         (chat(generationConfig={}), "generationConfig"), (responses(prompt={"id": "pmpt_1"}), "prompt"),
@@ -228,6 +259,30 @@ def test_what_a_call_may_be_served_as(call: ModelCall, tier: str | None) -> None
 )  # fmt: skip
 def test_how_much_may_be_answered(call: ModelCall, most: int | None, choices: int) -> None:
     assert (call.max_output_tokens, call.choices) == (most, choices)
+
+
+def test_tools_of_a_response_that_nothing_bounds_are_bounded_where_a_word_for_it_is_left() -> None:
+    search, namespace = {"type": "web_search"}, {"type": "namespace", "tools": [{"type": "file_search"}]}
+    for given in ({}, {"max_tool_calls": None}):
+        call = bounded(responses(tools=[search, namespace], **given))
+        assert call is not None
+        assert [tool.max_uses for tool in call.hosted_tools] == [USUAL_CALLS] * 2
+        assert written(RESPONSES, call)["max_tool_calls"] == USUAL_CALLS
+        assert call.bounded == f"max_tool_calls={USUAL_CALLS}"
+    for other in (
+        responses(tools=[search], max_tool_calls=3),
+        responses(tools=[search], max_tool_calls=3_000),
+        # What it says bounds nothing of this.
+        responses(tools=[search], prompt={"id": "pmpt_1"}),
+        responses(tools=[{"type": "function", "name": "f"}]),
+        chat(tools=[search]),
+    ):
+        assert bounded(other) is None
+
+
+def test_a_response_has_sixteen_tokens_at_least() -> None:
+    assert responses().least_output_tokens == 16
+    assert chat().least_output_tokens == 1
 
 
 def test_less_than_a_budget_of_thinking_is_no_answer() -> None:

@@ -126,6 +126,8 @@ def test_odd_bodies_raise_nothing_but_what_is_ours(given_: dict[str, Any]) -> No
         ({"service_tier": 1}, "service_tier"),
         ({"Max_Tokens": 10**6}, "Max_Tokens"),
         ({"STREAM": True}, "STREAM"),
+        ({"max_token\u017f": 10**6}, "max_token\u017f"),
+        ({"to\u212a": 1, "\u017ftream": True}, "\u017ftream"),
     ],
 )
 def test_a_field_of_the_wrong_kind_is_named(given_: dict[str, Any], field: str) -> None:

@@ -17,7 +17,9 @@ from routing.gateway.dialects.registry import DIALECTS, by_path
 from routing.gateway.requests import FieldInvalid, Malformed
 from tests.unit.gateway.dialects.test_bounding import authorized
 from tests.unit.gateway.dialects.wire import (
+    COMPLETIONS,
     EMBEDDINGS,
+    IMAGES,
     MESSAGES,
     OPENAI_METERS,
     body,
@@ -27,8 +29,6 @@ from tests.unit.gateway.dialects.wire import (
     written,
 )
 
-COMPLETIONS = DIALECTS["openai.completions"]
-IMAGES = DIALECTS["openai.images"]
 EDITS = DIALECTS["openai.edits"]
 SPEECH = DIALECTS["openai.speech"]
 TRANSCRIPTIONS = DIALECTS["openai.transcriptions"]
@@ -148,7 +148,12 @@ def test_pictures_of_known_sizes_are_bounded_and_others_are_not() -> None:
 def test_every_picture_of_a_stream_is_counted() -> None:
     reader = IMAGES.answered(IMAGES.read(body(model="gpt-image-1", prompt="a", n=2, stream=True)), stream=True)
     done = {"type": "image_generation.completed", "usage": {"input_tokens": 9, "output_tokens": 100}}
-    heard(reader, [event({"type": "image_generation.partial_image"}), event(done), event(done)])
+    reader.feed(event({"type": "image_generation.partial_image"}) + event(done))
+    # There may be more, and one that is under way is paid for.
+    assert (reader.complete, reader.output_bytes) == (False, 0)
+    reader.feed(event({"type": "image_generation.partial_image"}))
+    assert reader.output_bytes == 3 * 6_540
+    heard(reader, [event(done)])
     assert reader.usage == {"input_uncached": 18, "output_image": 200, "requests": 1}
     assert reader.complete
 
@@ -167,6 +172,7 @@ def test_a_form_is_sent_on_as_it_came_but_for_the_model() -> None:
     sent = form(model="whisper-1", language="en", stream="true")
     call = TRANSCRIPTIONS.read(sent)
     assert (call.model, call.stream, call.input.bytes < 1_000) == ("whisper-1", True, True)
+    assert call.input.audio_tokens == 10_000 // 1_600 + 1
     assert TRANSCRIPTIONS.write(call, model="whisper-1", max_output_tokens=None) == sent
     changed = TRANSCRIPTIONS.write(call, model="gpt-4o-transcribe", max_output_tokens=None)
     assert changed == sent.replace(b"whisper-1", b"gpt-4o-transcribe")
@@ -191,6 +197,55 @@ def test_a_form_names_one_model(sent: bytes) -> None:
         TRANSCRIPTIONS.read(sent)
 
 
+@pytest.mark.parametrize(
+    ("was", "is_"),
+    [
+        (b"------b\r\n", b"preamble\r\n------b\r\n"), (b"------b\r\n", b"\r\n------b\r\n"),
+        (b"------b--\r\n", b"------b--\r\nmore"), (b"\x00\xff\x00", b"\r\n------bc\r\n"),
+        (b"\x00\xff\x00", b"\n------b\n"), (b"------b\r\n", b"------b \r\n"),
+        (b"\r\n\r\nx\r\n------b", b"\r\n\r\n------b"),
+        (b'name="model"', b'name="mo\\del"'), (b'name="model"', b'name="model"; name="other"'),
+        (b'name="model"', b"name*=utf-8''model"), (b'name="model"', b'name="mod%65l"'), (b'name="model"', b""),
+        (b'name="model"', b'name="model"; size=1'), (b'name="model"', b'name="model" ;x'),
+        (b'name="model"', b'name="model"\r\n folded: 1'), (b'name="model"', b'name="model"\r\nX-Other: 1'),
+        (b'name="model"', b'name="model"\r\nContent-Disposition: form-data; name="other"'),
+        (b'name="model"', b'name="model"\r\nContent-Transfer-Encoding: quoted-printable'),
+        (b'name="model"', b'name="model"\r\nContent-Type: text/plain; charset=utf-16'),
+        (b'name="model"', b'name="model"\nContent-Type: text/plain'),
+        (b"form-data; name", b"attachment; name"), (b"Content-Disposition", b"Content-Position"),
+    ],
+)  # fmt: skip
+def test_a_form_that_may_be_read_in_two_ways_is_refused(was: bytes, is_: bytes) -> None:
+    sent = form(model="x").replace(was, is_, 1)
+    assert sent != form(model="x")
+    with pytest.raises(Malformed):
+        TRANSCRIPTIONS.read(sent)
+
+
+@pytest.mark.parametrize(
+    "name", ['name="Model"', 'name="model[]"', 'name="STREAM"', 'name="n.x"', 'name="model"; filename=""']
+)
+def test_what_decides_a_call_has_one_name_and_is_no_file(name: str) -> None:
+    with pytest.raises(FieldInvalid):
+        TRANSCRIPTIONS.read(form(model="x").replace(b'name="file"; filename="a.wav"', name.encode()))
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b"form-data; name=model", b'form-data;name="model"', b'Form-Data; Name="model"',
+        b'form-data; name="model"\r\nContent-Type: text/plain; charset="UTF-8"\r\nContent-Length: 1',
+        b'form-data; name="model"\r\nContent-Transfer-Encoding: binary',
+    ],
+)  # fmt: skip
+def test_forms_as_clients_make_them_are_read(disposition: bytes) -> None:
+    for boundary in ("----WebKitFormBoundaryx", "8a1c-4f", "b", "=_x", "-" * 26 + "0123456789"):
+        sent = form(model="x", boundary=boundary).replace(b'form-data; name="model"', disposition)
+        call = TRANSCRIPTIONS.read(sent.replace(b'"a.wav"', b"a.wav; filename*=utf-8''a.wav"))
+        assert call.form is not None
+        assert (call.model, call.form.content_type) == ("x", f'multipart/form-data; boundary="{boundary}"')
+
+
 @given(st.binary(max_size=300))
 def test_odd_forms_raise_nothing_but_what_is_ours(tail: bytes) -> None:
     for sent in (tail, b"--b\r\n" + tail, form(model="x")[:-12] + tail):
@@ -205,6 +260,9 @@ def test_sound_has_no_bound_and_says_no_usage_but_in_events() -> None:
     reader = SPEECH.answered(call, stream=False)
     assert heard(reader, [b"\x00\xff"]) == b"\x00\xff"
     assert (reader.usage, reader.complete, reader.problem) == (None, True, "sound says no usage")
+    # A minute of it is as much as 1,200 tokens.
+    reader.feed(b"x" * 960_000)
+    assert reader.output_bytes // 3 == 1_201
     assert written(SPEECH, call, model="tts-1")["model"] == "tts-1"
     reader = SPEECH.answered(call, stream=True)
     usage = {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}

@@ -105,6 +105,15 @@ def test_litellm_11789_and_bifrost_3451_totals_of_a_stream_replace_and_are_never
     }  # fmt: skip
 
 
+def test_a_stream_that_says_its_output_only_when_it_begins_says_none() -> None:
+    begins = {"input_tokens": 5, "cache_read_input_tokens": 200, "output_tokens": 1}
+    for ends in ({}, {"output_tokens": None}):
+        reader = MESSAGES.answered(messages(stream=True), stream=True)
+        heard(reader, message_stream(begins=begins, ends=ends))
+        assert (reader.usage, reader.complete) == ({"input_uncached": 5, "cache_read": 200, "requests": 1}, True)
+        assert (reader.output_bytes, reader.problem) == (5, "the stream says no output")
+
+
 def test_litellm_33772_what_openai_wrote_to_its_cache_is_counted() -> None:
     inside = {"cached_tokens": 10, "cache_write_tokens": 70}
     expected = {"input_uncached": 20, "cache_read": 10, "cache_write_5m": 70, "output_text": 1, "requests": 1}

@@ -51,6 +51,21 @@ def test_a_chats_limit_is_lowered_where_the_client_said_it_or_put_where_the_mode
     assert sent["model"] == model
 
 
+@pytest.mark.parametrize(
+    ("deployment", "name"),
+    [
+        ("prod-reasoner", "max_completion_tokens"), ("my-o3", "max_completion_tokens"),
+        # Where a budget or a failover may have sent it.
+        ("gpt-4o-mini", "max_tokens"), ("deepseek-reasoner", "max_tokens"), ("Qwen/Qwen3-32B", "max_tokens"),
+        ("mixtral-8x7b", "max_tokens"), ("openai/gpt-oss-120b", "max_tokens"),
+    ],
+)  # fmt: skip
+def test_a_deployment_whose_name_says_nothing_is_what_was_asked_for(deployment: str, name: str) -> None:
+    sent = written(CHAT, chat(model="o3"), model=deployment, most=50)
+    assert {one: sent[one] for one in sent if one.startswith("max_")} == {name: 50}
+    assert "max_tokens" in written(CHAT, chat(model="house-model"), model="prod-reasoner", most=50)
+
+
 def test_limits_of_the_others() -> None:
     assert written(RESPONSES, responses(), most=50)["max_output_tokens"] == 50
     assert written(RESPONSES, responses(max_output_tokens=20), most=50)["max_output_tokens"] == 20

@@ -13,6 +13,8 @@ CHAT = DIALECTS["openai.chat"]
 RESPONSES = DIALECTS["openai.responses"]
 EMBEDDINGS = DIALECTS["openai.embeddings"]
 MESSAGES = DIALECTS["anthropic.messages"]
+COMPLETIONS = DIALECTS["openai.completions"]
+IMAGES = DIALECTS["openai.images"]
 
 OPENAI_USAGE: dict[str, Any] = {
     "prompt_tokens": 1200, "completion_tokens": 300, "total_tokens": 1500,
