@@ -32,6 +32,7 @@ app.conf.beat_schedule = {
         "options": {"queue": "control", "expires": 30},
     },
     "book inbox": {"task": "ingest.book_inbox", "schedule": 1.0, "options": {"queue": "ingest", "expires": 5}},
+    "follow batches": {"task": "batches.follow", "schedule": 20.0, "options": {"queue": "routing", "expires": 60}},
     "forget minutes": {
         "task": "budgets.forget_minutes",
         "schedule": 300.0,

@@ -53,6 +53,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 ROOMS = [
     "finops.alerts",
     "finops.ingest",
+    "routing.batches",
     "routing.captures",
     "routing.configuration",
     "routing.laptop",

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -16,6 +17,9 @@ from finops.connectors.addresses import Unreachable, check_address, is_internal,
 LONGEST_S: Final = 15.0
 _CONNECT_S: Final = 5.0
 LARGEST_ANSWER: Final = 512 * 1024
+# A file that is read line by line may be as long as it likes; no line of it, and no reading.
+LONGEST_LINE: Final = 16 * 2**20
+LONGEST_READING_S: Final = 1800.0
 # Uncompressed, so that the size of what comes is the size of what is read.
 _PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
@@ -39,6 +43,24 @@ class Outgoing:
 
     def ask(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Answer:
         """Raises Unreachable, and AddressRefused when the name now means an address that is nobody's business."""
+        until = time.monotonic() + LONGEST_S
+        with self._opened(method, path, body=body, query=query) as response:
+            return Answer(response.status_code, _object(_bounded(response, until)))
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of a file, as they come; of one that is too long only its beginning. Raises as `ask`, and
+        Unreachable for any other answer than a file and for one that breaks off.
+        """
+        until = time.monotonic() + LONGEST_READING_S
+        with self._opened("GET", path) as response:
+            if response.status_code != 200:
+                raise Unreachable(f"{self._host} answered {response.status_code}")
+            yield from _lines(response.iter_raw(), until)
+
+    @contextmanager
+    def _opened(
+        self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Iterator[httpx2.Response]:
         resolved = resolve(self._host, self._port, internal=self._internal)
         url = httpx2.URL(
             scheme=self._parts.scheme,
@@ -47,7 +69,6 @@ class Outgoing:
             path=self._parts.path.rstrip("/") + path,
             params=dict(query or {}),
         )
-        until = time.monotonic() + LONGEST_S
         try:
             with (
                 httpx2.Client(
@@ -61,9 +82,24 @@ class Outgoing:
                     extensions={"sni_hostname": self._host},
                 ) as response,
             ):
-                return Answer(response.status_code, _object(_bounded(response, until)))
+                yield response
         except httpx2.HTTPError as error:
             raise Unreachable(f"{self._host} cannot be reached ({type(error).__name__})") from None
+
+
+def _lines(pieces: Iterator[bytes], until: float) -> Iterator[bytes]:
+    kept = bytearray()
+    for piece in pieces:
+        if time.monotonic() > until:
+            raise Unreachable("the file takes too long")
+        *ended, begun = piece.split(b"\n")
+        for part in ended:
+            kept += part
+            yield bytes(kept[:LONGEST_LINE])
+            kept.clear()
+        kept += begun[: max(0, LONGEST_LINE - len(kept))]
+    if kept:
+        yield bytes(kept)
 
 
 def _bounded(response: httpx2.Response, until: float) -> bytes:

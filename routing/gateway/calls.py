@@ -19,12 +19,12 @@ from psycopg import OperationalError
 
 from finops.budgets.bank import Standing
 from finops.budgets.desk import Allowed, Desk, Refused
-from finops.budgets.guard import Guard, Lacking
+from finops.budgets.guard import Guard, Lacking, Refusal
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
 from finops.budgets.pulse import Pulse
 from finops.budgets.rules.downgrades import step_for
-from finops.budgets.types import Account
+from finops.budgets.types import Account, Call
 from finops.connectors.types import GivenCost, UsageEvent
 from finops.core.errors import FinopsError
 from finops.core.money import pico_text
@@ -158,6 +158,10 @@ class Calls:
             if allowed and cheaper.worst.amount < asked.worst.amount:
                 return cheaper._replace(downgraded_from=asked.request.model, serves=asked.serves)
         return asked
+
+    def forbids(self, organization_id: int, call: Call) -> Refusal | None:
+        """Whether a call may not be at all, whatever it costs and however many there are."""
+        return self._guard.forbids(organization_id, call, monotonic())
 
     def authorize(self, asked: Asked) -> Decision | None:
         """Allow a call out of what is in hand; None where that does not suffice, or is not known to. Raises Refused."""

@@ -30,6 +30,10 @@ from finops.ingest.records import Held
 from finops.runtime import places
 from routing.gateway import cut
 from routing.gateway.answers import Asked
+from routing.gateway.batches.admitting import Admitting
+from routing.gateway.batches.door import Batches
+from routing.gateway.batches.kept import Kept
+from routing.gateway.batches.passing import Passing
 from routing.gateway.calls import Calls
 from routing.gateway.captured import Captured
 from routing.gateway.commits import Commits
@@ -117,7 +121,7 @@ class Process:
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow, figures.decided)
         self.keys = Keys(self.configured, settings.hash_key, self.clock.now)
-        self._sender = Sender(lambda sealed: sealer(settings.secrets).open(sealed), settings.internal)
+        self._sender = self._new_sender()
         health = Health(time.monotonic)
         self._probes = Probes(
             *(self._sender, health, lambda: self.configured.houses, time.monotonic, SystemRandom().random),
@@ -128,7 +132,8 @@ class Process:
             *(self._probes, figures),
         )
         self.captured = Captured(settings.address, settings.secrets, self.clock.now)
-        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured)
+        batches = self._batches(health)
+        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured, batches)
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
@@ -172,6 +177,17 @@ class Process:
         await self.peers.close()
         await self._peer_runner.cleanup()
         self.journal.close()
+
+    def _new_sender(self) -> Sender:
+        return Sender(lambda sealed: sealer(self._settings.secrets).open(sealed), self._settings.internal)
+
+    def _batches(self, health: Health) -> Batches:
+        return Batches(
+            Kept(self._settings.address, self._slow),
+            Passing(self._sender, self._new_sender),
+            Admitting(self.calls.forbids, health, self.clock.now),
+            self._slow,
+        )
 
     def _reasons(self) -> list[str]:
         """Why calls are better sent elsewhere for now; none when they may come."""

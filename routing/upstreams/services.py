@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from finops.audit import services as audit
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
+from finops.core.sealing import Sealer
 from routing.upstreams import rules
 from routing.upstreams.hot import sealer
 from routing.upstreams.models import Deployment, Upstream, UpstreamsVersion
@@ -171,6 +172,16 @@ def remove_deployment(*, organization_id: int, upstream_id: int, deployment_id: 
     _note("deployment.removed", row.upstream, details, by, at)
 
 
+def sending_headers(row: Upstream) -> dict[str, str]:
+    """What a request there carries, its credential among it. Raises CannotOpen."""
+    headers = dict(row.headers)
+    if row.auth != Auth.NONE:
+        credential = _sealer().open(row.sealed)
+        bearer = row.auth == Auth.BEARER
+        headers["Authorization" if bearer else row.auth] = f"Bearer {credential}" if bearer else credential
+    return headers
+
+
 def draft_of(row: Upstream) -> UpstreamDraft:
     """The upstream as it is, to be changed in part."""
     return UpstreamDraft(labels=tuple(row.labels), **{name: getattr(row, name) for name in _SAID})
@@ -184,9 +195,12 @@ def _say(row: Upstream, draft: UpstreamDraft) -> None:
 
 def _seal(row: Upstream, credential: str, at: datetime) -> None:
     credential = rules.check_credential(credential, auth=row.auth)
-    seals = sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
-    row.sealed, row.hint = seals.seal(credential) if credential else b"", rules.hint_of(credential)
+    row.sealed, row.hint = _sealer().seal(credential) if credential else b"", rules.hint_of(credential)
     row.credential_at = at if credential else None
+
+
+def _sealer() -> Sealer:
+    return sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 def _save(row: Upstream) -> None:

@@ -17,6 +17,7 @@ import openai
 MESSAGES: Final[Any] = [{"role": "user", "content": "hello there"}]
 FUNCTION: Final = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
 EMBEDS: Final = "embed"
+CHATS: Final = "/v1/chat/completions"
 TOOL: Final[Any] = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
 
 
@@ -73,6 +74,32 @@ class OpenAI:
 
     async def model(self) -> Any:
         return (await self._client.models.retrieve(self._model)).id
+
+    async def batch(self) -> Any:
+        """Two chats and one that cannot be, until they are answered; the results, and what may be done with them."""
+        body: Any = {"model": self._model, "messages": MESSAGES}
+        bodies = {"one": body, "two": body | {"n": 2}, "bad": {"model": self._model}}
+        asks = [{"custom_id": n, "method": "POST", "url": CHATS, "body": said} for n, said in bodies.items()]
+        lines = "\n".join(map(json.dumps, asks)).encode()
+        files, batches = self._client.files, self._client.batches
+        file = await files.create(file=("calls.jsonl", lines), purpose="batch")
+        made: Any = await batches.create(input_file_id=file.id, endpoint=CHATS, completion_window="24h")
+        for _ in range(10):
+            made = await batches.retrieve(made.id)
+            if made.status == "completed":
+                break
+        listed = [one.id async for one in batches.list(limit=1)]
+        results = (await files.content(made.output_file_id)).text.splitlines()
+        answers = {line["custom_id"]: line["response"]["body"]["id"] for line in map(json.loads, results)}
+        return {
+            "id": made.id,
+            "listed": listed,
+            "counts": made.request_counts.model_dump(),
+            "answers": answers,
+            "file": (await files.retrieve(file.id)).filename,
+            "early": await said(files.delete(made.output_file_id)),
+            "cancelled": (await batches.cancel(made.id)).status,
+        }
 
     async def raw(self) -> Any:
         made = await self._client.chat.completions.with_raw_response.create(model=self._model, messages=MESSAGES)
@@ -175,6 +202,7 @@ async def main(address: str, key: str, gpt: str, claude: str, *wanted: str) -> N
         "chat_patient": one.patient,
         "chat_wrong_key": one.wrong_key,
         "openai_model": one.model,
+        "batch": one.batch,
         "message_raw": other.raw,
         "message_patient": other.patient,
         "message_wrong_key": other.wrong_key,

@@ -39,7 +39,7 @@ METERS: Final = (
 
 class Served:
     """Acme in a month like any other: Bob of Search works on Relaunch, within four hard budgets that every call of his
-    concerns; Alice has nothing left. What `first` cannot answer, `standby` does.
+    concerns; Alice has nothing left. What `first` cannot answer, `standby` does. Charlie of Globex has no budget.
     """
 
     def __init__(self, folder: Path, first: Upstream, standby: Upstream) -> None:
@@ -54,6 +54,8 @@ class Served:
         whose = {"team_id": cast.search.id, "person_id": cast.bob.id, "project_id": relaunch.id}
         self.bob = key(acme, "calls.make", at=now, **whose)
         self.alice = key(acme, "calls.make", at=now, person_id=cast.alice.id)
+        self.charlie = key(cast.globex.id, "calls.make", at=now)
+        deployed(cast.globex.id, first, at=now)
         deployed(acme, first, at=now)
         deployed(acme, standby, at=now, name="standby", rank=1)
         published()

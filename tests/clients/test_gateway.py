@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from finops.core.money import from_pico
+from tests.clients.conftest import PLAN
 from tests.clients.running import aider, lite, node, sdks
 from tests.clients.serving import Served
-from tests.fakes.upstream import Plan
+from tests.factories.batching import batch_book, followed
+from tests.fakes.upstream import Plan, Script
 
 CHATS = ("chat", "chat_tools", "chat_stream", "chat_stream_usage", "chat_stream_tools")
 RESPONSES = ("response", "response_tools", "response_stream", "response_stream_tools")
@@ -123,6 +125,21 @@ def test_openais_client_for_node_too(gateway: Served) -> None:
     assert {said["body"]["code"] for said in told.values()} == {"budgets.exceeded"}
     assert len(gateway.proven()) == len(told)
     gateway.settled()
+
+
+def test_a_batch_by_openais_own_client_is_charged_as_billed(gateway: Served) -> None:
+    batch_book()
+    gateway.first.script(Script(usual=PLAN, batch_looks=2))
+    told, of_bob = (sdks(gateway.address, who, "batch")["batch"] for who in (gateway.charlie, gateway.bob))
+    assert (told["listed"], told["file"]) == ([told["id"]], "calls.jsonl")
+    assert told["counts"] == {"total": 3, "completed": 2, "failed": 1}
+    assert (told["early"]["error"], told["early"]["body"]["code"]) == ("ConflictError", "gateway.batch_not_booked")
+    assert told["cancelled"] == "completed"
+    # Hard budgets concern his.
+    assert (of_bob["error"], of_bob["body"]["code"]) == ("UnprocessableEntityError", "budgets.unbounded_request")
+
+    assert followed() == 1
+    assert [line.answer_id for line in gateway.proven()] == list(told["answers"].values())
 
 
 def test_litellm_as_a_library(gateway: Served) -> None:

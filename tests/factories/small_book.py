@@ -24,3 +24,10 @@ SMALL_BOOK: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
         },
     },
 }
+
+# What a batch costs: half.
+BATCH_BOOK: Final[Mapping[str, Mapping[str, str]]] = {
+    "gpt": {"input_mtok": "5", "output_mtok": "10", "cache_read_mtok": "0.5"},
+    "gpt-mini": {"input_mtok": "0.5", "output_mtok": "1"},
+    "embed": {"input_mtok": "0.25"},
+}

@@ -160,6 +160,18 @@ class Guard:
         with self._lock:
             return call_id in self._open
 
+    def forbids(self, organization_id: int, call: Call, now: float) -> Refusal | None:
+        """What is stopped, or a model that is not allowed: for calls that minutes and calls at once say nothing of.
+        Raises NoRules.
+        """
+        with self._lock:
+            concerns = self._concerns.get(organization_id)
+            if concerns is None:
+                raise NoRules("the organization's limits are not known here yet")
+            concern = concerns.of(call)
+            stopped: Refusal | None = self._stops.first(organization_id, _subjects(concern, call), now)
+            return stopped or concern.refuses_model(call.provider, call.model)
+
     def allows_model(self, organization_id: int, call: Call) -> bool:
         """Whether the lists that hold for a call have its model."""
         with self._lock:

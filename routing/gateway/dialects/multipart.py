@@ -33,13 +33,25 @@ class Part(NamedTuple):
     end: int
 
 
+class File(NamedTuple):
+    """Where a file stands in the body, under which field, and its own name; '' where that is not said plainly."""
+
+    field: str
+    name: str
+    start: int
+    end: int
+
+
 class Form(NamedTuple):
-    """`texts` by name, each once; `named_files` are the names of files, `files` the bytes of all of them together."""
+    """`texts` by name, each once; `named_files` are the names of files, `files` the bytes of all of them together, and
+    `each` of them by itself.
+    """
 
     boundary: str
     texts: dict[str, Part]
     named_files: frozenset[str]
     files: int
+    each: tuple[File, ...]
 
     @property
     def content_type(self) -> str:
@@ -61,29 +73,29 @@ def read(body: bytes) -> Form:
         raise Malformed("the body is not a form with parts (multipart/form-data)")
     line = opening.group()
     texts: dict[str, Part] = {}
-    named_files: set[str] = set()
-    files, at = 0, len(line)
+    each: list[File] = []
+    at = len(line)
     for count in range(1, _MOST_PARTS + 1):
         head = body.find(b"\r\n\r\n", at, at + _LONGEST_HEAD)
         end = body.find(b"\r\n" + line, head + 4) if head >= 0 else -1
         if end < 0 or not body.startswith(b"\r\n", at):
             raise Malformed("the form is cut short, or its boundary stands in it otherwise than before a part")
-        name, is_file = _head(body[at + 2 : head])
-        if is_file:
-            named_files.add(name)
-            files += end - head - 4
+        name, file = _head(body[at + 2 : head])
+        if file is not None:
+            each.append(File(name, file, head + 4, end))
         else:
             _keep(texts, name, Part(head + 4, end))
         at = end + 2 + len(line)
         if body.startswith(b"--", at):
             if body[at + 2 :] not in (b"", b"\r\n") or body.count(line) != count + 1:
                 raise Malformed("the form goes on after its end, or its boundary stands in a part")
-            return Form(line[2:].decode(), texts, frozenset(named_files), files)
+            named, files = frozenset(file.field for file in each), sum(file.end - file.start for file in each)
+            return Form(line[2:].decode(), texts, named, files, tuple(each))
     raise Malformed(f"the form has more than {_MOST_PARTS} parts")
 
 
-def _head(head: bytes) -> tuple[str, bool]:
-    """What a part is called, and whether it is a file."""
+def _head(head: bytes) -> tuple[str, str | None]:
+    """What a part is called, and of a file its own name; None of a text."""
     said: dict[bytes, bytes] = {}
     for line in head.split(b"\r\n"):
         name, colon, value = line.partition(b":")
@@ -106,7 +118,8 @@ def _head(head: bytes) -> tuple[str, bool]:
         or not _NAME.fullmatch(name)
     ):
         raise Malformed("a part of the form does not say its name in a way that can be read")
-    return name.decode(), len(given) > 1
+    file = None if len(given) == 1 else given.get(b"filename", b"").decode("utf-8", "replace")
+    return name.decode(), file
 
 
 def _keep(texts: dict[str, Part], name: str, part: Part) -> None:

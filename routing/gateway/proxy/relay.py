@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from routing.configuration.wire import Key
 from routing.gateway import calls
 from routing.gateway.answers import Unexpected
 from routing.gateway.attributed import Tree, attributed
+from routing.gateway.batches.door import Batches
 from routing.gateway.captured import Captured
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.registry import by_path
@@ -83,9 +84,11 @@ class Relay:
         now: Callable[[], datetime],
         over: Callable[[Course], None],
         captured: Captured,
+        batches: Batches,
         route: Route = as_asked,
     ) -> None:
         """`over` is told of every call that is."""
+        self._batches = batches
         self._keys = keys
         self._over = over
         self._captured = captured
@@ -186,8 +189,13 @@ class Relay:
         if client.method == "GET" and (asked := _MODELS.fullmatch(client.path)):
             await self._models(client, house, family, asked.group(1))
             return
-        if dialect is None or client.method != "POST":
+        act: Callable[[], Awaitable[None]]
+        if family == OPENAI and self._batches.takes(client.method, client.path):
+            act = partial(self._batches.answer, client, house, key, course, self._took)
+        elif dialect is None or client.method != "POST":
             raise PathRefused(f"{client.method} {client.path[:200]} is not metered here, so it is not passed on")
+        else:
+            act = partial(self._relay, client, house, key, dialect, words, course)
         if self._stopping:
             raise _stopping()
         if len(self._tasks) >= MOST_CALLS or self._bytes + min(client.declared_bytes, BODY_MOST) > MOST_BYTES:
@@ -197,31 +205,29 @@ class Relay:
         assert task is not None  # noqa: S101 - each call has one
         self._tasks.add(task)
         try:
-            await self._relay(client, house, key, dialect, words, course)
+            await act()
         finally:
             self._tasks.discard(task)
+            self._bytes -= client.asked_bytes
 
     async def _relay(
         self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, course: Course
     ) -> None:
+        body = await client.body(self._took)
+        course.began, course.asked_bytes = monotonic(), len(body)
+        ask = self._ask(client, house, key, dialect, words, body)
+        course.model, course.stream = ask.call.model, ask.call.stream
+        if ask.call.free:
+            await pass_free(self._means, client, ask)
+            return
+        if house.captures is not None:
+            self._captured.begin(house.captures, client, ask, body, course)
+        flow = Flow(self._means, client, ask, course)
+        self._flows.add(flow)
         try:
-            body = await client.body(self._took)
-            course.began, course.asked_bytes = monotonic(), len(body)
-            ask = self._ask(client, house, key, dialect, words, body)
-            course.model, course.stream = ask.call.model, ask.call.stream
-            if ask.call.free:
-                await pass_free(self._means, client, ask)
-                return
-            if house.captures is not None:
-                self._captured.begin(house.captures, client, ask, body, course)
-            flow = Flow(self._means, client, ask, course)
-            self._flows.add(flow)
-            try:
-                await flow.run()
-            finally:
-                self._flows.discard(flow)
+            await flow.run()
         finally:
-            self._bytes -= client.asked_bytes
+            self._flows.discard(flow)
 
     def _took(self, size: int) -> None:
         """What is read counts from when it is there: many large bodies at once may be more than there is room for."""

@@ -73,6 +73,28 @@ class Upstream:
     def script(self, script: Script) -> None:
         self._doors.script = script
 
+    @property
+    def batches(self) -> dict[str, dict[str, Any]]:
+        """By their ids, as they are now."""
+        return self._doors.account.batches
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What is in each file that is there."""
+        return self._doors.account.contents
+
+    def finish(self, status: str = "completed") -> None:
+        """Runs every batch that was not run."""
+        self._run(self._finish(status))
+
+    async def _finish(self, status: str) -> None:
+        for batch_id in list(self._doors.account.batches):
+            self._doors.account.finish(self._doors.script, status, batch_id)
+
+    def loses(self, *statuses: int) -> None:
+        """The next requests about files and batches are done, and answered by these; 0 as it should be."""
+        self._doors.beside.extend(statuses)
+
     def release(self) -> None:
         """Lets go what hangs or is held, now and from now on."""
         self._loop.call_soon_threadsafe(self._doors.let_go.set)

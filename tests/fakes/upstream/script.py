@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tests.factories.small_book import SMALL_BOOK
+from tests.factories.small_book import BATCH_BOOK, SMALL_BOOK
 
 # How an answer goes wrong. In a stream it happens once `after_events` events are out:
 #   reset      the connection is torn down (RST)
@@ -82,6 +82,10 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     models: tuple[str, ...] = ("gpt", "gpt-mini", "claude", "embed")
     # Dollars per million tokens, by model, in the fields of `tests.factories.small_book`.
     prices: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=_small_book)
+    # The same of a batch.
+    batch_prices: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=lambda: dict(BATCH_BOOK))
+    # A batch is run when it is looked at so often; None: when the test says so.
+    batch_looks: int | None = None
 
 
 def read_script(raw: bytes) -> Script:

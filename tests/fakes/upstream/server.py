@@ -18,6 +18,7 @@ from tests.fakes.upstream.anthropic import CountTokens, Messages
 from tests.fakes.upstream.bill import Bill, Line, cost_pico
 from tests.fakes.upstream.errors import ANTHROPIC, OPENAI, error_body
 from tests.fakes.upstream.headers import answered_headers
+from tests.fakes.upstream.openai_batches import Account
 from tests.fakes.upstream.openai_chat import Chat, Embeddings
 from tests.fakes.upstream.openai_responses import Responses
 from tests.fakes.upstream.script import Plan, Script
@@ -75,6 +76,9 @@ class Doors:
         self._seen_bytes = 0
         self._numbers = 0
         self._name = os.urandom(5).hex()
+        self.account = Account(self.bill, self._next_ids, ANSWERS, self._plan_for)
+        # What becomes of the next requests about files and batches: answered so, whether they were done or not.
+        self.beside: deque[int] = deque()
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=256 * 2**20)
@@ -91,12 +95,19 @@ class Doors:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(request.method, request.path, request.query_string, request.raw_headers, await request.read())
         self._keep(seen)
-        self._numbers += 1
-        ids = Ids(self._numbers, f"{self._name}{self._numbers:014x}")
+        ids = self._next_ids()
         kind = _kind(request.path)
         family = kind.family if kind else ANTHROPIC if seen.header("anthropic-version") else OPENAI
         if refused := self._refused(seen, family, ids):
             return refused
+        told = (
+            None if kind else self.account.answer(self.script, seen.method, seen.path, dict(request.query), seen.body)
+        )
+        if told is not None:
+            if self.beside and (status := self.beside.popleft()):
+                return _error(family, status, ids)
+            headers = {**answered_headers(family, ids), "content-type": "application/json"}
+            return web.Response(body=told.body, status=told.status, headers=headers)
         if kind is None or request.method != "POST":
             return self._other(seen, family, ids)
         body = _object(seen.body)
@@ -113,6 +124,10 @@ class Doors:
         streams = bool(body.get("stream")) and kind in (Chat, Responses, Messages)
         return await Serving(self, request, answer, streams=streams).serve()
 
+    def _next_ids(self) -> Ids:
+        self._numbers += 1
+        return Ids(self._numbers, f"{self._name}{self._numbers:014x}")
+
     def _keep(self, seen: Seen) -> None:
         self.seen.append(seen)
         self._seen_bytes += len(seen.body)
@@ -127,6 +142,9 @@ class Doors:
     def _plan(self, seen: Seen, model: str) -> Plan:
         if self.decide is not None and (decided := self.decide(seen)) is not None:
             return decided
+        return self._plan_for(model)
+
+    def _plan_for(self, model: str) -> Plan:
         return self.queue.popleft() if self.queue else self.script.by_model.get(model, self.script.usual)
 
     def _refused(self, seen: Seen, family: str, ids: Ids) -> web.Response | None:

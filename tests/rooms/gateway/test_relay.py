@@ -238,5 +238,5 @@ def test_models_are_listed_and_one_of_them_is_shown(
     assert get("/v1/models/gpt").body["id"] == "gpt"
     said = get("/v1/models/nobody")
     assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
-    assert get("/v1/files/models").body["error"]["code"] == "gateway.path_refused"
+    assert get("/v1/assistants/models").body["error"]["code"] == "gateway.path_refused"
     assert provider.seen == []

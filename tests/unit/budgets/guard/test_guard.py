@@ -152,6 +152,17 @@ def test_every_list_that_holds_must_have_the_model() -> None:
     assert (said.dimension, said.subject) == ("person", str(ANA))
 
 
+def test_of_many_calls_at_once_stops_and_lists_are_asked_alone() -> None:
+    house = guard(LimitTerms("key", "", ("claude-*",), 1, 1))
+    for _ in range(3):
+        assert house.forbids(ACME, call(), 0.0) is None
+    assert isinstance(house.forbids(ACME, call(model="gpt-4o"), 0.0), ModelNotAllowed)
+    house.stopped(stop("person", str(ANA)), 0.0)
+    assert isinstance(house.forbids(ACME, call(), 1.0), Stopped)
+    with pytest.raises(NoRules):
+        house.forbids(2, call(), 0.0)
+
+
 def test_a_cheaper_model_is_asked_about_before_it_is_taken() -> None:
     house = guard(LimitTerms("person", "", ("claude-*",)))
     assert house.allows_model(ACME, call())
