@@ -121,9 +121,9 @@ class Attempt:
         return self._answered is not None
 
     @property
-    def failed(self) -> bool:
-        """Whether the upstream said an error itself, as an event of a stream."""
-        return self._answered is not None and self._answered.failed
+    def ended(self) -> bool:
+        """Whether the upstream said its answer's end, or an error of its own, as an event of a stream."""
+        return self._answered is not None and (self._answered.complete or self._answered.failed)
 
     @property
     def streams(self) -> bool:

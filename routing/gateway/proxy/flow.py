@@ -179,7 +179,7 @@ class Flow:
         """
         if not self._client.started:
             raise error
-        told = self._attempt is not None and self._attempt.failed
+        told = self._attempt is not None and self._attempt.ended
         await self._client.finish(tail if told else self._ask.wording.event(error, self._ask.id))
 
     # --- Tries --------------------------------------------------------------------------------------------------------

@@ -162,8 +162,8 @@ class Relay:
 
     async def drain(self, within_s: float) -> None:
         """Calls under way have so long to end. Then they are broken off, each in its client's words, and settled."""
-        if await self._idle(within_s):
-            return
+        await self._idle(within_s)
+        # Whoever comes now is for another process.
         self._stopping = True
         for task in self._tasks - {flow.task for flow in self._flows}:
             task.cancel()
