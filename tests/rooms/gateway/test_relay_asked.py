@@ -268,11 +268,13 @@ def test_a_downgrade_goes_where_the_caller_wishes(
         downgrade_at=1,
     )  # fmt: skip
     deployed(cast.acme.id, provider, at=now)
-    deployed(cast.acme.id, standby, at=now, name="home", rank=1, host="home")
+    deployed(cast.acme.id, standby, at=now, name="home", rank=1)
     gateway = gateways()
-    assert chat(gateway, secret, max_tokens=50).whole().headers["x-capstan-model"] == "gpt"
+    said = chat(gateway, secret, max_tokens=50).whole()
+    assert (said.status, said.headers["x-capstan-model"]) == (200, "gpt"), said.raw
     for wish, where, asked in (({}, "openai", provider), ({"x-capstan-only": "home"}, "home", standby)):
         said = chat(gateway, secret, max_tokens=50, headers=wish).whole()
+        assert said.status == 200, said.raw
         assert (said.headers["x-capstan-model"], said.headers["x-capstan-upstream"]) == ("gpt-mini", where), said.raw
         assert asked.seen[-1].json["model"] == "gpt-mini"
     assert chat(gateway, secret, max_tokens=50, headers={"x-capstan-only": "nobody"}).whole().status == 404
