@@ -80,17 +80,9 @@ class Calls:
     """
 
     def __init__(
-        self,
-        desk: Desk,
-        guard: Guard,
-        pulse: Pulse,
-        journal: Journal,
-        holder: str,
-        now: Callable[[], datetime],
-        announce: Announce,
-        supply: Supply,
-        count: Count,
-    ) -> None:
+        self, desk: Desk, guard: Guard, pulse: Pulse, journal: Journal, holder: str, now: Callable[[], datetime],
+        announce: Announce, supply: Supply, count: Count,
+    ) -> None:  # fmt: skip
         """`count` is told what calls came to."""
         self._count = count
         self._supply = supply

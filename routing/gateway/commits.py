@@ -28,7 +28,8 @@ class Commits:
         future: asyncio.Future[None] = self._loop.create_future()
         with self._changing:
             self._waiting.append((ticket, future))
-        self._news.set()
+        if not self._news.is_set():
+            self._news.set()
         await future
 
     def close(self) -> None:

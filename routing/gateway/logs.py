@@ -122,7 +122,7 @@ class CallLog:
             if self._kind == "json":
                 yield as_json(told) + b"\n"
             else:
-                words = " ".join(f"{name}={_word(value)}" for name, value in list(told.items())[3:])
+                words = " ".join([f"{name}={_word(value)}" for name, value in list(told.items())[3:]])
                 yield f"{told['at']} INFO {NAME} {words}\n".encode("utf-8", "backslashreplace")
 
 
@@ -157,7 +157,7 @@ def told_of(course: Course, now: float) -> dict[str, Any]:
         told["tokens"] = attempt.used
         if attempt.settlement is not None and attempt.settlement.cost is not None:
             told["cost"] = pico_text(attempt.settlement.cost)
-    return {name: value for name, value in told.items() if value not in (None, "", {})}
+    return {name: value for name, value in told.items() if value or value is False or value == 0}
 
 
 def _ms(since: float, until: float) -> float | None:
@@ -166,7 +166,10 @@ def _ms(since: float, until: float) -> float | None:
 
 def _word(value: Any) -> str:
     """Without what would end a word or a line."""
-    text = as_json(value).decode() if isinstance(value, dict | bool) else str(value)
+    kind = type(value)
+    if kind is int or kind is float:
+        return str(value)
+    text = value if kind is str else as_json(value).decode()
     return text if text.isprintable() and " " not in text and '"' not in text else as_json(text).decode()
 
 

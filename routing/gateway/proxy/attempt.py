@@ -269,6 +269,8 @@ class Attempt:
             size += len(piece)
             if size > ANSWER_MOST:
                 raise AnswerTooLarge(f"the upstream's answer has more than {ANSWER_MOST} bytes")
+            if self.response.content.at_eof():
+                break
             piece = await self.next()
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         body = self.answered.feed(body) + self.answered.end()

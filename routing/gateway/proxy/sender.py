@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
 from contextvars import ContextVar
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ class Sender:
                 told["Authorization"] = f"Bearer {secret}"
             elif upstream.auth in _HEADER:
                 told[_HEADER[upstream.auth]] = secret
-        url, timeout = self._url(upstream.base_url, path, query), aiohttp.ClientTimeout(connect=upstream.connect_s)
+        url, timeout = self._url(upstream.base_url, path, query), _timeout(upstream.connect_s)
         for again in (True, False):
             _made.set(False)
             began = monotonic()
@@ -107,6 +108,11 @@ class Sender:
                 self._secrets.clear()
             found = self._secrets[upstream.sealed] = self._open_sealed(upstream.sealed)
         return found
+
+
+@lru_cache(maxsize=100)
+def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=connect_s)
 
 
 class _Connector(aiohttp.TCPConnector):
