@@ -27,7 +27,7 @@ def test_a_killed_proxy_loses_no_settlement(fragile: Proxy, capstan: Fake, tmp_p
     with ending(client.child):
         under_way = client.start("chat", model="slow", stream=True, max_tokens=500, messages=_hello())
         until(lambda: len(capstan.told()["open"]) == 1)
-        answered = client.start("chat", model="slow", stream=True, leave_after=3, messages=_hello())
+        answered = client.start("chat", model="slow", stream=True, leave_after=40, messages=_hello())
         until(lambda: len(capstan.told()["open"]) == 2)
         capstan.tell(away=True)
         client.wait(answered)

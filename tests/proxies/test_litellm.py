@@ -264,7 +264,7 @@ def test_without_capstan_no_call_is_made(client: Client, capstan: Fake, how: str
 
 def test_a_settlement_waits_for_capstan_to_come_back(client: Client, capstan: Fake) -> None:
     number = client.start(
-        "chat", model="slow", stream=True, leave_after=3, messages=[{"role": "user", "content": "hi"}]
+        "chat", model="slow", stream=True, leave_after=40, messages=[{"role": "user", "content": "hi"}]
     )
     until(lambda: len(capstan.told()["open"]) == 1)
     capstan.tell(away=True)

@@ -27,7 +27,7 @@ def told(*figures: Any) -> None:
 
 def deploy(gateways: Gateways, provider: Provider, **given: Any) -> None:
     seconds = {"connect_s": 2.0, "first_byte_s": 5.0, "total_s": TOTAL_S}
-    gateways.do("upstream", address=provider.address, bills_cancelled=True, **seconds | given)
+    gateways.serve(provider.address, bills_cancelled=True, **seconds | given)
 
 
 async def all_ready(gateways: Gateways) -> None:

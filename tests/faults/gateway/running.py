@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,25 @@ class Gateways:
 
     def start(self, n: int) -> None:
         self.processes[n] = self._gateway(self.ports[n])
+
+    def serve(self, address: str, **given: Any) -> None:
+        """What an upstream has, once every process knows of it."""
+        self.do("upstream", address=address, **given)
+        end = time.monotonic() + 60
+        for port in self.ports:
+            while not self._knows(port):
+                assert time.monotonic() < end, "what is deployed was not heard of"
+                time.sleep(0.05)
+
+    def _knows(self, port: int) -> bool:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/v1/models/gpt", headers={"authorization": f"Bearer {self.company['caller']}"})
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
 
     async def jump(self, n: int, seconds: float) -> None:
         """Sets the clock of the machine that process believes it stands on."""

@@ -30,7 +30,7 @@ def provider() -> Iterator[Provider]:
 
 def deploy(gateways: Gateways, provider: Provider) -> None:
     gateways.do("budget", limit="1000")
-    gateways.do("upstream", address=provider.address, connect_s=2.0, first_byte_s=5.0, total_s=6.0)
+    gateways.serve(provider.address, connect_s=2.0, first_byte_s=5.0, total_s=6.0)
 
 
 def resident_mb(gateways: Gateways) -> int:

@@ -27,7 +27,7 @@ def test_who_is_asked_to_stop_lets_streams_end_and_breaks_off_the_others(
     by_model = {"gpt": {"output_tokens": 20, "between_s": 0.1}, "gpt-mini": {"output_tokens": 20, "holds_after": 5}}
     provider.steer(script={"by_model": by_model})
     cap = gateways.do("budget", limit="1000")["id"]
-    gateways.do("upstream", address=provider.address, connect_s=2.0, first_byte_s=5.0, total_s=120.0)
+    gateways.serve(provider.address, connect_s=2.0, first_byte_s=5.0, total_s=120.0)
     port, secret = gateways.ports[0], gateways.company["caller"]
     took: list[float] = []
 
