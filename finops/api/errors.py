@@ -63,9 +63,8 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response:
         body = problem(status=exc.status, code=exc.code, detail=exc.message, instance=instance, field=exc.field)
         if exc.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="capstan"'
-        retry_after_s = getattr(exc, "retry_after_s", None)
-        if retry_after_s is not None:
-            headers["Retry-After"] = str(retry_after_s)
+        if exc.retry_after_s is not None:
+            headers["Retry-After"] = str(exc.retry_after_s)
     elif isinstance(exc, Http404):
         body = problem(status=404, code="api.not_found", detail="There is nothing here.", instance=instance)
     elif isinstance(exc, PermissionDenied):

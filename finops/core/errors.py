@@ -8,11 +8,13 @@ from typing import ClassVar
 class FinopsError(Exception):
     """An anticipated failure. `code` is stable and public: the API, the docs and the tests quote it.
 
-    `status` is the HTTP status a door answers with; `field` names the offending input, as a path (`events[3].model`).
+    `status` is the HTTP status a door answers with; `field` names the offending input, as a path (`events[3].model`);
+    `retry_after_s` is None where nobody knows when to try again.
     """
 
     code: ClassVar[str] = "core.error"
     status: ClassVar[int] = 400
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)

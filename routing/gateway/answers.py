@@ -56,9 +56,8 @@ def refused(error: FinopsError) -> Answer:
     reasons = getattr(error, "reasons", None)
     if reasons is not None:
         body["reasons"] = reasons
-    retry_after_s = getattr(error, "retry_after_s", None)
-    if retry_after_s is not None:
-        headers["retry-after"] = str(retry_after_s)
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
     if error.status == 401:
         headers["www-authenticate"] = 'Bearer realm="capstan"'
     return Answer(error.status, _encode(body), headers)

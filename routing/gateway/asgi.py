@@ -9,12 +9,12 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from finops.core.errors import FinopsError
 from finops.runtime.collecting import calm_collector
 from routing.gateway.answers import Answer, Asked, refused
 from routing.gateway.logs import configure
 from routing.gateway.process import BODY_MOST, Process
 from routing.gateway.proxy.client import Client
+from routing.gateway.proxy.errors import BodyTooLarge
 from routing.gateway.settings import from_environment, log_level, logs_json
 
 log = logging.getLogger(__name__)
@@ -22,11 +22,6 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 # A proxy on this machine says with these that it asks for somebody else.
 _PASSED_ON: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
-
-
-class TooLarge(FinopsError):
-    code = "api.too_large"
-    status = 413
 
 
 class Gateway:
@@ -65,7 +60,7 @@ class Gateway:
             return
         body = await _body(receive)
         if body is None:
-            answer = refused(TooLarge(f"a body has at most {BODY_MOST} bytes"))
+            answer = refused(BodyTooLarge(f"a body has at most {BODY_MOST} bytes"))
         else:
             answer = await self._process.door.answer(_asked(scope, body))
         await _send(send, answer)

@@ -12,9 +12,7 @@ from finops.core.errors import FinopsError
 
 
 class Refused(FinopsError):
-    """`retry_after_s` is None where nobody knows when to try again."""
-
-    retry_after_s: int | None = None
+    """What the budgets, or the guard, say to a call."""
 
 
 class Exceeded(Refused):

@@ -293,9 +293,8 @@ class Relay:
             return
         named = _REQUEST_ID[family_of(client.path, client.headers)]
         headers = [("content-type", "application/json"), (CALL, client.call_id), (named, client.call_id)]
-        retry_after_s = getattr(error, "retry_after_s", None)
-        if retry_after_s is not None:
-            headers.append(("retry-after", str(retry_after_s)))
+        if error.retry_after_s is not None:
+            headers.append(("retry-after", str(error.retry_after_s)))
         if error.code.startswith("budgets.") and error.status == 429 and not isinstance(error, TooMany):
             # Clients that know the header do not try again on their own. A minute or a place is free soon, money not.
             headers.append(("x-should-retry", "false"))
