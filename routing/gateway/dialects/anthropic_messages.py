@@ -12,7 +12,7 @@ from finops.pricing.rules.names import canonical_tier
 from routing.gateway.dialects import anthropic_answers, fields
 from routing.gateway.dialects.fields import Fields
 from routing.gateway.dialects.inputs import ANTHROPIC_IMAGE, Inputs, fingerprint, kind_of, pairs, said
-from routing.gateway.dialects.types import ANTHROPIC, Answered, ModelCall, Told
+from routing.gateway.dialects.types import ANTHROPIC, Answered, Dialect, ModelCall, Told
 from routing.gateway.requests import FieldInvalid, Input
 
 _LIMIT: Final = "max_tokens"
@@ -40,7 +40,7 @@ _DEEPEST: Final = 8
 _MOST_LEAST: Final = 10**6
 
 
-class Messages:
+class Messages(Dialect):
     name = "anthropic.messages"
     family = ANTHROPIC
     path = "/v1/messages"
@@ -83,7 +83,7 @@ class Messages:
         return anthropic_answers.MessageStream() if stream else anthropic_answers.message()
 
 
-class CountTokens:
+class CountTokens(Dialect):
     """Counts what a message would read. Nobody pays for it."""
 
     name = "anthropic.count_tokens"

@@ -17,14 +17,14 @@ from routing.gateway.dialects import fields
 from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.openai_forms import form_call, form_written
-from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.dialects.types import OPENAI, Answered, Dialect, ModelCall
 
 # MP3, which comes where no format is asked for: 128 kbit/s, and speech that is written has 20 tokens a second.
 _SOUND_OF_TOKEN: Final = 800
 _KNOWN: Final = frozenset({"model", "input", "instructions"})
 
 
-class Speech:
+class Speech(Dialect):
     name = "openai.speech"
     family = OPENAI
     path = "/audio/speech"
@@ -54,12 +54,10 @@ class Speech:
         return AudioStream() if stream else Sound()
 
 
-class _Form:
+class _Form(Dialect):
     """A file that is listened to."""
 
-    name: str
     family = OPENAI
-    path: str
 
     def read(self, body: bytes) -> ModelCall:
         return form_call(self.name, body, "audio")

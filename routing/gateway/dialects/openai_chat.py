@@ -13,7 +13,7 @@ from finops.connectors.openai.usage import chat_usage
 from routing.gateway.dialects import fields, openai_answers, openai_parts
 from routing.gateway.dialects.fields import Fields
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
-from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.dialects.types import OPENAI, Answered, Dialect, ModelCall
 from routing.gateway.requests import FieldInvalid, HostedTool
 
 # The newer one bounds what is thought as well; OpenAI takes one of them, hosts that know both take either.
@@ -34,7 +34,7 @@ _SEARCH: Final = "web_search"
 _MOST_CHOICES: Final = 128
 
 
-class Chat:
+class Chat(Dialect):
     name = "openai.chat"
     family = OPENAI
     path = "/chat/completions"

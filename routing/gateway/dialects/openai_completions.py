@@ -8,7 +8,7 @@ from finops.connectors.openai.usage import chat_usage
 from routing.gateway.dialects import fields, openai_answers, openai_parts
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.openai_chat import choices, lowered, told_usage
-from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.dialects.types import OPENAI, Answered, Dialect, ModelCall
 from routing.gateway.requests import FieldInvalid
 
 _LIMIT: Final = "max_tokens"
@@ -16,7 +16,7 @@ _KNOWN: Final = frozenset({"model", "prompt", "suffix", "stream", "stream_option
 _MOST_ANSWERS: Final = 128
 
 
-class Completions:
+class Completions(Dialect):
     name = "openai.completions"
     family = OPENAI
     path = "/completions"

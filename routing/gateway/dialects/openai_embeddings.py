@@ -8,12 +8,12 @@ from finops.connectors.openai.usage import chat_usage
 from routing.gateway.dialects import fields, openai_answers, openai_parts
 from routing.gateway.dialects.answers import none_written
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
-from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.dialects.types import OPENAI, Answered, Dialect, ModelCall
 
 _KNOWN: Final = frozenset({"model", "input"})
 
 
-class Embeddings:
+class Embeddings(Dialect):
     name = "openai.embeddings"
     family = OPENAI
     path = "/embeddings"

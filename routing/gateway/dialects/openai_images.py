@@ -14,7 +14,7 @@ from routing.gateway.dialects import fields, openai_parts
 from routing.gateway.dialects.answers import Stream, Whole, mapping, tolerant
 from routing.gateway.dialects.inputs import Inputs, fingerprint, openai_told
 from routing.gateway.dialects.openai_forms import FORM, form_call, form_written
-from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.dialects.types import OPENAI, Answered, Dialect, ModelCall
 
 _KNOWN: Final = frozenset({"model", "prompt", "n", "stream", "size", "quality", "partial_images"})
 # OpenAI, image generation: the most one picture of the GPT Image 1 models is (high, 1024 by 1536), and 100 for each of
@@ -29,7 +29,7 @@ _MOST_PICTURES: Final = 10
 _DEFAULT: Final = "dall-e-2"
 
 
-class Generations:
+class Generations(Dialect):
     name = "openai.images"
     family = OPENAI
     path = "/images/generations"

@@ -14,7 +14,7 @@ from routing.gateway.dialects.answers import Reader, Stream, Whole, mapping, tol
 from routing.gateway.dialects.fields import Fields
 from routing.gateway.dialects.inputs import OPENAI_IMAGE, Inputs, fingerprint, kind_of, openai_told
 from routing.gateway.dialects.openai_chat import lowered
-from routing.gateway.dialects.types import OPENAI, Answered, ModelCall
+from routing.gateway.dialects.types import OPENAI, Answered, Dialect, ModelCall
 from routing.gateway.requests import FieldInvalid
 
 # Bounds what is thought as well, of the whole response.
@@ -40,7 +40,7 @@ _TEXT: Final = frozenset(
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output", "computer_call_output"})
 
 
-class Responses:
+class Responses(Dialect):
     name = "openai.responses"
     family = OPENAI
     path = "/responses"
@@ -81,16 +81,16 @@ class Responses:
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
         return ResponseStream() if stream else Whole(_understand, _written)
 
+    def bounded(self, call: ModelCall) -> ModelCall | None:
+        """The most calls of its tools, where none is said and it bounds them."""
+        if not _runs_unbounded(call) or bytes(call.body.get(_MOST_CALLS, b"null")) != b"null":
+            return None
+        again = self.read(fields.write(call.body, {_MOST_CALLS: USUAL_CALLS}))
+        return None if _runs_unbounded(again) else again._replace(bounded=f"{_MOST_CALLS}={USUAL_CALLS}")
 
-def bounded(call: ModelCall) -> ModelCall | None:
-    """A call whose tools nothing bounds, with the most calls of them that is usual; None where that bounds it not."""
-    unbounded = any(tool.max_uses is None for tool in call.hosted_tools)
-    if call.dialect != Responses.name or not unbounded or bytes(call.body.get(_MOST_CALLS, b"null")) != b"null":
-        return None
-    again = Responses().read(fields.write(call.body, {_MOST_CALLS: USUAL_CALLS}))
-    if any(tool.max_uses is None for tool in again.hosted_tools):
-        return None
-    return again._replace(bounded=f"{_MOST_CALLS}={USUAL_CALLS}")
+
+def _runs_unbounded(call: ModelCall) -> bool:
+    return any(tool.max_uses is None for tool in call.hosted_tools)
 
 
 def _input(inputs: Inputs, given: Fields) -> int:

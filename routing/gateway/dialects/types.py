@@ -86,7 +86,7 @@ class Answered(Protocol):
 
 
 class Dialect(Protocol):
-    """One path of one family's API."""
+    """One path of one family's API: its base class, too."""
 
     # As `openai.chat`.
     name: str
@@ -104,6 +104,10 @@ class Dialect(Protocol):
 
     def answered(self, call: ModelCall, *, stream: bool) -> Answered:
         """A reader for one answer with status 200; `stream` when it comes as server-sent events."""
+
+    def bounded(self, call: ModelCall) -> ModelCall | None:
+        """A call that nothing bounds, with the bound that is usual here; None where there is none."""
+        return None
 
 
 class Wording(Protocol):

@@ -21,7 +21,6 @@ from routing.gateway.asked import Elsewhere
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
-from routing.gateway.dialects.openai_responses import bounded as bounded_by_calls
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask, expires_in_s
 from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
@@ -257,7 +256,7 @@ class Flow:
         return Elsewhere(upstream.provider, found.model, upstream.host, upstream.region, expires_in_s(found))
 
     def _bounded(self, candidate: Candidate) -> Authorize | None:
-        call = bounded_by_calls(self._ask.call)
+        call = self._ask.dialect.bounded(self._ask.call)
         if call is None:
             return None
         self._ask = self._ask._replace(call=call)

@@ -11,10 +11,20 @@ import pytest
 from finops.budgets.rules.worst import Unbounded
 from routing.gateway.bounds import bounds_of
 from routing.gateway.dialects.inputs import ANTHROPIC_IMAGE, OPENAI_IMAGE
-from routing.gateway.dialects.openai_responses import USUAL_CALLS, bounded
+from routing.gateway.dialects.openai_responses import USUAL_CALLS
 from routing.gateway.dialects.types import ModelCall
 from routing.gateway.requests import Authorize, FieldInvalid, HostedTool
-from tests.unit.gateway.dialects.wire import COMPLETIONS, IMAGES, RESPONSES, body, chat, messages, responses, written
+from tests.unit.gateway.dialects.wire import (
+    CHAT,
+    COMPLETIONS,
+    IMAGES,
+    RESPONSES,
+    body,
+    chat,
+    messages,
+    responses,
+    written,
+)
 
 DATA = "A" * 40_000
 # An s to servers that fold case as Unicode does.
@@ -264,7 +274,7 @@ def test_how_much_may_be_answered(call: ModelCall, most: int | None, choices: in
 def test_tools_of_a_response_that_nothing_bounds_are_bounded_where_a_word_for_it_is_left() -> None:
     search, namespace = {"type": "web_search"}, {"type": "namespace", "tools": [{"type": "file_search"}]}
     for given in ({}, {"max_tool_calls": None}):
-        call = bounded(responses(tools=[search, namespace], **given))
+        call = RESPONSES.bounded(responses(tools=[search, namespace], **given))
         assert call is not None
         assert [tool.max_uses for tool in call.hosted_tools] == [USUAL_CALLS] * 2
         assert written(RESPONSES, call)["max_tool_calls"] == USUAL_CALLS
@@ -275,9 +285,9 @@ def test_tools_of_a_response_that_nothing_bounds_are_bounded_where_a_word_for_it
         # What it says bounds nothing of this.
         responses(tools=[search], prompt={"id": "pmpt_1"}),
         responses(tools=[{"type": "function", "name": "f"}]),
-        chat(tools=[search]),
     ):
-        assert bounded(other) is None
+        assert RESPONSES.bounded(other) is None
+    assert CHAT.bounded(chat(tools=[search])) is None
 
 
 def test_a_response_has_sixteen_tokens_at_least() -> None:
