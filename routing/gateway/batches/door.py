@@ -27,13 +27,14 @@ from routing.gateway.batches import reading
 from routing.gateway.batches.admitting import Admitting
 from routing.gateway.batches.errors import DatabaseAway, NoSuchBatch, NoSuchFile, NotBooked
 from routing.gateway.batches.kept import Kept, KeptBatch, Owned
-from routing.gateway.batches.passing import NotSent, Passing, Said
+from routing.gateway.batches.passing import Passing
 from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import WISHES
 from routing.gateway.proxy.client import Client
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import Overloaded, UpstreamAway, UpstreamBroke, UpstreamRefusesUs
+from routing.gateway.proxy.plain import NotSent, Said
 from routing.gateway.requests import FieldInvalid
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from finops.connectors.openai import batches as wire
 from finops.ingest.services import take
 from routing.batches import rules, services
 from routing.batches.models import Batch
-from routing.gateway.batches.passing import Said
+from routing.gateway.proxy.plain import Said
 from tests.factories.batching import (
     asked,
     batch_book,
