@@ -96,8 +96,13 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         source_id=source.id,
         keys=tuple(
             wire.Key(
-                *(key.id, key.prefix, key.digest, frozenset(key.permissions), key.expires_at),
-                *(key.former_digest, key.former_until),
+                key_id=key.id,
+                prefix=key.prefix,
+                digest=key.digest,
+                permissions=frozenset(key.permissions),
+                expires_at=key.expires_at,
+                former=key.former_digest,
+                former_until=key.former_until,
             )
             for key in orgs.keys(organization_id)
             if orgs.key_live(key, at)

@@ -114,9 +114,9 @@ class Process:
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="slow")
         self.supply = Supply(self.desk)
         self.calls = Calls(
-            *(self.desk, self._guard, self._pulse, self.journal, self._id.hex, self.clock.now, self._bank.announce),
-            *(self.supply, figures.spent),
-        )
+            desk=self.desk, guard=self._guard, pulse=self._pulse, journal=self.journal, holder=self._id.hex,
+            now=self.clock.now, announce=self._bank.announce, supply=self.supply, count=figures.spent,
+        )  # fmt: skip
         self.peers = Peers(self._id, settings.hash_key, settings.reached_at)
         self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
         self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow, figures.decided)
@@ -124,13 +124,13 @@ class Process:
         self._sender = self._new_sender()
         health = Health(time.monotonic)
         self._probes = Probes(
-            *(self._sender, health, lambda: self.configured.houses, time.monotonic, SystemRandom().random),
-            figures.probed,
-        )
+            self._sender, health, houses=lambda: self.configured.houses, clock=time.monotonic,
+            draw=SystemRandom().random, count=figures.probed,
+        )  # fmt: skip
         means = Means(
-            *(self.deciding, self.calls, self.commits, self.journal, self._sender, health, RetryBudget()),
-            *(self._probes, figures),
-        )
+            deciding=self.deciding, calls=self.calls, commits=self.commits, journal=self.journal,
+            sender=self._sender, health=health, retries=RetryBudget(), probes=self._probes, figures=figures,
+        )  # fmt: skip
         self.captured = Captured(settings.address, settings.secrets, self.clock.now)
         batches = self._batches(health)
         self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured, batches)
@@ -138,14 +138,15 @@ class Process:
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
         parts = Parts(
-            *(figures, self.desk, self.journal, self.keeper, self.calls, self.supply, self.configured, self.relay),
-            *(health, self._log, self.captured),
-        )
+            figures=figures, desk=self.desk, journal=self.journal, keeper=self.keeper, calls=self.calls,
+            supply=self.supply, configured=self.configured, relay=self.relay, health=health, log=self._log,
+            captured=self.captured,
+        )  # fmt: skip
         scrape = Scrape(self._id.hex[:12], lambda: standing(parts), self.peers, settings.metrics_token)
         self.door = Door(
-            *(self.calls, self.deciding, self.commits, self.peers, self._cuts, self.keys),
-            *(scrape, self._reasons),
-        )
+            own=self.calls, deciding=self.deciding, commits=self.commits, peers=self.peers, cuts=self._cuts,
+            keys=self.keys, scrape=scrape, reasons=self._reasons,
+        )  # fmt: skip
         await self._listen_to_peers()
         await asyncio.to_thread(self.keeper.start)
         await asyncio.to_thread(self._pulse.start)

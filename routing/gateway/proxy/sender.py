@@ -21,7 +21,6 @@ from routing.configuration.wire import Upstream
 
 _KEPT_S: Final = 75.0
 _CLOSED_WITHIN_S: Final = 0.1
-_HEADER: Final = {"x-api-key": "x-api-key", "api-key": "api-key"}
 # We say what we take, and nothing of our own is added.
 _OURS: Final = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
 
@@ -65,8 +64,9 @@ class Sender:
         if secret:
             if upstream.auth == "bearer":
                 told["Authorization"] = f"Bearer {secret}"
-            elif upstream.auth in _HEADER:
-                told[_HEADER[upstream.auth]] = secret
+            else:
+                # Any other `auth` is the header's own name.
+                told[upstream.auth] = secret
         url, timeout = self._url(upstream.base_url, path, query), _timeout(upstream.connect_s)
         for again in (True, False):
             _made.set(False)
