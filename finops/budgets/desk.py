@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
@@ -36,7 +38,7 @@ _PLENTY: Final = 8
 REMEMBERED: Final = 50_000
 
 
-class Allowed(NamedTuple):
+class Allowed(msgspec.Struct, frozen=True, gc=False):
     """The call may be made: `amount` is held, which bounds it to `output` tokens."""
 
     amount: int
@@ -79,7 +81,7 @@ class Desk:
         self._called_home = self._recalls.accounts
         # What was answered, by call: whoever asks again gets the first answer, also for a while after the call is over.
         self._allowed: dict[str, Allowed] = {}
-        self._over: OrderedDict[str, Allowed] = OrderedDict()
+        self._over: deque[str] = deque()
         # Whether the bank may have done what it could not answer: it may have leased more to us than we know.
         self.in_doubt = False
         self._gate = Gate()
@@ -262,14 +264,12 @@ class Desk:
 
     def _said(self, call_id: str) -> Allowed | None:
         with self._memory:
-            return self._allowed.get(call_id) or self._over.get(call_id)
+            return self._allowed.get(call_id)
 
     def _is_over(self, call_id: str) -> None:
-        answer = self._allowed.pop(call_id, None)
-        if answer is not None:
-            self._over[call_id] = answer
-            while len(self._over) > REMEMBERED:
-                self._over.popitem(last=False)
+        self._over.append(call_id)
+        if len(self._over) > REMEMBERED:
+            self._allowed.pop(self._over.popleft(), None)
 
     def _forget_empty(self, accounts: Iterable[int]) -> None:
         for account in accounts:
@@ -288,7 +288,7 @@ class Desk:
         """The answer, when the money is in hand; the first answer, when another thread was quicker with this call. What
         was called home holds no more money, but where the bank has just `given` what was lacking.
         """
-        first = self._allowed.get(call_id) or self._over.get(call_id)
+        first = self._allowed.get(call_id)
         if first is not None:
             return first
         if self._called_home and wanted.amount and self._called_home.intersection(accounts).difference(given):

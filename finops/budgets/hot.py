@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from finops.core.errors import FinopsError
 
 # A slice is to last this long at the rate the account is spent at here, and more is asked for ahead when what is left
@@ -58,7 +60,7 @@ class Slot:
         return pace
 
 
-class Hold(NamedTuple):
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """Money promised to one try of a call: the same amount in each of its accounts. `charged` is what was spent of it
     already, when the try broke off.
     """
@@ -68,7 +70,7 @@ class Hold(NamedTuple):
     charged: int = 0
 
 
-class Settled(NamedTuple):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """What a try came to: `spent` of its hold, and what went `beyond` it, which is observed, never hidden."""
 
     accounts: tuple[int, ...]
@@ -92,20 +94,17 @@ class Leases:
         """
         if call_id in self._holds:
             return []
-        slots = []
-        short = []
-        for account in accounts:
-            slot = self._slots.get(account)
-            if slot is not None and slot.free >= amount:
-                slots.append(slot)
-            elif amount:
-                short.append(account)
-        if short:
-            return short
-        for slot in slots:
-            slot.free -= amount
-            slot.held += amount
-            slot.used = now
+        # What costs nothing needs no lease.
+        if amount:
+            slots = self._slots
+            short = [one for one in accounts if (slot := slots.get(one)) is None or slot.free < amount]
+            if short:
+                return short
+            for account in accounts:
+                slot = slots[account]
+                slot.free -= amount
+                slot.held += amount
+                slot.used = now
         self._holds[call_id] = Hold(tuple(accounts), amount, charged)
         return []
 
@@ -117,16 +116,17 @@ class Leases:
         hold = self._holds.pop(call_id, None)
         if hold is None:
             raise NotOpen(f"no open authorization {call_id}")
+        slots, amount = self._slots, hold.amount
         more = max(actual - hold.charged, 0)
-        spent = min(more, hold.amount)
+        spent = min(more, amount)
         # What holds nothing may have no slot.
-        for account in hold.accounts if hold.amount else ():
-            slot = self._slots[account]
-            slot.held -= hold.amount
-            slot.free += hold.amount - spent
+        for account in hold.accounts if amount else ():
+            slot = slots[account]
+            slot.held -= amount
+            slot.free += amount - spent
             slot.spent += spent
             if not slot.free and not slot.held:
-                del self._slots[account]
+                del slots[account]
         return Settled(hold.accounts, spent, more - spent)
 
     def settle_part(self, call_id: str, estimate: int) -> Settled:
@@ -138,7 +138,7 @@ class Leases:
         spent = min(more, hold.amount)
         for account in hold.accounts if hold.amount else ():
             self._slots[account].held -= spent
-        self._holds[call_id] = hold._replace(amount=hold.amount - spent, charged=hold.charged + spent)
+        self._holds[call_id] = Hold(hold.accounts, hold.amount - spent, hold.charged + spent)
         return Settled(hold.accounts, spent, more - spent)
 
     def granted(self, account: int, amount: int) -> None:

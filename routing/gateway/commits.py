@@ -14,7 +14,7 @@ class Commits:
     def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
         self._journal = journal
         self._loop = loop
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self._changing = threading.Lock()
         self._news = threading.Event()
         self._stopping = False
@@ -27,7 +27,7 @@ class Commits:
             return
         future: asyncio.Future[None] = self._loop.create_future()
         with self._changing:
-            self._waiting.append((ticket, future))
+            self._waiting.append(future)
         if not self._news.is_set():
             self._news.set()
         await future
@@ -47,10 +47,10 @@ class Commits:
                 continue
             failed: JournalFailed | None = None
             try:
-                self._journal.wait(max(ticket for ticket, _ in waiting))
+                self._journal.sync()
             except JournalFailed as error:
                 failed = error
-            self._loop.call_soon_threadsafe(_tell, [future for _, future in waiting], failed)
+            self._loop.call_soon_threadsafe(_tell, waiting, failed)
 
 
 def _tell(futures: list[asyncio.Future[None]], failed: JournalFailed | None) -> None:
