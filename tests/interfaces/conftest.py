@@ -48,6 +48,19 @@ class Api:
         return self.ask("delete", path, **headers)
 
 
+def told(answer: HttpResponse, status: int = 200) -> Any:
+    assert answer.status_code == status, answer.content
+    return json.loads(answer.content)
+
+
+def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
+    """Its status, its code, and the field that it is about."""
+    assert answer["Content-Type"] == "application/problem+json", answer.content
+    said = json.loads(answer.content)
+    assert answer.status_code == said["status"] >= 400
+    return said["status"], said["code"], said.get("field")
+
+
 @pytest.fixture(autouse=True)
 def unhurried(settings: Any) -> None:
     """Attempts and requests counted in one story do not slow the next, and passwords are hashed in no time."""

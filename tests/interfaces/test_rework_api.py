@@ -22,7 +22,7 @@ from finops.pricing.services import Agreed, set_discount
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.company import Company, book, empty_company, event
 from tests.factories.orgs import HOUSE, NOON
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, refused
 
 AT = datetime(2026, 10, 20, 12, tzinfo=UTC)
 OCTOBER = {"from": "2026-10-01", "to": "2026-11-01"}
@@ -91,12 +91,6 @@ def times(many: int | Decimal) -> str:
 
 def told_by(answer: HttpResponse) -> Any:
     return json.loads(answer.content)
-
-
-def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
-    assert answer.status_code >= 400, answer.content
-    said = told_by(answer)
-    return said["status"], said["code"], said.get("field")
 
 
 # --- The jobs ---------------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from finops.sources.selectors import access_of
 from finops.sources.services import open_access
 from tests.factories.ledger import AT, Book
 from tests.factories.orgs import Cast
-from tests.interfaces.budgets.conftest import PER_PERSON, made, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import PER_PERSON, made
+from tests.interfaces.conftest import Api, refused, told
 
 ACCESS = {"connector": "anthropic", "credential": "sk-ant-admin01-secret"}
 BOBS = {"source": "gateway", "external_id": "apikey_01Bob", "dimension": "person", "owner": "bob", "label": "CI"}
