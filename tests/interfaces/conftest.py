@@ -44,8 +44,8 @@ class Api:
     def patch(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return self.ask("patch", path, body, **headers)
 
-    def delete(self, path: str, **headers: str) -> HttpResponse:
-        return self.ask("delete", path, **headers)
+    def delete(self, path: str) -> HttpResponse:
+        return self.ask("delete", path)
 
 
 def told(answer: HttpResponse, status: int = 200) -> Any:

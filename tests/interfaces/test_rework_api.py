@@ -80,9 +80,10 @@ def with_key(company: Company, *permissions: str, team_id: int | None = None) ->
     return Api(Client(), Authorization=f"Bearer {issued.secret}")
 
 
-def costs(api: Api, group_by: str = "team") -> dict[str, str]:
-    told = told_by(api.get(f"spend?period=2026-10&group_by={group_by}"))
-    return {row["group"][group_by]["value"]: row["reporting_cost"] for row in told["rows"]}
+def costs(api: Api) -> dict[str, str]:
+    """By team."""
+    told = told_by(api.get("spend?period=2026-10&group_by=team"))
+    return {row["group"]["team"]["value"]: row["reporting_cost"] for row in told["rows"]}
 
 
 def times(many: int | Decimal) -> str:
