@@ -42,12 +42,12 @@ def lite(address: str, *keys: str) -> list[dict[str, Any]]:
     return told
 
 
-def node(address: str, key: str, *, model: str = "gpt") -> dict[str, Any]:
+def node(address: str, key: str) -> dict[str, Any]:
     """What the calls of `node/sdk.mjs` came to."""
     folder = node_installed()
     if folder is None:
         pytest.skip("NOT RUN: there is no Node here")
-    told: dict[str, Any] = _told([shutil.which("node") or "node", str(folder / "sdk.mjs"), address, key, model])
+    told: dict[str, Any] = _told([shutil.which("node") or "node", str(folder / "sdk.mjs"), address, key, "gpt"])
     return told
 
 

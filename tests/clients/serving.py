@@ -27,7 +27,8 @@ from tests.factories.orgs import HOUSE, the_cast
 from tests.factories.relaying import deployed
 from tests.fakes.upstream import Script, Upstream, upstream
 from tests.fakes.upstream.bill import Line
-from tests.proxies.running import Child, free_port, request, until
+from tests.proxies.running import Child, free_port, request
+from tests.waiting import until
 
 HERE: Final = "127.0.0.1"
 EACH: Final = ("", "team", "project", "person")
@@ -78,7 +79,7 @@ class Served:
             ((charges,),) = rows("SELECT count(*) FROM ledger_charge")
             return bool(charges >= len(bill))
 
-        until(all_there, 10)
+        until(all_there, within_s=10)
         charged, billed = Counter(_charged()), Counter(map(_billed, bill))
         assert charged == billed, f"not charged: {billed - charged}; charged and not billed: {charged - billed}"
         return bill

@@ -13,8 +13,8 @@ from finops.sources.models import Source
 from tests.factories.orgs import HOUSE, NOON
 
 
-def source(organization: Organization, slug: str = "gateway") -> Source:
-    return Source.objects.create(organization=organization, slug=slug, name=slug.title())
+def source(organization: Organization) -> Source:
+    return Source.objects.create(organization=organization, slug="gateway", name="Gateway")
 
 
 def draft(
@@ -49,5 +49,5 @@ def shared_rule(
     return services.add_shared_cost_rule(organization_id=organization_id, name=name, draft=says, by=HOUSE, at=at)
 
 
-def promoted(organization_id: int, key: str, *, at: datetime = NOON) -> PromotedTag:
-    return services.promote_tag(organization_id=organization_id, key=key, by=HOUSE, at=at)
+def promoted(organization_id: int, key: str) -> PromotedTag:
+    return services.promote_tag(organization_id=organization_id, key=key, by=HOUSE, at=NOON)

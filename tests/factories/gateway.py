@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from django.conf import settings as django
 from django.utils import timezone
+from psycopg import OperationalError
 
 from finops.ingest.services import book_inbox
 from finops.orgs import services
@@ -24,6 +25,7 @@ from routing.gateway.process import Process
 from routing.gateway.settings import Settings
 from tests.factories.budgets import database_address
 from tests.factories.orgs import HOUSE
+from tests.waiting import until
 
 T = TypeVar("T")
 PATIENCE_S = 20
@@ -71,14 +73,22 @@ class Gateway:
         answer = self.begin(secret, path, body, method, **query).result(PATIENCE_S)
         return Said(answer.status, json.loads(answer.body), dict(answer.headers))
 
+    def settles(self, secret: str, call_id: str, usage: dict[str, Any]) -> None:
+        said = self.ask(secret, f"/{call_id}/settle", usage)
+        assert said.status == 200, said
+
     def hears(self, processes: int) -> None:
         """Until it has heard of so many."""
-        pause = threading.Event()
-        for _ in range(PATIENCE_S * 20):
-            if len(self.process.peers._living) == processes:
-                return
-            pause.wait(0.05)
-        raise AssertionError(self.process.peers._living)
+        peers = self.process.peers
+        until(lambda: len(peers._living) == processes, lambda: peers._living)
+
+    def loses_its_database(self) -> None:
+        """From now on, whenever it asks for more of a minute's limit."""
+
+        def fetch(_: object) -> None:
+            raise OperationalError("the server is away")
+
+        self.process._pulse.fetch = fetch  # type: ignore[method-assign,assignment]
 
     def bring(self) -> None:
         """Its journal to the inbox, now."""
@@ -87,6 +97,13 @@ class Gateway:
         with psycopg.connect(database_address(), autocommit=True) as connection:
             self.process.keeper.close()
             self.process.keeper.bring(connection)
+
+    def comes_home(self) -> int:
+        """All it knows is booked, and all it has leased is given back: how many calls' ends that were."""
+        self.bring()
+        ends = booked()
+        self.process.desk.give_back()
+        return ends
 
     def stop(self) -> None:
         self.run(self.process.stop())

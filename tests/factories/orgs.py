@@ -1,79 +1,15 @@
-"""Rows of orgs, and the cast every story is told with: acme with Alice, Bob and Dana; globex with Charlie."""
+"""The cast every story is told with: acme with Alice, Bob and Dana; globex with Charlie."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from factory.declarations import LazyAttribute, Sequence, SubFactory
-from factory.django import DjangoModelFactory
 
 from finops.core.actors import Actor, system
 from finops.orgs import models, services
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 HOUSE = system("tests")
-
-
-class UserFactory(DjangoModelFactory[models.User]):
-    class Meta:
-        model = models.User
-
-    email = Sequence(lambda n: f"somebody{n}@example.com")
-    name = "Somebody"
-
-
-class OrganizationFactory(DjangoModelFactory[models.Organization]):
-    class Meta:
-        model = models.Organization
-
-    slug = Sequence(lambda n: f"organization-{n}")
-    name = LazyAttribute(lambda row: row.slug.title())
-
-
-class _InOrganization(DjangoModelFactory[Any]):
-    class Meta:
-        abstract = True
-
-    organization = SubFactory(OrganizationFactory)
-    name = Sequence(lambda n: f"Name {n}")
-    slug = Sequence(lambda n: f"slug-{n}")
-
-
-class TeamFactory(_InOrganization):
-    class Meta:
-        model = models.Team
-
-
-class PersonFactory(_InOrganization):
-    class Meta:
-        model = models.Person
-
-
-class ProjectFactory(_InOrganization):
-    class Meta:
-        model = models.Project
-
-
-class AgentFactory(_InOrganization):
-    class Meta:
-        model = models.Agent
-
-
-class CustomerFactory(_InOrganization):
-    class Meta:
-        model = models.Customer
-
-
-class MembershipFactory(DjangoModelFactory[models.Membership]):
-    class Meta:
-        model = models.Membership
-        skip_postgeneration_save = True
-
-    organization = SubFactory(OrganizationFactory)
-    user = SubFactory(UserFactory)
-    role = "viewer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,10 +89,10 @@ def posting(
     )
 
 
-def post_all(organization_id: int, postings: Sequence[Posting], at: datetime = AT) -> list[Posted]:
+def post_all(organization_id: int, postings: Sequence[Posting]) -> list[Posted]:
     batch = Batch(organization_id=organization_id, postings=postings)
     with transaction.atomic():
-        return post(batch=batch, revises=False, at=at)
+        return post(batch=batch, revises=False, at=AT)
 
 
 def random_postings(seed: int, count: int, days: Iterable[date]) -> list[Posting]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import datetime
@@ -19,6 +18,7 @@ from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE
 from tests.factories.small_book import SMALL_BOOK
 from tests.fakes.upstream.running import Upstream
+from tests.waiting import until
 
 MODELS: Final[Mapping[str, tuple[str, ...]]] = {provider: tuple(models) for provider, models in SMALL_BOOK.items()}
 
@@ -201,24 +201,17 @@ def billed(provider: Upstream) -> Decimal:
 
 def under_way(gateway: Gateway, calls: int) -> None:
     """Until so many are."""
-    pause = threading.Event()
-    for _ in range(PATIENCE_S * 50):
-        if len(gateway.process.relay._tasks) == calls:
-            return
-        pause.wait(0.02)
-    raise AssertionError(gateway.process.relay._tasks)
+    relay = gateway.process.relay
+    until(lambda: len(relay._tasks) == calls, lambda: relay._tasks)
 
 
 def idle(gateway: Gateway, *upstreams: Answering) -> None:
     """Once nothing is under way here or at upstreams, nothing is held, and nobody waits for anything."""
-    pause = threading.Event()
-    left: dict[str, Any] = {}
-    for _ in range(PATIENCE_S * 20):
-        left = gateway.run(_left(gateway)) | {one.address: one.open for one in upstreams if one.open}
-        if not left:
-            return
-        pause.wait(0.05)
-    raise AssertionError(left)
+
+    def left() -> dict[str, Any]:
+        return gateway.run(_left(gateway)) | {one.address: one.open for one in upstreams if one.open}
+
+    until(lambda: not left(), left)
 
 
 def expired(gateway: Gateway) -> None:

@@ -44,8 +44,21 @@ class Api:
     def patch(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return self.ask("patch", path, body, **headers)
 
-    def delete(self, path: str, **headers: str) -> HttpResponse:
-        return self.ask("delete", path, **headers)
+    def delete(self, path: str) -> HttpResponse:
+        return self.ask("delete", path)
+
+
+def told(answer: HttpResponse, status: int = 200) -> Any:
+    assert answer.status_code == status, answer.content
+    return json.loads(answer.content)
+
+
+def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
+    """Its status, its code, and the field that it is about."""
+    assert answer["Content-Type"] == "application/problem+json", answer.content
+    said = json.loads(answer.content)
+    assert answer.status_code == said["status"] >= 400
+    return said["status"], said["code"], said.get("field")
 
 
 @pytest.fixture(autouse=True)

@@ -190,7 +190,7 @@ def test_a_list_costs_the_same_however_long(
 
 
 def test_a_shared_cost_from_first_to_last(cast: Cast, dana: APIClient) -> None:
-    make_source(cast.acme, "gateway")
+    make_source(cast.acme)
     promoted(cast.acme.id, "env")
     said = CLUSTER | {
         "pool": {"source": ["gateway"], "team": [None, "chat"], "provider": ["vllm"], "tag:env": ["prod"]},

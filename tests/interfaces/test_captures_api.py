@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -20,7 +18,7 @@ from finops.orgs.services import add_project, issue_key
 from routing.captures.models import Capture
 from tests.factories.captures import ANSWER, PROMPT, captured, capturing
 from tests.factories.orgs import HOUSE, NOON, Cast, actor
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, refused, told
 
 CALL = "c" * 24
 
@@ -28,17 +26,6 @@ CALL = "c" * 24
 @pytest.fixture
 def now() -> datetime:
     return timezone.now()
-
-
-def told(answer: HttpResponse, status: int = 200) -> Any:
-    assert answer.status_code == status, answer.content
-    return json.loads(answer.content)
-
-
-def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
-    said = json.loads(answer.content)
-    assert answer["Content-Type"] == "application/problem+json"
-    return said["status"], said["code"], said.get("field")
 
 
 def verbs() -> list[str]:

@@ -22,7 +22,7 @@ from finops.pricing.services import Agreed, set_discount
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.company import Company, book, empty_company, event
 from tests.factories.orgs import HOUSE, NOON
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, refused
 
 AT = datetime(2026, 10, 20, 12, tzinfo=UTC)
 OCTOBER = {"from": "2026-10-01", "to": "2026-11-01"}
@@ -80,9 +80,10 @@ def with_key(company: Company, *permissions: str, team_id: int | None = None) ->
     return Api(Client(), Authorization=f"Bearer {issued.secret}")
 
 
-def costs(api: Api, group_by: str = "team") -> dict[str, str]:
-    told = told_by(api.get(f"spend?period=2026-10&group_by={group_by}"))
-    return {row["group"][group_by]["value"]: row["reporting_cost"] for row in told["rows"]}
+def costs(api: Api) -> dict[str, str]:
+    """By team."""
+    told = told_by(api.get("spend?period=2026-10&group_by=team"))
+    return {row["group"]["team"]["value"]: row["reporting_cost"] for row in told["rows"]}
 
 
 def times(many: int | Decimal) -> str:
@@ -91,12 +92,6 @@ def times(many: int | Decimal) -> str:
 
 def told_by(answer: HttpResponse) -> Any:
     return json.loads(answer.content)
-
-
-def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
-    assert answer.status_code >= 400, answer.content
-    said = told_by(answer)
-    return said["status"], said["code"], said.get("field")
 
 
 # --- The jobs ---------------------------------------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from pytest_django import DjangoAssertNumQueries
 
 from finops.api.models import FirstAnswer
@@ -17,7 +15,7 @@ from routing.upstreams.presets import PRESETS
 from routing.upstreams.types import Auth
 from tests.factories.orgs import NOON, Cast, member
 from tests.factories.upstreams import CREDENTIAL, deployment, upstream
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, refused, told
 
 OPENAI = {
     "name": "openai",
@@ -26,17 +24,6 @@ OPENAI = {
     "provider": "openai",
     "credential": CREDENTIAL,
 }
-
-
-def told(answer: HttpResponse, status: int = 200) -> Any:
-    assert answer.status_code == status, answer.content
-    return json.loads(answer.content)
-
-
-def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
-    said = json.loads(answer.content)
-    assert answer["Content-Type"] == "application/problem+json"
-    return said["status"], said["code"], said.get("field")
 
 
 def test_an_upstream_from_its_making_to_its_return(alice: Api) -> None:

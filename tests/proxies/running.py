@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from finops.runtime.places import CHECKOUT
+from tests.waiting import until
 
 VENV: Final = CHECKOUT / ".venv-litellm"
 KEY: Final = "sk-proxy-of-the-tests"
@@ -193,15 +194,6 @@ def request(port: int, method: str, path: str, body: Any = None, key: str = "") 
         return answer.status, json.loads(raw) if raw.startswith(b"{") else {}
     finally:
         connection.close()
-
-
-def until(holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    """Waits for a fact."""
-    for _ in range(int(patience_s / 0.05)):
-        if holds():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("it never came true")
 
 
 def free_port() -> int:

@@ -33,7 +33,8 @@ from tests.factories.ledger import AT, rows
 from tests.factories.orgs import HOUSE, the_cast
 from tests.factories.pricing import provider as priced
 from tests.factories.pricing import seed
-from tests.proxies.running import KEY, VENV, Child, Client, Fake, Proxy, deployment, ending, free_port, request, until
+from tests.proxies.running import KEY, VENV, Child, Client, Fake, Proxy, deployment, ending, free_port, request
+from tests.waiting import until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 

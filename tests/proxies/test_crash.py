@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.running import Client, Fake, Proxy, deployment, ending, until
+from tests.proxies.running import Client, Fake, Proxy, deployment, ending
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 

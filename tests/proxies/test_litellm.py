@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.proxies.running import KEY, Client, Fake, Proxy, request, until
+from tests.proxies.running import KEY, Client, Fake, Proxy, request
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -42,9 +42,9 @@ CHARGES = 2_000
 PERIOD = DayRange(date(2026, 8, 22), date(2026, 11, 21))
 
 
-def seed_demo(**options: Any) -> str:
+def seed_demo() -> str:
     out = StringIO()
-    call_command("seed_demo", as_of=AS_OF, charges=CHARGES, stdout=out, **options)
+    call_command("seed_demo", as_of=AS_OF, charges=CHARGES, stdout=out)
     return out.getvalue()
 
 

@@ -59,10 +59,10 @@ class Bill:
         with self._more:
             return list(self._lines)
 
-    def wait(self, lines: int, patience_s: float = 20.0) -> list[Line]:
+    def wait(self, lines: int) -> list[Line]:
         """Until so many were served: who left an answer is billed once the upstream has noticed."""
         with self._more:
-            assert self._more.wait_for(lambda: len(self._lines) >= lines, patience_s), f"{len(self._lines)} lines"
+            assert self._more.wait_for(lambda: len(self._lines) >= lines, 20), f"{len(self._lines)} lines"
             return list(self._lines)
 
     @property

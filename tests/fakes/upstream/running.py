@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.fakes.upstream.bill import Bill
 from tests.fakes.upstream.script import Plan, Script
 from tests.fakes.upstream.server import Doors, Seen
+from tests.waiting import until
 
 _PATIENCE_S: Final = 20
 T = TypeVar("T")
@@ -50,12 +51,7 @@ class Upstream:
 
     def asked(self, requests: int) -> None:
         """Until so many came."""
-        pause = threading.Event()
-        for _ in range(_PATIENCE_S * 50):
-            if len(self._doors.seen) >= requests:
-                return
-            pause.wait(0.02)
-        raise AssertionError(f"{len(self._doors.seen)} requests")
+        until(lambda: len(self._doors.seen) >= requests, lambda: f"{len(self._doors.seen)} requests")
 
     @property
     def open(self) -> int:

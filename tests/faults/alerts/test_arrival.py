@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.factories.gateway import Gateway, call, key, published
 from tests.factories.ledger import small_book
 from tests.factories.orgs import NOON, Cast, the_cast
 from tests.fakes.sinks import mail_sink, web_sink
+from tests.waiting import until
 
 PATIENCE_S = 60
 
@@ -104,21 +105,21 @@ def test_an_alert_arrives_once_by_each_way(running: Running, broker_url: str) ->
         channel(cast.acme.id, "webhook", address=hook, at=NOON)
     _announce(cast, "session:first")
     # Nobody listens: it is noted and will be tried again.
-    _wait(lambda: Delivery.objects.filter(state="waiting", tries__gte=1).count() == 2)
+    until(lambda: Delivery.objects.filter(state="waiting", tries__gte=1).count() == 2)
     assert all("reached" in error for error in Delivery.objects.values_list("last_error", flat=True))
     with ExitStack() as stack:
         mail = stack.enter_context(mail_sink(running.mail_port))
         web = stack.enter_context(web_sink(running.web_port))
-        _wait(lambda: Delivery.objects.filter(state="delivered").count() == 2)
+        until(lambda: Delivery.objects.filter(state="delivered").count() == 2)
         told_twice(running.queue, broker_url)
         began = time.monotonic()
         _announce(cast, "session:second")
-        _wait(lambda: len(web.posts) == 2 and len(mail.letters) == 2)
+        until(lambda: len(web.posts) == 2 and len(mail.letters) == 2)
         took_s = time.monotonic() - began
         told_twice(running.queue, broker_url)
         _announce(cast, "session:second")
-        _wait(lambda: Incident.objects.get(key="session:second").count == 2)
-        _wait(lambda: Delivery.objects.filter(state="delivered").count() == 4)
+        until(lambda: Incident.objects.get(key="session:second").count == 2)
+        until(lambda: Delivery.objects.filter(state="delivered").count() == 4)
         told = [[one["key"] for one in json.loads(post.body)["incidents"]] for post in web.posts]
         assert told == [["session:first"], ["session:second"]]
         subjects = [letter["Subject"] for letter in mail.letters]
@@ -151,11 +152,11 @@ def test_a_runaway_agent_is_stopped_within_a_second_and_told_of_once(
             time.sleep(max(0.0, began + calls / 50 - time.monotonic()))
         assert (said.body["code"], calls) == ("budgets.stopped", 20)
         assert time.monotonic() - began < 1, "it went on for too long"
-        _wait(lambda: len(web.posts) == 1 and len(mail.letters) == 1)
+        until(lambda: len(web.posts) == 1 and len(mail.letters) == 1)
         for _ in range(20):
             assert gateway.ask(secret, body=call(session="s-1", fingerprint="the same")).status == 429
         told_twice(running.queue, broker_url)
-        _wait(lambda: Delivery.objects.filter(state="delivered").count() == 2)
+        until(lambda: Delivery.objects.filter(state="delivered").count() == 2)
         assert (len(web.posts), len(mail.letters)) == (1, 1)
         (incident,) = json.loads(web.posts[0].body)["incidents"]
         assert incident["key"] == "session:s-1"
@@ -163,10 +164,3 @@ def test_a_runaway_agent_is_stopped_within_a_second_and_told_of_once(
 
 def _announce(cast: Cast, key: str) -> None:
     signal(cast.acme.id, key=key, at=datetime.now(UTC), reason="50 identical calls in a row")
-
-
-def _wait(done: Callable[[], Any]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < until, "it did not arrive"
-        time.sleep(0.05)

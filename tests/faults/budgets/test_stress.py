@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -22,6 +21,7 @@ from finops.runtime.places import CHECKOUT
 from tests.factories.budgets import budget, database_address, standing
 from tests.factories.ledger import AT, rows
 from tests.factories.orgs import the_cast
+from tests.waiting import until
 
 PROCESSES = 4
 
@@ -46,12 +46,6 @@ def _spent(log: Path) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("spent"))
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    """Waits for a fact; pytest's own timeout ends it should it never be one."""
-    while not holds():
-        threading.Event().wait(0.02)
-
-
 def _run(tmp_path: Path, desk: Desk, *, limit: int, callers: int) -> None:
     cast = the_cast()
     cap = budget(cast.acme.id, str(from_pico(limit)), at=AT)
@@ -61,10 +55,10 @@ def _run(tmp_path: Path, desk: Desk, *, limit: int, callers: int) -> None:
     logs = [tmp_path / str(holder) for holder in holders]
     running = [_start(holder, account, callers, log) for holder, log in zip(holders, logs, strict=True)]
     try:
-        _until(lambda: _spent(logs[0]) > 0)
+        until(lambda: _spent(logs[0]) > 0)
         running[0].kill()
         # The cap is met: all the others are refused.
-        _until(lambda: all("refused" in log.read_text() for log in logs[1:]))
+        until(lambda: all("refused" in log.read_text() for log in logs[1:]))
         for process in running[1:]:
             process.communicate(timeout=100)
         assert [process.wait(120) for process in running] == [-9, 0, 0, 0]

@@ -19,6 +19,7 @@ from bench.http import Client
 from finops.runtime.places import CHECKOUT
 from finops.runtime.postgres import Postgres
 from tests.aside import run
+from tests.waiting import until
 
 PROCESSES = 4
 
@@ -58,11 +59,7 @@ class Gateways:
     def serve(self, address: str, **given: Any) -> None:
         """What an upstream has, once every process knows of it."""
         self.do("upstream", address=address, **given)
-        end = time.monotonic() + 60
-        for port in self.ports:
-            while not self._knows(port):
-                assert time.monotonic() < end, "what is deployed was not heard of"
-                time.sleep(0.05)
+        until(lambda: all(self._knows(port) for port in self.ports))
 
     def _knows(self, port: int) -> bool:
         connection = HTTPConnection("127.0.0.1", port, timeout=5)

@@ -55,8 +55,8 @@ class Tally:
         # While a process is dead and nobody has taken over, what it held is out of reach.
         self.unreachable: list[tuple[float, float]] = []
 
-    def limit_is(self, name: str, amount: int, *, at: float | None = None) -> None:
-        self.accounts[name].limits.append(Limit(time.monotonic() if at is None else at, amount))
+    def limit_is(self, name: str, amount: int) -> None:
+        self.accounts[name].limits.append(Limit(time.monotonic(), amount))
 
     def asked(self, names: Iterable[str], worst: int) -> None:
         for name in names:

@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -24,6 +23,7 @@ from finops.pricing.services import Agreed, set_discount
 from finops.runtime.places import CHECKOUT
 from tests.factories.ledger import PRICE, Book, event, rows, small_book
 from tests.factories.orgs import HOUSE, the_cast
+from tests.waiting import until
 
 PATIENCE_S = 60
 OCTOBER = DayRange(date(2026, 10, 1), date(2026, 11, 1))
@@ -70,17 +70,10 @@ def test_a_job_is_worked_and_rollups_are_folded(book: Book, queue: str, broker_u
             app.send_task(
                 "ingest.run_job", kwargs={"job_id": job.id, "from_a_later_version": 1}, queue=queue, connection=broker
             )
-        _wait(lambda: Job.objects.get(id=job.id).state in (Job.State.DONE, Job.State.FAILED))
+        until(lambda: Job.objects.get(id=job.id).state in (Job.State.DONE, Job.State.FAILED))
         assert Job.objects.get(id=job.id).result["changed"] == 10
         app.send_task("ledger.fold_rollups", queue=queue, connection=broker)
-        _wait(lambda: rows("SELECT count(*) FROM ledger_rollup_delta") == [(0,)])
+        until(lambda: rows("SELECT count(*) FROM ledger_rollup_delta") == [(0,)])
     assert book.total() == 5 * PRICE
     assert rows("SELECT sum(effective_cost) FROM ledger_cube_0 WHERE level = 0") == [(5 * PRICE,)]
     assert book.disagreements() == []
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < until, "the worker did not get to it"
-        time.sleep(0.05)

@@ -86,9 +86,9 @@ def _survives(cast: Cast, folder: Path, *, events: int, kills: int, piece: int) 
         assert disagreements(organization.id) == []
 
 
-def _wait_until_done(cast: Cast, share: float, patience_s: float = 60) -> None:
+def _wait_until_done(cast: Cast, share: float) -> None:
     """Until more than so much of acme's import is done."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + 60
     while True:
         job = Job.objects.get(organization=cast.acme, kind=KIND)
         if job.total and job.done > job.total * share:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from pytest_django import DjangoAssertNumQueries
 
 from finops.alerts.models import AlertRule
@@ -16,19 +13,9 @@ from tests.factories.alerts import ADDRESSES, channel
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast
 from tests.fakes.sinks import WebSink
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, refused, told
 
 HOOK = {"name": "Hook", "kind": "webhook", "address": ADDRESSES["webhook"]}
-
-
-def told(answer: HttpResponse, status: int = 200) -> Any:
-    assert answer.status_code == status, answer.content
-    return json.loads(answer.content)
-
-
-def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
-    said = json.loads(answer.content)
-    return said["status"], said["code"], said.get("field")
 
 
 def test_a_rule_from_its_making_to_its_end(alice: Api) -> None:

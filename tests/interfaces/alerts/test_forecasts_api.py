@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import time_machine
-from django.http import HttpResponse
 from pytest_django import DjangoAssertNumQueries
 
 from finops.orgs.models import User
 from tests.factories.budgets import budget
 from tests.factories.orgs import Cast, member
 from tests.factories.postings import ownership, post_all, posting
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, told
 
 NOON = datetime(2026, 11, 19, 12, tzinfo=UTC)
 
@@ -44,11 +41,6 @@ def spent(cast: Cast) -> None:
                 for day in range(50)
             ],
         )
-
-
-def told(answer: HttpResponse, status: int = 200) -> Any:
-    assert answer.status_code == status, answer.content
-    return json.loads(answer.content)
 
 
 def test_accounts_say_what_they_come_to_and_when_they_end(alice: Api, cast: Cast, spent: None) -> None:

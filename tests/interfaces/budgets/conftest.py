@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.http import HttpResponse
 
 from finops.connectors.types import Dimensions
 from finops.orgs import services as orgs
 from finops.orgs.models import User
 from tests.factories.ledger import AT, Book, event, small_book
 from tests.factories.orgs import HOUSE, NOON, Cast, member
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, told
 
 BOB = Dimensions(person="bob", team="search")
 ALICE = Dimensions(person="alice", team="chat")
@@ -74,16 +72,6 @@ def user_of(cast: Cast, name: str, role: str) -> User:
     found = member(cast.acme, name, role).user
     assert found is not None
     return found
-
-
-def told(answer: HttpResponse, status: int = 200) -> Any:
-    assert answer.status_code == status, answer.content
-    return json.loads(answer.content)
-
-
-def refused(answer: HttpResponse) -> tuple[int, str, str | None]:
-    said = json.loads(answer.content)
-    return said["status"], said["code"], said.get("field")
 
 
 def made(api: Api, body: dict[str, Any]) -> Any:

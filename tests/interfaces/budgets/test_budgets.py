@@ -12,8 +12,8 @@ from finops.audit.models import AuditEvent
 from finops.budgets.models import Budget
 from tests.factories.ledger import Book
 from tests.factories.orgs import Cast
-from tests.interfaces.budgets.conftest import PER_PERSON, SEARCH, made, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import PER_PERSON, SEARCH, made
+from tests.interfaces.conftest import Api, refused, told
 
 TWELVE = "0" * 12
 

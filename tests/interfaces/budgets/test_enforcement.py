@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -12,14 +11,13 @@ import pytest
 from finops.audit.models import AuditEvent
 from finops.budgets.models import Block, Enforceable
 from finops.core.sealing import CannotOpen
-from finops.orgs.models import User
 from finops.sources.models import SourceAccess
 from finops.sources.selectors import access_of
 from finops.sources.services import open_access
 from tests.factories.ledger import AT, Book
 from tests.factories.orgs import Cast
-from tests.interfaces.budgets.conftest import PER_PERSON, made, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import PER_PERSON, made
+from tests.interfaces.conftest import Api, refused, told
 
 ACCESS = {"connector": "anthropic", "credential": "sk-ant-admin01-secret"}
 BOBS = {"source": "gateway", "external_id": "apikey_01Bob", "dimension": "person", "owner": "bob", "label": "CI"}
@@ -155,9 +153,7 @@ def test_what_was_blocked_and_what_it_came_to(alice: Api, blocked: str) -> None:
     assert [Decimal(one[name]) for name in ("spent", "most", "unused")] == [Decimal(180), Decimal(201), Decimal(1)]
 
 
-def test_others_see_the_blocks_of_their_own_accounts_and_no_key(
-    bob: Api, lead: Api, viewer: Api, blocked: str, cast: Cast, login: Callable[[User], Api]
-) -> None:
+def test_others_see_the_blocks_of_their_own_accounts_and_no_key(bob: Api, lead: Api, viewer: Api, blocked: str) -> None:
     for api, seen in ((bob, 1), (lead, 1), (viewer, 0)):
         found = told(api.get(blocked))
         assert (len(found["blocks"]), found["residual"]["settled"]) == (seen, seen)

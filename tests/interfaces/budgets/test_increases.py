@@ -11,8 +11,8 @@ from finops.audit.models import AuditEvent
 from finops.orgs import services as orgs
 from tests.factories.ledger import Book
 from tests.factories.orgs import HOUSE, NOON, Cast
-from tests.interfaces.budgets.conftest import PER_PERSON, SEARCH, made, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import PER_PERSON, SEARCH, made
+from tests.interfaces.conftest import Api, refused, told
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from finops.orgs import services as orgs
 from tests.factories.orgs import HOUSE, NOON, Cast
-from tests.interfaces.budgets.conftest import refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.conftest import Api, refused, told
 
 EACH = {"dimension": "person", "requests_per_minute": 60, "allowed_models": ["claude-*"]}
 LOOPS = {"dimension": "session", "measure": "session_calls", "threshold": "500", "pause_minutes": 60}

@@ -12,8 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 from finops.orgs import services as orgs
 from tests.factories.ledger import AT, Book, event
 from tests.factories.orgs import HOUSE, NOON, Cast
-from tests.interfaces.budgets.conftest import BOB, PER_PERSON, SEARCH, made, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import BOB, PER_PERSON, SEARCH, made
+from tests.interfaces.conftest import Api, refused, told
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from finops.budgets.models import Stop
 from finops.orgs import services as orgs
 from tests.factories.ledger import Book, event
 from tests.factories.orgs import HOUSE, NOON, Cast
-from tests.interfaces.budgets.conftest import BOB, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import BOB
+from tests.interfaces.conftest import Api, refused, told
 
 LOOP = {"dimension": "session", "subject": "s-1", "reason": "It loops"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finops.budgets.models import Budget
-from tests.interfaces.budgets.conftest import SEARCH, made, refused, told
-from tests.interfaces.conftest import Api
+from tests.interfaces.budgets.conftest import SEARCH, made
+from tests.interfaces.conftest import Api, refused, told
 
 EACH = SEARCH | {"name": "A day each", "period": "day", "each": "person", "limit": "10"}
 

@@ -19,8 +19,6 @@ from tests.factories.budgets import budget
 from tests.factories.ledger import AT, Book, event
 from tests.factories.orgs import HOUSE, Cast
 
-PRICE = Decimal("0.012")
-
 
 def spend(book: Book, calls: int, **given: Any) -> None:
     """So many calls of November, 0.012 each."""

@@ -12,7 +12,6 @@ from django.db import connections, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from finops.attribution import services
-from finops.attribution.models import AttributionStamp
 from finops.attribution.rules import attribute
 from finops.attribution.selectors import load_snapshot, snapshot_with
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
@@ -36,10 +35,6 @@ def call(**told: Any) -> UsageEvent:
         "counts": NO_COUNTS,
     }
     return UsageEvent(**(given | told))
-
-
-def stamp(organization: Organization) -> str:
-    return str(AttributionStamp.objects.get(organization=organization).value)
 
 
 def test_a_key_an_identity_and_a_rule_lead_to_their_owners(cast: Cast) -> None:

@@ -23,6 +23,7 @@ from finops.core.money import from_pico, to_pico
 from tests.factories.budgets import budget, database_address, standing
 from tests.factories.ledger import AT
 from tests.factories.orgs import HOUSE, Cast, the_cast
+from tests.waiting import until
 
 Open = Callable[[str], Desk]
 
@@ -70,12 +71,6 @@ def end_connections(last_said: str = "%") -> None:
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE %s",
             [last_said],
         )
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Waits for a fact; pytest's own timeout ends it should it never be one."""
-    while not holds():
-        threading.Event().wait(0.02)
 
 
 def worst(fixed: int, per_output: int = 0, output: int = 0) -> Worst:

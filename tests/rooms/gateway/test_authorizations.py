@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,10 +12,11 @@ from finops.audit.models import Signal
 from finops.budgets.models import Budget
 from finops.budgets.services.budgets import change_budget
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import booked, call, key, used
+from tests.factories.gateway import booked, call, key, published, used
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
+from tests.waiting import until
 
 
 def cannot_be_told(*_: object) -> None:
@@ -41,10 +41,8 @@ def test_a_call_is_held_settled_charged_and_accounted_for(
     assert Decimal(settled.body["cost"]) == Decimal("0.0052")
     assert gateway.ask(secret, f"/{said.body['id']}/settle", used(9, 9)).body == settled.body
 
-    gateway.bring()
-    assert booked() == 1
+    assert gateway.comes_home() == 1
     assert rows("SELECT effective_cost FROM ledger_charge") == [(Decimal("0.0052"),)]
-    gateway.process.desk.give_back()
     found = standing(cap, now)
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0052"), Decimal(0), Decimal(0))
     assert booked() == 0
@@ -108,7 +106,7 @@ def test_a_call_that_never_happened_costs_nothing(cast: Cast, secret: str, gatew
     assert standing(cap, now).observed == 0
 
 
-def test_what_a_key_cannot_do(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
+def test_what_a_key_cannot_do(secret: str, gateways: Opens) -> None:
     gateway = gateways()
     assert gateway.ask("cap_nonsense", body=call()).body["code"] == "orgs.key_refused"
     said = gateway.ask(secret, body=call() | {"input": {"bytes": -1}})
@@ -121,15 +119,9 @@ def test_a_new_budget_holds_in_under_a_second(cast: Cast, secret: str, gateways:
     gateway = gateways()
     assert gateway.ask(secret, body=call()).body["held"] == "0.000000000000"
     cap: Budget = budget(cast.acme.id, "0.001", at=now)
-    from tests.factories.gateway import published
-
-    published()
     house = gateway.process.configured.houses[cast.acme.id]
-    import time
-
-    deadline = time.monotonic() + 1
-    while gateway.process.configured.houses[cast.acme.id] is house and time.monotonic() < deadline:
-        time.sleep(0.01)
+    published()
+    until(lambda: gateway.process.configured.houses[cast.acme.id] is not house, within_s=1)
     said = gateway.ask(secret, body=call())
     assert (said.status, said.body["budgets"][0]["budget_id"]) == (429, cap.id)
 
@@ -165,10 +157,10 @@ def test_a_free_model_is_free_and_an_estimate_of_all_that_is_held_can_be_mended(
 ) -> None:
     budget(cast.acme.id, "0.012", at=now)
     gateway = gateways()
-    path = f"/{gateway.ask(secret, body=call()).body['id']}/settle"
-    assert gateway.ask(secret, path, used(estimated=True)).status == 200
+    call_id = gateway.ask(secret, body=call()).body["id"]
+    gateway.settles(secret, call_id, used(estimated=True))
     gateway.process.desk.give_back()
-    assert gateway.ask(secret, path, used()).status == 200
+    gateway.settles(secret, call_id, used())
     # Nothing is left, and nothing is needed.
     free = gateway.ask(secret, body=call(input={"tokens": 0}, max_output_tokens=0, least_output_tokens=0))
     assert free.status == 200, free
@@ -184,11 +176,9 @@ def test_calls_that_a_host_gives_one_request_id_are_charged_each(
         gateway.ask(secret, f"/{call_id}/settle", used(estimated=True, provider_request_id="chatcmpl-1"))
         settled = gateway.ask(secret, f"/{call_id}/settle", used(provider_request_id="chatcmpl-1"))
         assert settled.status == 200, settled
-    gateway.bring()
-    booked()
+    gateway.comes_home()
     costs = [cost for (cost,) in rows("SELECT effective_cost FROM ledger_charge")]
     assert sum(costs) == 3 * Decimal("0.012")
-    gateway.process.desk.give_back()
     assert standing(cap, now).authorised == sum(costs)
 
 
@@ -209,9 +199,7 @@ def test_a_lower_limit_calls_home_what_gateways_have(cast: Cast, secret: str, ga
     gateway.ask(secret, f"/{gateway.ask(secret, body=call()).body['id']}/settle", used())
     assert sum(free for free, _ in gateway.process.desk.leased().values()) > 0
     change_budget(organization_id=cast.acme.id, budget_id=cap.id, limit_amount=Decimal("0.013"), by=HOUSE, at=now)
-    pause = threading.Event()
-    while any(free for free, _ in gateway.process.desk.leased().values()) and not pause.wait(0.01):
-        pass
+    until(lambda: not any(free for free, _ in gateway.process.desk.leased().values()))
     # What a call under way held is not used again either.
     gateway.ask(secret, f"/{under_way}/void")
     assert gateway.ask(secret, body=call(least_output_tokens=100)).body["code"] == "budgets.exceeded"

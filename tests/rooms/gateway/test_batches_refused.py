@@ -195,7 +195,7 @@ def test_with_the_database_away_nothing_is_made(
 
 
 def test_a_batch_made_while_the_database_went_away_is_found(
-    opened: Callable[[], Gateway], secret: str, provider: Upstream, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], Gateway], secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = opened()
     file_id = upload(gateway, secret, line("one")).body["id"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -24,17 +23,6 @@ from tests.rooms.gateway.conftest import Opens
 
 PROMPT = "The-merger-is-on-Friday-7f3a"
 TOKEN = "a-token-of-some-length"
-
-
-@pytest.fixture(autouse=True)
-def _upstreams_here(settings: Any) -> None:
-    settings.INTERNAL_HOSTS = {"127.0.0.1"}
-
-
-@pytest.fixture
-def provider() -> Iterator[Upstream]:
-    with upstream() as running:
-        yield running
 
 
 @pytest.fixture
@@ -97,9 +85,7 @@ def test_whichever_process_is_asked_shows_those_of_the_whole_host(
         assert seen.of("lease_held") == 0 < seen.of("lease_free")
 
 
-def test_a_process_that_does_not_answer_is_missed_and_hides_no_other(
-    cast: Cast, gateways: Opens, now: datetime
-) -> None:
+def test_a_process_that_does_not_answer_is_missed_and_hides_no_other(cast: Cast, gateways: Opens) -> None:
     first, second = gateways(), gateways()
     first.hears(2)
     second.run(second.process._peer_runner.cleanup())

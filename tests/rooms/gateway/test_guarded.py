@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import OperationalError
 
 from finops.budgets.journal import JournalFailed
 from finops.budgets.rules.limits import LimitDraft
@@ -24,6 +23,7 @@ from tests.factories.budgets import budget, database_address
 from tests.factories.gateway import Gateway, call, used
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
+from tests.waiting import until
 
 
 def decides_alone(gateway: Gateway) -> None:
@@ -35,13 +35,12 @@ def decides_alone(gateway: Gateway) -> None:
 
 def hears_of_calls(gateway: Gateway, calls: int) -> None:
     """Until another process told that it has as many of one subject."""
-    pause = threading.Event()
-    for _ in range(400):
+
+    def told() -> bool:
         others = list(gateway.process._guard._under_way._others.values())
-        if any(count == calls for by in others for count, _ in list(by.values())):
-            return
-        pause.wait(0.05)
-    raise AssertionError("nobody told")
+        return any(count == calls for by in others for count, _ in list(by.values()))
+
+    until(told)
 
 
 def eventually(gateway: Gateway, secret: str, status: int, **given: Any) -> dict[str, Any]:
@@ -218,17 +217,11 @@ def test_a_minute_that_cannot_be_asked_about_refuses_but_where_the_budgets_go_on
     draft = LimitDraft(dimension="person", requests_per_minute=5)
     set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
     gateway = gateways()
-
-    def away(_: object) -> None:
-        raise OperationalError("the server is away")
-
-    gateway.process._pulse.fetch = away  # type: ignore[method-assign,assignment]
+    gateway.loses_its_database()
     assert gateway.ask(secret, body=call()).status == status
 
 
-def test_a_loop_of_identical_calls_trips_its_sessions_breaker(
-    cast: Cast, secret: str, gateways: Opens, now: datetime
-) -> None:
+def test_a_loop_of_identical_calls_trips_its_sessions_breaker(secret: str, gateways: Opens) -> None:
     gateway = gateways()
     said = [gateway.ask(secret, body=call(session="s-1", fingerprint="the same")) for _ in range(22)]
     assert [one.status for one in said] == [200] * 20 + [429] * 2

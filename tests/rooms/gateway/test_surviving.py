@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,6 +25,7 @@ from tests.factories.gateway import Gateway, booked, call, used
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
+from tests.waiting import until
 
 
 def die(gateway: Gateway) -> None:
@@ -52,11 +52,16 @@ def expires(gateway: Gateway) -> None:
     gateway.run(gateway.process._end_expired())
 
 
+def charged() -> Decimal:
+    ((total,),) = rows("SELECT sum(effective_cost) FROM ledger_charge")
+    return Decimal(total)
+
+
 def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, gateways: Opens, now: datetime) -> None:
     cap = budget(cast.acme.id, "1", at=now)
     first = gateways()
     done, under_way = first.ask(secret, body=call()), first.ask(secret, body=call("open-1"))
-    assert first.ask(secret, f"/{done.body['id']}/settle", used()).status == 200
+    first.settles(secret, done.body["id"], used())
     die(first)
     assert standing(cap, now).leased > Decimal("0.024")
 
@@ -66,9 +71,7 @@ def test_a_successor_settles_what_a_dead_process_held(cast: Cast, secret: str, g
     assert second.ask(secret, body=call("open-1")).body["id"] == under_way.body["id"]
     settled = second.ask(secret, f"/{under_way.body['id']}/settle", used(500, 10))
     assert Decimal(settled.body["cost"]) == Decimal("0.0052")
-    second.bring()
-    assert booked() == 2
-    second.process.desk.give_back()
+    assert second.comes_home() == 2
     found = standing(cap, now)
     assert (found.authorised, found.leased, found.observed) == (Decimal("0.0172"), Decimal(0), Decimal(0))
 
@@ -94,17 +97,13 @@ def test_what_a_successor_took_over_takes_its_place_and_is_cut(
     die(first)
     second = gateways()
     waiting = second.begin(secret, "/stopped", method="GET", wait="20")
-    pause = threading.Event()
-    for _ in range(100):
-        if second.process._guard.has(said.body["id"]):
-            break
-        pause.wait(0.05)
+    until(lambda: second.process._guard.has(said.body["id"]))
 
     assert second.ask(secret, body=call()).body["code"] == "budgets.rate_limited"
     stop_now(organization_id=cast.acme.id, dimension="session", subject="s-1", reason="It loops", by=HOUSE, at=now)
     told = json.loads(waiting.result(timeout=5).body)
     assert told["stopped"] == [{"id": said.body["id"], "reason": "It loops"}]
-    assert second.ask(secret, f"/{said.body['id']}/settle", used()).status == 200
+    second.settles(secret, said.body["id"], used())
     assert second.ask(secret, body=call()).status == 200
 
 
@@ -133,24 +132,28 @@ def takes_over(gateway: Gateway) -> None:
         gateway.process.keeper.bring(connection)
 
 
-def test_who_was_not_told_that_calls_are_theirs_now_asks_again_before_anybody_else_can(
-    cast: Cast, secret: str, gateways: Opens, now: datetime, lost: list[Gateway]
-) -> None:
-    cap = budget(cast.acme.id, "1", at=now)
+def half_adopted(gateways: Opens, secret: str) -> tuple[Gateway, str]:
+    """A gateway that has looked, once, for what a dead one left; and the call that this had under way."""
     first = gateways()
     said = first.ask(secret, body=call())
     second = gateways()
     second.process.keeper.close()
     die(first)
     takes_over(second)
-    assert not second.process.calls.book.has(said.body["id"])
+    return second, said.body["id"]
+
+
+def test_who_was_not_told_that_calls_are_theirs_now_asks_again_before_anybody_else_can(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, lost: list[Gateway]
+) -> None:
+    cap = budget(cast.acme.id, "1", at=now)
+    second, call_id = half_adopted(gateways, secret)
+    assert not second.process.calls.book.has(call_id)
     gateways()
     takes_over(second)
 
-    assert second.ask(secret, f"/{said.body['id']}/settle", used(500, 10)).status == 200
-    second.bring()
-    assert booked() == 1
-    second.process.desk.give_back()
+    second.settles(secret, call_id, used(500, 10))
+    assert second.comes_home() == 1
     assert standing(cap, now).authorised == Decimal("0.0052")
 
 
@@ -158,18 +161,11 @@ def test_who_dies_before_they_are_told_that_calls_are_theirs_leaves_them_to_the_
     cast: Cast, secret: str, gateways: Opens, now: datetime, lost: list[Gateway]
 ) -> None:
     cap = budget(cast.acme.id, "1", at=now)
-    first = gateways()
-    said = first.ask(secret, body=call())
-    second = gateways()
-    second.process.keeper.close()
-    die(first)
-    takes_over(second)
+    second, call_id = half_adopted(gateways, secret)
     die(second)
     third = gateways()
-    assert third.ask(secret, f"/{said.body['id']}/settle", used(500, 10)).status == 200
-    third.bring()
-    assert booked() == 1
-    third.process.desk.give_back()
+    third.settles(secret, call_id, used(500, 10))
+    assert third.comes_home() == 1
     found = standing(cap, now)
     assert (found.authorised, found.leased) == (Decimal("0.0052"), Decimal(0))
 
@@ -183,15 +179,10 @@ def test_what_may_be_ours_is_not_returned_as_if_it_were_nobodys(
     second = gateways()
     lost.append(second)
     die(first)
-    pause = threading.Event()
-    for _ in range(200):
-        if second.process.calls.book.has(said.body["id"]) and not second.process.desk.in_doubt:
-            break
-        pause.wait(0.05)
+    until(lambda: second.process.calls.book.has(said.body["id"]) and not second.process.desk.in_doubt)
     assert standing(cap, now).leased == Decimal("0.012")
-    assert second.ask(secret, f"/{said.body['id']}/settle", used(500, 10)).status == 200
-    second.bring()
-    assert booked() == 1
+    second.settles(secret, said.body["id"], used(500, 10))
+    assert second.comes_home() == 1
     assert standing(cap, now).authorised == Decimal("0.0052")
 
 
@@ -217,9 +208,7 @@ def test_a_hold_is_not_let_go_of_before_what_came_of_it_is_on_disk(
     die(first)
 
     second = gateways()
-    second.bring()
-    assert booked() == 1
-    second.process.desk.give_back()
+    assert second.comes_home() == 1
     found = standing(cap, now)
     assert (found.spent, found.leased) == (Decimal("0.0052"), Decimal(0))
 
@@ -231,14 +220,11 @@ def test_a_call_whose_end_nobody_tells_is_charged_as_its_worst_and_mended_when_s
     gateway = gateways()
     said = gateway.ask(secret, body=call(expires_in_s=30))
     expires(gateway)
-    late = gateway.ask(secret, f"/{said.body['id']}/settle", used(500, 10))
-    assert late.status == 200, late
-    gateway.bring()
-    booked()
+    gateway.settles(secret, said.body["id"], used(500, 10))
+    gateway.comes_home()
 
-    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.0052"),)]
+    assert charged() == Decimal("0.0052")
     assert [one.kind for one in Signal.objects.all()] == ["authorization.expired"]
-    gateway.process.desk.give_back()
     found = standing(cap, now)
     assert (found.spent, found.leased) == (Decimal("0.0052"), Decimal(0))
 
@@ -249,17 +235,14 @@ def test_a_stream_that_broke_off_stays_held_until_its_figure_comes(
     cap = budget(cast.acme.id, "0.012", at=now)
     gateway = gateways()
     said = gateway.ask(secret, body=call())
-    path = f"/{said.body['id']}/settle"
     for _ in range(2):
-        assert gateway.ask(secret, path, used(500, 10, estimated=True)).status == 200
+        gateway.settles(secret, said.body["id"], used(500, 10, estimated=True))
     assert gateway.ask(secret, body=call(least_output_tokens=100)).status == 429
-    assert gateway.ask(secret, path, used(500, 20)).status == 200
-    gateway.bring()
-    booked()
-    gateway.process.desk.give_back()
+    gateway.settles(secret, said.body["id"], used(500, 20))
+    gateway.comes_home()
     found = standing(cap, now)
     assert (found.authorised, found.spent, found.leased) == (Decimal("0.0054"), Decimal("0.0054"), Decimal(0))
-    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.0054"),)]
+    assert charged() == Decimal("0.0054")
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -269,20 +252,17 @@ def test_a_stream_that_broke_off_and_never_got_a_figure_is_charged_as_its_worst(
     cap = budget(cast.acme.id, "1", at=now)
     gateway = gateways()
     said = gateway.ask(secret, body=call(expires_in_s=30))
-    path = f"/{said.body['id']}/settle"
-    assert gateway.ask(secret, path, used(500, 10, estimated=True)).status == 200
+    gateway.settles(secret, said.body["id"], used(500, 10, estimated=True))
     if not at_once:
         gateway.bring()
         booked()
     expires(gateway)
-    gateway.bring()
-    booked()
-    gateway.process.desk.give_back()
+    gateway.comes_home()
     found = standing(cap, now)
     assert (found.authorised, found.spent, found.leased) == (Decimal("0.012"), Decimal("0.012"), Decimal(0))
-    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.012"),)]
+    assert charged() == Decimal("0.012")
 
-    assert gateway.ask(secret, path, used(500, 20)).status == 200
+    gateway.settles(secret, said.body["id"], used(500, 20))
     gateway.bring()
     booked()
     assert standing(cap, now).spent == Decimal("0.0054")
@@ -295,17 +275,12 @@ def test_a_call_that_went_on_without_the_database_is_charged_as_its_worst_too(
     draft = LimitDraft(dimension="person", requests_per_minute=5)
     set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
     gateway = gateways()
-
-    def away(_: object) -> None:
-        raise OperationalError("the server is away")
-
-    gateway.process._pulse.fetch = away  # type: ignore[method-assign,assignment]
+    gateway.loses_its_database()
     assert gateway.ask(secret, body=call(expires_in_s=30)).status == 200
     expires(gateway)
     gateway.bring()
     booked()
-    assert rows("SELECT sum(effective_cost) FROM ledger_charge") == [(Decimal("0.012"),)]
-    assert standing(cap, now).spent == Decimal("0.012")
+    assert charged() == standing(cap, now).spent == Decimal("0.012")
 
 
 def test_a_figure_that_waits_beside_what_expired_stands(
@@ -314,13 +289,10 @@ def test_a_figure_that_waits_beside_what_expired_stands(
     cap = budget(cast.acme.id, "1", at=now)
     gateway = gateways()
     said = gateway.ask(secret, body=call(expires_in_s=30))
-    path = f"/{said.body['id']}/settle"
-    assert gateway.ask(secret, path, used(500, 10, estimated=True)).status == 200
+    gateway.settles(secret, said.body["id"], used(500, 10, estimated=True))
     expires(gateway)
-    assert gateway.ask(secret, path, used(500, 20)).status == 200
-    gateway.bring()
-    booked()
-    gateway.process.desk.give_back()
+    gateway.settles(secret, said.body["id"], used(500, 20))
+    gateway.comes_home()
     found = standing(cap, now)
     assert (found.spent, found.leased) == (Decimal("0.0054"), Decimal(0))
 

@@ -207,8 +207,8 @@ def test_an_alias_may_mean_an_own_model(cast: Cast) -> None:
     assert cost(cast.acme.id, "talk", provider="vllm") == 3
 
 
-def given_rate(rate: str, day: date = NOVEMBER, source: str = "EUR", target: str = "USD") -> GivenRate:
-    return GivenRate(day, source, target, Decimal(rate), "bank")
+def given_rate(rate: str, source: str = "EUR") -> GivenRate:
+    return GivenRate(NOVEMBER, source, "USD", Decimal(rate), "bank")
 
 
 def test_rates_are_added_changed_and_left_alone(cast: Cast) -> None:

@@ -20,6 +20,7 @@ from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.desk import Allowed, Desk
 from finops.budgets.rules.worst import Worst
 
+Hears = Callable[[list[int]], None]
 ACCOUNTS = (1, 2)
 DESKS = 2
 LIMIT = 100
@@ -51,12 +52,7 @@ class Imagined(Bank):
         self._between = between
         self._recall = recall
 
-    def listen(
-        self,
-        recalled: Callable[[list[int]], None],
-        returned: Callable[[list[int]], None],
-        listening: Callable[[], None],
-    ) -> None:
+    def listen(self, recalled: Hears, returned: Hears, listening: Callable[[], None]) -> None:
         self.recalled, self.listening = recalled, listening
 
     def grant(self, wants: Sequence[Want]) -> list[Standing]:

@@ -34,10 +34,9 @@ def reported(*amounts: int) -> Reported:
     return Reported((*(0 for _ in range(COUNT - len(amounts))), *amounts), HOUR / PIECES, NOW - HOUR)
 
 
-def situation(
-    limit: float, spent: float, history: Reported, *pauses: Pause, lead: timedelta = timedelta(minutes=1)
-) -> Situation:
-    return Situation(NOW, round(limit * PICO), round(spent * PICO), (Feed(history, HOUR, lead),), pauses)
+def situation(limit: float, spent: float, history: Reported, *pauses: Pause) -> Situation:
+    feed = Feed(history, HOUR, timedelta(minutes=1))
+    return Situation(NOW, round(limit * PICO), round(spent * PICO), (feed,), pauses)
 
 
 @pytest.fixture(scope="module")

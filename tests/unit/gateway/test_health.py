@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from routing.gateway.proxy.health import FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S, Health, RetryBudget
@@ -32,12 +34,21 @@ def fails(health: Health, times: int = FAILURES) -> None:
         health.failed(NAME)
 
 
-def test_failures_in_a_row_pause_it_and_a_single_answer_between_them_does_not(health: Health) -> None:
-    fails(health, FAILURES - 1)
+def breaks(health: Health, times: int) -> None:
+    for _ in range(times):
+        health.began(NAME, 0.1)
+        health.broke(NAME)
+
+
+@pytest.mark.parametrize("goes_wrong", [fails, breaks])
+def test_failures_in_a_row_pause_it_and_a_single_answer_between_them_does_not(
+    health: Health, goes_wrong: Callable[[Health, int], None]
+) -> None:
+    goes_wrong(health, FAILURES - 1)
     health.answered(NAME)
-    fails(health, FAILURES - 1)
+    goes_wrong(health, FAILURES - 1)
     assert health.usable(NAME)
-    fails(health, 1)
+    goes_wrong(health, 1)
     assert not health.usable(NAME)
 
 
@@ -70,20 +81,10 @@ def test_each_trial_that_fails_doubles_the_pause_up_to_a_limit(health: Health, c
     assert pauses[-1] == LONGEST_PAUSE_S
 
 
-def breaks(health: Health, times: int) -> None:
-    for _ in range(times):
-        health.began(NAME, 0.1)
-        health.broke(NAME)
-
-
 def test_who_begins_and_always_breaks_off_is_paused_until_an_answer_comes_to_its_end(
     health: Health, clock: Clock
 ) -> None:
-    breaks(health, FAILURES - 1)
-    health.answered(NAME)
-    breaks(health, FAILURES - 1)
-    assert health.usable(NAME)
-    breaks(health, 1)
+    breaks(health, FAILURES)
     assert not health.usable(NAME)
     # Others that were under way begin: that says nothing of how they end.
     health.began(NAME, 0.1)

@@ -14,8 +14,8 @@ from finops.pricing.types import RateFact
 MONDAY = date(2026, 11, 2)
 
 
-def fact(rate: str, day: date = MONDAY, source: str = "EUR", target: str = "USD", *, own: bool = False) -> RateFact:
-    return RateFact(source, target, day, Decimal(rate), own)
+def fact(rate: str, day: date = MONDAY, *, own: bool = False) -> RateFact:
+    return RateFact("EUR", "USD", day, Decimal(rate), own)
 
 
 def test_the_same_currency_is_one() -> None:

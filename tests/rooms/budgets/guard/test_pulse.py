@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -20,14 +19,9 @@ from finops.orgs.models import Organization
 from tests.factories.budgets import database_address
 from tests.factories.ledger import rows
 from tests.rooms.budgets.guard.conftest import Gateway, Opens
+from tests.waiting import until
 
 AGENT = Call(agent=7, key=3, session="s-1")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Waits for a fact; pytest's own timeout ends it should it never be one."""
-    while not holds():
-        threading.Event().wait(0.01)
 
 
 def make(house: Gateway, name: str, call: Call = AGENT, **given: Any) -> object:

@@ -36,12 +36,11 @@ def lift(cast: Cast, row: Stop, at: datetime = NOW + timedelta(minutes=1)) -> St
     return lift_stop(organization_id=cast.acme.id, stop_id=row.id, by=actor(cast.alice_login), at=at)
 
 
-def trip(cast: Cast, subject: str = "s-1", pause_s: int = 900) -> int | None:
+def trip(cast: Cast, subject: str = "s-1") -> int | None:
     found: int | None = rows(
-        "SELECT budgets_trip(%s, 'session', %s, 'more than 20 identical calls in a row', %s, '{}')",
+        "SELECT budgets_trip(%s, 'session', %s, 'more than 20 identical calls in a row', 900, '{}')",
         cast.acme.id,
         subject,
-        pause_s,
     )[0][0]
     return found
 

@@ -45,9 +45,9 @@ def committed(transactional_db: None) -> Iterator[None]:
     empty_ledger()
 
 
-def csv_file(folder: Path, rows: int, *, name: str = "usage.csv") -> Path:
+def csv_file(folder: Path, rows: int) -> Path:
     lines = [f"{(START + timedelta(seconds=n)).isoformat(' ')},{n},{n % 7},note" for n in range(rows)]
-    path = folder / name
+    path = folder / "usage.csv"
     path.write_text("when,in,out,note\n" + "\n".join(lines) + "\n")
     return path
 

@@ -68,7 +68,7 @@ def stop(dimension: str, subject: str = "", **given: Any) -> Stop:
     return Stop(organization_id=ACME, dimension=dimension, subject=subject, **usual | given)
 
 
-def give(house: Guard, lacking: Any, now: float, *, bucket: int | None = None) -> None:
+def give(house: Guard, lacking: Any, now: float) -> None:
     """The database has as much as is wanted at most."""
-    grants = [Granted(one.key, int(now) if bucket is None else bucket, one.most, 0, 0.0) for one in lacking.wants]
+    grants = [Granted(one.key, int(now), one.most, 0, 0.0) for one in lacking.wants]
     house.granted(grants, lacking.wants, asked_at=now)

@@ -70,8 +70,8 @@ def chunk(text: str = "", *, usage: Any = None, **given: Any) -> bytes:
     return event(said | {"service_tier": "default", "choices": choices, "usage": usage} | given)
 
 
-def chat_stream(texts: Sequence[str] = ("Hel", "lo"), *, usage: Any = OPENAI_USAGE) -> list[bytes]:
-    return [*[chunk(text) for text in texts], chunk(usage=usage, choices=[]), event("[DONE]")]
+def chat_stream(texts: Sequence[str] = ("Hel", "lo")) -> list[bytes]:
+    return [*[chunk(text) for text in texts], chunk(usage=OPENAI_USAGE, choices=[]), event("[DONE]")]
 
 
 def message_stream(

@@ -17,7 +17,7 @@ import pytest
 
 from routing.gateway.proxy import attempt, flow
 from tests.factories.budgets import budget
-from tests.factories.gateway import Gateway, key
+from tests.factories.gateway import Gateway
 from tests.factories.orgs import Cast
 from tests.factories.relaying import Exchange, billed, charged, chat, deployed, expired, idle, message
 from tests.fakes.blunt import asked, blunt, head
@@ -29,12 +29,6 @@ Speaks = Callable[..., Exchange]
 CHAT_BODY = b'{"id":"c-1","model":"gpt","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}'
 
 COUNTED = b'{"model":"claude","messages":[{"role":"user","content":"Hello"}]}'
-
-
-@pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
 
 
 @pytest.fixture
@@ -343,7 +337,7 @@ def test_a_connection_that_was_closed_under_us_is_made_anew_and_one_that_was_jus
 
 
 def test_a_connection_that_does_not_come_about_costs_nothing(
-    cast: Cast, secret: str, gateways: Opens, standby: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     budget(cast.acme.id, "1", at=now)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:

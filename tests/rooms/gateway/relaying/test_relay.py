@@ -14,18 +14,12 @@ from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import stop_now
 from finops.orgs.services import issue_key, rotate_key
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import key
+from tests.factories.gateway import Gateway
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import Exchange, billed, charged, chat, deployed, message
 from tests.fakes.upstream.running import Upstream, upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
-
-
-@pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
 
 
 def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(
@@ -48,19 +42,16 @@ def test_a_call_is_answered_held_and_charged_as_the_upstream_billed_it(
 
 @pytest.mark.parametrize("speak", [chat, message])
 def test_a_stream_passes_on_as_it_comes_and_is_charged_by_its_own_figures(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: Callable[..., Exchange]
+    secret: str, capped: Gateway, provider: Upstream, speak: Callable[..., Exchange]
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
     provider.then(Plan(holds_after=5))
-    stream = speak(gateway, secret, stream=True).until(1)
+    stream = speak(capped, secret, stream=True).until(1)
     assert not stream.finished
     provider.release()
     raw = stream.whole().raw
     assert stream.status == 200
     assert b'"usage"' in raw if speak is message else b'"completion_tokens"' not in raw
-    assert charged(gateway) == [("metered", billed(provider))]
+    assert charged(capped) == [("metered", billed(provider))]
 
 
 def test_the_cap_holds_and_says_so_in_the_clients_own_shape(
@@ -123,24 +114,19 @@ def test_a_client_that_leaves_is_charged_what_was_told_and_nothing_stays_held(
 
 
 def test_an_upstream_that_bills_to_the_end_is_read_to_the_end(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    secret: str, patient: Gateway, provider: Upstream
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
-    gateway = gateways()
     provider.then(Plan(holds_after=10))
-    stream = chat(gateway, secret, stream=True).until(1)
+    stream = chat(patient, secret, stream=True).until(1)
     stream.leave()
     provider.release()
     stream.whole()
-    assert charged(gateway) == [("metered", billed(provider))]
+    assert charged(patient) == [("metered", billed(provider))]
 
 
 def test_stop_now_ends_a_stream_that_is_under_way(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateway: Gateway, provider: Upstream, now: datetime
 ) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
     provider.then(Plan(holds_after=10))
     stream = chat(gateway, secret, stream=True, headers={"x-capstan-session": "loop-1"}).until(1)
     stop_now(organization_id=cast.acme.id, dimension="session", subject="loop-1", reason="It loops", by=HOUSE, at=now)
@@ -193,11 +179,7 @@ def test_a_key_that_may_make_one_call_at_once_makes_the_next_when_it_is_over(
     assert chat(gateway, secret).whole().status == 200
 
 
-def test_a_path_that_is_not_metered_is_refused(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
+def test_a_path_that_is_not_metered_is_refused(secret: str, gateway: Gateway, provider: Upstream) -> None:
     headers = {"authorization": f"Bearer {secret}"}
     for path in ("/v1/fine_tuning/jobs", "/v1/assistants", "/v1/threads", "/anything"):
         said = Exchange(gateway, path, b"{}", headers).whole()
@@ -221,11 +203,7 @@ def test_the_key_is_taken_from_wherever_a_client_puts_it_and_no_other_is(
     assert (said.status, said.body["error"]["code"]) == (401, "orgs.key_refused")
 
 
-def test_models_are_listed_and_one_of_them_is_shown(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
+def test_models_are_listed_and_one_of_them_is_shown(secret: str, gateway: Gateway, provider: Upstream) -> None:
     headers = {"authorization": f"Bearer {secret}"}
 
     def get(path: str, **more: str) -> Exchange:

@@ -13,7 +13,7 @@ from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from routing.gateway.refusals import IsStopped
 from tests.factories.budgets import budget
-from tests.factories.gateway import Gateway, key
+from tests.factories.gateway import Gateway
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import charged, chat, deployed, idle, message, sold_as
 from tests.fakes.upstream.running import Upstream
@@ -21,12 +21,6 @@ from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
 
 NOWHERE = SimpleNamespace(address="http://127.0.0.1:9")
-
-
-@pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
 
 
 def test_where_no_other_try_may_be_made_the_client_hears_what_the_first_said(

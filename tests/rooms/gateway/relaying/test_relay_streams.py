@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.factories.budgets import budget
-from tests.factories.gateway import key
+from tests.factories.gateway import Gateway
 from tests.factories.orgs import Cast
 from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
 from tests.fakes.blunt import asked, blunt, head
@@ -25,62 +25,54 @@ DONE = b"data: [DONE]\n\n"
 
 
 @pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
+def backed(cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime) -> Gateway:
+    """In front of the provider and of a standby, and acme may spend a dollar a month."""
+    budget(cast.acme.id, "1", at=now)
+    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+    return gateways()
 
 
 @pytest.mark.parametrize("speak", [chat, message])
 def test_who_begins_with_an_error_is_followed_by_another_upstream(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime, speak: Speaks
+    secret: str, backed: Gateway, provider: Upstream, standby: Upstream, speak: Speaks
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    gateway = gateways()
     provider.then(Plan(fault="error", after_events=0))
-    said = speak(gateway, secret, stream=True).whole()
+    said = speak(backed, secret, stream=True).whole()
     assert (said.status, said.headers["x-capstan-tries"]) == (200, "2")
     assert said.headers["x-capstan-upstream"].startswith("standby")
     assert b'"error"' not in said.raw
-    idle(gateway, provider, standby)
+    idle(backed, provider, standby)
     # Whoever says an error before the first word bills nothing.
-    assert charged(gateway) == [("metered", billed(standby))]
+    assert charged(backed) == [("metered", billed(standby))]
 
 
 @pytest.mark.parametrize("speak", [chat, message])
 def test_where_all_begin_with_an_error_the_client_hears_the_last_ones_own_words(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, speak: Speaks
+    secret: str, capped: Gateway, provider: Upstream, speak: Speaks
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
     provider.then(Plan(fault="error", after_events=0))
-    said = speak(gateway, secret, stream=True).whole()
+    said = speak(capped, secret, stream=True).whole()
     assert (said.status, said.finished) == (200, True)
     assert said.headers["Content-Type"].startswith("text/event-stream")
     assert errors_in(said) == 1
     assert "capstan" not in said.raw.decode()
-    idle(gateway, provider)
-    assert charged(gateway) == []
+    idle(capped, provider)
+    assert charged(capped) == []
 
 
 @pytest.mark.parametrize("speak", [chat, message])
 def test_an_error_in_the_middle_is_passed_on_as_it_is_and_is_the_only_one(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime, speak: Speaks
+    secret: str, backed: Gateway, provider: Upstream, standby: Upstream, speak: Speaks
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    gateway = gateways()
     provider.then(Plan(fault="error", after_events=8))
-    said = speak(gateway, secret, stream=True).whole()
+    said = speak(backed, secret, stream=True).whole()
     assert (said.status, said.finished) == (200, True)
     assert errors_in(said) == 1
     assert b"upstream_broke" not in said.raw
     assert standby.seen == []
-    idle(gateway, provider)
-    ((evidence, cost),) = charged(gateway)
+    idle(backed, provider)
+    ((evidence, cost),) = charged(backed)
     assert (evidence, cost > 0) == ("estimated", True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,6 +26,7 @@ from tests.factories.relaying import Exchange, billed, charged, chat, deployed, 
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
+from tests.waiting import until
 
 HELLO = '"messages":[{"role":"user","content":"Hello"}]'
 NONSENSE: dict[str, tuple[bytes, int]] = {
@@ -49,31 +49,20 @@ NONSENSE: dict[str, tuple[bytes, int]] = {
 }
 
 
-@pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
-
-
-def test_nonsense_is_refused_in_the_clients_own_words(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
+def test_nonsense_is_refused_in_the_clients_own_words(secret: str, capped: Gateway, provider: Upstream) -> None:
     for path, headers in (
         ("/v1/chat/completions", {"authorization": f"Bearer {secret}"}),
         ("/v1/messages", {"x-api-key": secret, "anthropic-version": "2023-06-01"}),
     ):
         for name, (body, status) in NONSENSE.items():
-            said = Exchange(gateway, path, body.replace(b'{"model', b'{"max_tokens":9,"model', 1), headers).whole()
+            said = Exchange(capped, path, body.replace(b'{"model', b'{"max_tokens":9,"model', 1), headers).whole()
             assert said.status == status, (path, name, said.raw)
             assert (said.body.get("type") == "error") is (path == "/v1/messages")
             assert said.body["error"]["code"]
             assert len(said.raw) < 2_000
     assert provider.seen == []
-    idle(gateway, provider)
-    assert charged(gateway) == []
+    idle(capped, provider)
+    assert charged(capped) == []
 
 
 @pytest.mark.parametrize("speak", [chat, message])
@@ -120,10 +109,8 @@ def refused(ask: Callable[[], Exchange]) -> Exchange:
 
 
 def test_errors_of_our_own_carry_the_calls_id_where_clients_look_for_it(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+    secret: str, gateway: Gateway, provider: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
     logged: list[str] = []
     monkeypatch.setattr(gateway.process.relay, "_over", lambda course: logged.append(course.call_id))
     wrong = {"authorization": "Bearer cap_nobody", "x-api-key": "cap_nobody"}
@@ -147,11 +134,7 @@ def test_errors_of_our_own_carry_the_calls_id_where_clients_look_for_it(
     assert json.loads(said.raw.rpartition(b"data: ")[2])["request_id"] == logged[-1] == said.headers["x-capstan-call"]
 
 
-def test_what_is_asked_is_passed_on_byte_by_byte(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
+def test_what_is_asked_is_passed_on_byte_by_byte(secret: str, gateway: Gateway, provider: Upstream) -> None:
     picture = base64.b64encode(bytes(range(256)) * 40).decode()
     text = '{"type":"text","text":"\\u00e9\\/é  🙂"}'
     seen = f'{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}}'
@@ -195,10 +178,8 @@ def test_what_is_asked_is_passed_on_byte_by_byte(
 
 
 def test_bodies_that_are_still_being_read_count_for_what_there_is_room_for(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+    secret: str, gateway: Gateway, provider: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
     monkeypatch.setattr(relay, "MOST_BYTES", 3_500)
     body = json.dumps({"model": "gpt", "messages": [{"role": "user", "content": "x" * 2_000}]}).encode()
     headers = {"authorization": f"Bearer {secret}"}
@@ -231,12 +212,8 @@ def test_a_body_that_does_not_come_in_time_is_not_waited_for(
 
 def half_read(gateway: Gateway, calls: int) -> None:
     """Until half of so many bodies is read."""
-    pause = threading.Event()
-    for _ in range(500):
-        if gateway.process.relay.open[2] > 1_000 * calls:
-            return
-        pause.wait(0.01)
-    raise AssertionError(gateway.process.relay.open)
+    process = gateway.process
+    until(lambda: process.relay.open[2] > 1_000 * calls, lambda: process.relay.open)
 
 
 def test_a_downgrade_really_sends_the_cheaper_model_and_says_so(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -24,22 +23,17 @@ from routing.gateway.answers import Asked
 from routing.gateway.captured import DATABASE, NO_ROOM, NOT_MEANT, TOO_LARGE, UNANSWERED
 from tests.factories.budgets import budget, database_address
 from tests.factories.captures import PROMPT, capturing
-from tests.factories.gateway import PATIENCE_S, Gateway, key, published
+from tests.factories.gateway import Gateway, published
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import Exchange as Call
 from tests.factories.relaying import billed, chat, deployed, message
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
+from tests.waiting import until
 
 SAYS = [{"role": "user", "content": PROMPT}]
 TOLD = "What-the-model-told-7f3b"
-
-
-@pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +41,17 @@ def _answers(cast: Cast, provider: Upstream, now: datetime) -> None:
     deployed(cast.acme.id, provider, at=now)
 
 
+@pytest.fixture
+def gateway(cast: Cast, secret: str, gateways: Opens, now: datetime) -> Gateway:
+    """Keeps every call of acme."""
+    capturing(cast.acme.id, at=now)
+    return gateways()
+
+
 def counted(gateway: Gateway, outcome: str, count: int = 1) -> None:
     """Until that became of so many."""
-    pause = threading.Event()
-    for _ in range(PATIENCE_S * 50):
-        if gateway.process.captured.counts[outcome] >= count:
-            return
-        pause.wait(0.02)
-    raise AssertionError(gateway.process.captured.counts)
+    counts = gateway.process.captured.counts
+    until(lambda: counts[outcome] >= count, lambda: counts)
 
 
 def opened(call: Call | None = None) -> Exchange:
@@ -72,16 +69,8 @@ def sent(**given: Any) -> bytes:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("speak", [chat, message])
 def test_what_is_kept_are_the_very_bytes_of_the_request_and_of_the_answer(
-    cast: Cast,
-    secret: str,
-    gateways: Opens,
-    provider: Upstream,
-    now: datetime,
-    speak: Callable[..., Call],
-    stream: bool,
+    cast: Cast, secret: str, gateway: Gateway, provider: Upstream, speak: Callable[..., Call], stream: bool
 ) -> None:
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
     told = {"x-capstan-task": "triage", "x-capstan-session": "s-1", "anthropic-beta": "b-1", "cookie": "c=1"}
     call = speak(gateway, secret, stream=stream, messages=SAYS, unknown={"field": [1]}, headers=told).whole()
     assert call.status == 200
@@ -130,7 +119,7 @@ def test_nothing_in_the_table_can_be_read_and_no_credential_is_in_it(
 
 
 def test_nothing_is_kept_until_somebody_says_so_and_then_within_a_second(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     gateway = gateways()
     assert chat(gateway, secret).whole().status == 200
@@ -138,17 +127,14 @@ def test_nothing_is_kept_until_somebody_says_so_and_then_within_a_second(
     assert gateway.process.configured.houses[cast.acme.id].captures is None
     capturing(cast.acme.id, at=now)
     published()
-    for _ in range(PATIENCE_S * 50):
-        if gateway.process.configured.houses[cast.acme.id].captures is not None:
-            break
-        threading.Event().wait(0.02)
+    until(lambda: gateway.process.configured.houses[cast.acme.id].captures)
     after = chat(gateway, secret).whole()
     counted(gateway, STORED)
     assert opened().call_id == after.headers["x-capstan-call"]
 
 
 def test_of_all_calls_the_share_is_kept_and_it_is_the_ids_that_decide(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     capturing(cast.acme.id, share=Decimal(50), at=now)
     gateway = gateways()
@@ -159,7 +145,7 @@ def test_of_all_calls_the_share_is_kept_and_it_is_the_ids_that_decide(
 
 
 def test_only_calls_of_the_task_types_and_projects_that_were_named(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     answers = add_project(organization_id=cast.acme.id, name="Answers", by=HOUSE, at=now)
     capturing(cast.acme.id, task_types=("triage", "review"), project_ids=(answers.id,), at=now)
@@ -193,10 +179,8 @@ def test_a_larger_request_is_not_kept_and_of_a_larger_answer_its_beginning(
 
 
 def test_an_answer_that_broke_off_is_not_whole_and_an_error_is_an_answer(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    secret: str, gateway: Gateway, provider: Upstream
 ) -> None:
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
     provider.then(Plan(holds_after=5))
     stream = chat(gateway, secret, stream=True).until(1)
     stream.leave()
@@ -217,7 +201,7 @@ def test_an_answer_that_broke_off_is_not_whole_and_an_error_is_an_answer(
 
 
 def test_what_is_over_before_anybody_was_asked_is_not_kept(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     capturing(cast.acme.id, at=now)
     budget(cast.acme.id, "0.000001", at=now)
@@ -228,7 +212,7 @@ def test_what_is_over_before_anybody_was_asked_is_not_kept(
 
 
 def test_switched_off_or_full_for_today_by_the_time_it_is_stored_it_is_not(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateways: Opens, now: datetime
 ) -> None:
     capturing(cast.acme.id, most_a_day=2, at=now)
     gateway = gateways()
@@ -246,10 +230,8 @@ def test_switched_off_or_full_for_today_by_the_time_it_is_stored_it_is_not(
 
 
 def test_without_a_database_or_room_calls_go_on_and_what_is_lost_is_counted(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+    secret: str, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
     captured = gateway.process.captured
     with monkeypatch.context() as away:
         away.setattr(captured, "_address", "host=127.0.0.1 port=1 dbname=nothing")
@@ -265,22 +247,16 @@ def test_without_a_database_or_room_calls_go_on_and_what_is_lost_is_counted(
         assert (opened(cut).answer, opened(cut).whole) == (b"", False)
     assert chat(gateway, secret).whole().status == 200
     counted(gateway, STORED, 2)
-    for _ in range(PATIENCE_S * 50):
-        if not captured.open_bytes:
-            break
-        threading.Event().wait(0.02)
-    assert captured.open_bytes == 0
+    until(lambda: captured.open_bytes == 0, lambda: captured.open_bytes)
     assert Capture.objects.count() == 2
 
 
 def test_what_a_gateway_cannot_seal_costs_no_other_call(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+    secret: str, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> bytes:
         raise ValueError(PROMPT)
 
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
     with monkeypatch.context() as patched:
         patched.setattr(module, "seal", broken)
         assert chat(gateway, secret).whole().status == 200
@@ -289,21 +265,13 @@ def test_what_a_gateway_cannot_seal_costs_no_other_call(
     counted(gateway, STORED)
 
 
-def test_a_gateway_that_stops_stores_what_waits(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
+def test_a_gateway_that_stops_stores_what_waits(secret: str, gateway: Gateway) -> None:
     call = chat(gateway, secret).whole()
     gateway.stop()
     assert opened().call_id == call.headers["x-capstan-call"]
 
 
-def test_the_same_call_is_stored_once(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
+def test_the_same_call_is_stored_once(cast: Cast, secret: str, gateway: Gateway) -> None:
     chat(gateway, secret).whole()
     counted(gateway, STORED)
     row = Capture.objects.get()
@@ -313,11 +281,7 @@ def test_the_same_call_is_stored_once(
     assert bytes(Capture.objects.get().sealed) == bytes(row.sealed)
 
 
-def test_captures_are_counted_in_the_figures(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
-) -> None:
-    capturing(cast.acme.id, at=now)
-    gateway = gateways()
+def test_captures_are_counted_in_the_figures(secret: str, gateway: Gateway) -> None:
     chat(gateway, secret).whole()
     counted(gateway, STORED)
     answer = gateway.run(gateway.process.door.answer(Asked("GET", "/metrics", {}, "", b"", local=True)))

@@ -16,18 +16,12 @@ import pytest
 
 from finops.budgets.services.stops import stop_now
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import key
+from tests.factories.gateway import Gateway
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import Exchange, charged, chat, deployed, expired, idle, message, under_way
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan, Script
 from tests.rooms.gateway.conftest import Opens
-
-
-@pytest.fixture
-def secret(cast: Cast, now: datetime) -> str:
-    """The key of an engineer of acme."""
-    return key(cast.acme.id, "calls.make", at=now)
 
 
 @pytest.mark.parametrize("bills_cancelled", [False, True])
@@ -83,12 +77,9 @@ def test_a_picture_is_no_text_though_its_answer_breaks_off(
 
 
 def test_a_call_that_was_never_sent_costs_nothing(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, monkeypatch: pytest.MonkeyPatch
+    secret: str, capped: Gateway, provider: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
-    deciding = gateway.process.deciding
+    deciding = capped.process.deciding
     decision = deciding.decision
     calls: list[Any] = []
 
@@ -100,21 +91,17 @@ def test_a_call_that_was_never_sent_costs_nothing(
 
     monkeypatch.setattr(type(deciding), "decision", staticmethod(slowly))
     for stream in (True, False):
-        calls.append(chat(gateway, secret, stream=stream))
+        calls.append(chat(capped, secret, stream=stream))
         calls[-1].whole()
-    idle(gateway, provider)
-    assert (provider.seen, charged(gateway)) == ([], [])
+    idle(capped, provider)
+    assert (provider.seen, charged(capped)) == ([], [])
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_stop_that_comes_while_a_call_waits_for_its_money_ends_it(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, stream: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
-    relay, deciding = gateway.process.relay, gateway.process.deciding
+    secret: str, capped: Gateway, provider: Upstream, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay, deciding = capped.process.relay, capped.process.deciding
     decision = deciding.decision
 
     async def stopped_at_once(*given: Any) -> Any:
@@ -124,17 +111,15 @@ def test_a_stop_that_comes_while_a_call_waits_for_its_money_ends_it(
         return said
 
     monkeypatch.setattr(type(deciding), "decision", staticmethod(stopped_at_once))
-    said = chat(gateway, secret, stream=stream).whole()
+    said = chat(capped, secret, stream=stream).whole()
     assert (said.status, said.body["error"]["code"]) == (429, "budgets.stopped"), said.raw
-    idle(gateway, provider)
-    assert (provider.seen, charged(gateway)) == ([], [])
+    idle(capped, provider)
+    assert (provider.seen, charged(capped)) == ([], [])
 
 
 def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    cast: Cast, secret: str, gateway: Gateway, provider: Upstream, now: datetime
 ) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    gateway = gateways()
     waiting = []
     for n, (speak, stream) in enumerate([(chat, True), (chat, False), (message, True), (message, False)]):
         provider.then(Plan(hangs=True))
@@ -152,18 +137,15 @@ def test_a_stop_before_the_first_byte_is_told_as_a_refusal(
 
 
 def test_a_process_that_stops_breaks_off_what_does_not_end_in_time(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+    secret: str, patient: Gateway, provider: Upstream
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
-    gateway = gateways()
     provider.then(Plan(hangs=True), Plan(holds_after=5))
-    waiting = chat(gateway, secret)
+    waiting = chat(patient, secret)
     provider.asked(1)
-    stream = message(gateway, secret, stream=True).until(1)
-    reading = Exchange(gateway, "/v1/messages", b"{}", {"x-api-key": secret}, slowly=True)
-    under_way(gateway, 3)
-    gateway.run(gateway.process.relay.drain(0.1))
+    stream = message(patient, secret, stream=True).until(1)
+    reading = Exchange(patient, "/v1/messages", b"{}", {"x-api-key": secret}, slowly=True)
+    under_way(patient, 3)
+    patient.run(patient.process.relay.drain(0.1))
     for call in (waiting, reading):
         said = call.whole()
         assert (said.status, said.body["error"]["code"]) == (503, "gateway.stopping")
@@ -172,21 +154,18 @@ def test_a_process_that_stops_breaks_off_what_does_not_end_in_time(
     assert (said.status, said.finished) == (200, True)
     assert json.loads(said.raw.rpartition(b"data: ")[2])["error"]["code"] == "gateway.stopping"
     # Nobody begins anew, and what may be billed to its end stays held for whoever comes next.
-    assert chat(gateway, secret).whole().body["error"]["code"] == "gateway.stopping"
-    expired(gateway)
-    idle(gateway, provider)
+    assert chat(patient, secret).whole().body["error"]["code"] == "gateway.stopping"
+    expired(patient)
+    idle(patient, provider)
 
 
 def test_a_client_whose_connection_breaks_while_it_is_written_to_is_one_that_left(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime, caplog: pytest.LogCaptureFixture
+    secret: str, patient: Gateway, provider: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    budget(cast.acme.id, "1", at=now)
-    deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
-    gateway = gateways()
-    call = chat(gateway, secret, stream=True)
+    call = chat(patient, secret, stream=True)
     call.breaks()
     call.whole()
-    idle(gateway, provider)
+    idle(patient, provider)
     # It is read to its end, whoever listens.
-    assert [evidence for evidence, _ in charged(gateway)] == ["metered"]
+    assert [evidence for evidence, _ in charged(patient)] == ["metered"]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
