@@ -230,10 +230,11 @@ def abandoned(root: Path) -> Iterator[Journal]:
 def read_segment(path: Path) -> Iterator[bytes]:
     """The records of a segment file, up to the first that is not whole."""
     content = path.read_bytes()
-    place, end = 0, len(content)
-    while place + _HEADER.size <= end:
-        length, checksum = _HEADER.unpack_from(content, place)
-        begins = place + _HEADER.size
+    unpack, size, end = _HEADER.unpack_from, _HEADER.size, len(content)
+    place = 0
+    while place + size <= end:
+        length, checksum = unpack(content, place)
+        begins = place + size
         place = begins + length
         body = content[begins:place]
         if not 0 < length <= LARGEST or len(body) != length or zlib.crc32(body) != checksum:

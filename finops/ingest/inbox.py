@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +11,39 @@ import psycopg
 
 from finops.budgets.bank import Accounted, account_for
 from finops.core.errors import FinopsError
-from finops.core.money import from_pico, pico_text, to_pico
-from finops.ingest.records import Held, read_spent
+from finops.core.money import LEDGER_PLACES, from_pico, to_pico
+from finops.ingest.records import Held, HeldHead, SpentHead, read_head
 
 _COPY = "COPY ingest_inbox (organization_id, source_id, holder_id, accounts, spent, body) FROM STDIN"
 
 
-def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: int, spent: Iterable[bytes]) -> bool:
-    """Put what a closed segment of a journal says was spent into the inbox, once: False when it was there already.
-    `spent` are the records of that kind as they stand there.
+def read_told(holder_id: UUID, bodies: Iterable[bytes]) -> tuple[frozenset[str], list[str]]:
+    """Which calls a holder's records say were allowed, and a line for the inbox of each that says what was spent. The
+    rest of a record is not looked at: this goes on beside the calls.
+    """
+    holder = holder_id.hex
+    held, lines = [], []
+    for body in bodies:
+        head = read_head(body)
+        if isinstance(head, SpentHead):
+            lines.append(_line(holder, head, body))
+        elif isinstance(head, HeldHead):
+            held.append(head.id)
+    return frozenset(held), lines
+
+
+def _line(holder: str, head: SpentHead, body: bytes) -> str:
+    """Of COPY's text format; none of these can hold what it escapes."""
+    accounts = str(head.accounts)[1:-1]
+    return (
+        f"{head.organization_id}\t{head.source_id}\t{holder}\t{{{accounts}}}\t{head.spent}e-{LEDGER_PLACES}\t"
+        f"\\\\x{body.hex()}\n"
+    )
+
+
+def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: int, lines: Sequence[str]) -> bool:
+    """Put what a closed segment of a journal says was spent (see `read_told`) into the inbox, once: False when it was
+    there already.
 
     Segments of one holder are copied in their order.
     """
@@ -31,19 +55,10 @@ def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: 
         )
         if not cursor.rowcount:
             return False
-        rows = "".join([_row(holder_id.hex, body) for body in spent])
-        if rows:
+        if lines:
             with cursor.copy(_COPY) as copy:
-                copy.write(rows)
+                copy.write("".join(lines))
         return True
-
-
-def _row(holder: str, body: bytes) -> str:
-    """A line of COPY's text format; none of these can hold what it escapes."""
-    head = read_spent(body)
-    accounts = ",".join(map(str, head.accounts))
-    spent = pico_text(head.spent)
-    return f"{head.organization_id}\t{head.source_id}\t{holder}\t{{{accounts}}}\t{spent}\t\\\\x{body.hex()}\n"
 
 
 class MoreInHand(FinopsError):

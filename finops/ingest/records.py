@@ -63,10 +63,9 @@ class Voided(msgspec.Struct, frozen=True, gc=False, tag="v", array_like=True):
     id: str
 
 
-class Head(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How every record begins."""
+class HeldHead(msgspec.Struct, frozen=True, gc=False, tag=HELD, array_like=True):
+    """How a `Held` begins; the rest is not looked at."""
 
-    tag: str
     id: str
 
 
@@ -76,15 +75,14 @@ class SpentHead(msgspec.Struct, frozen=True, gc=False, tag=SPENT, array_like=Tru
     id: str
     organization_id: int
     source_id: int
-    accounts: tuple[int, ...]
+    accounts: list[int]
     spent: int
 
 
 Record = Held | Spent | Voided
 encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(Record)
-read_head: Final = msgspec.msgpack.Decoder(Head).decode
-read_spent: Final = msgspec.msgpack.Decoder(SpentHead).decode
+read_head: Final = msgspec.msgpack.Decoder(HeldHead | SpentHead | Voided).decode
 
 
 def decode(body: bytes) -> Record:

@@ -22,8 +22,8 @@ import psycopg
 from finops.budgets.bank import Other, live, others
 from finops.budgets.desk import Desk
 from finops.budgets.journal import Journal, JournalFailed, abandoned
-from finops.ingest.inbox import adopt, copy_segment, reckon
-from finops.ingest.records import HELD, SPENT, Held, Record, decode, encode, read_head, still_open
+from finops.ingest.inbox import adopt, copy_segment, read_told, reckon
+from finops.ingest.records import Held, Record, decode, encode, still_open
 
 log = logging.getLogger(__name__)
 EVERY_S: Final = 0.2
@@ -148,8 +148,8 @@ class Keeper:
     def _copy_closed(self, connection: psycopg.Connection[Any]) -> None:
         for segment in self._journal.closed():
             if segment not in self._copied:
-                held, spent = _sorted(self._journal.read(segment))
-                copy_segment(connection, self._holder_id, segment, spent)
+                held, lines = read_told(self._holder_id, self._journal.read(segment))
+                copy_segment(connection, self._holder_id, segment, lines)
                 self._copied[segment] = time.monotonic(), held
 
     def _reckon(self, connection: psycopg.Connection[Any]) -> None:
@@ -190,7 +190,7 @@ class Keeper:
         for segment in left.closed():
             bodies = list(left.read(segment))
             records += map(decode, bodies)
-            copy_segment(connection, dead, segment, _sorted(bodies)[1])
+            copy_segment(connection, dead, segment, read_told(dead, bodies)[1])
         calls = self._really_held(connection, dead, still_open(records).values())
         # In our journal first: should we die too, whoever comes next finds them, and asks the database whose they are.
         for call in calls:
@@ -213,15 +213,3 @@ class Keeper:
         rows = connection.execute("SELECT id FROM budgets_holder WHERE adopted_by = %s", [holder]).fetchall()
         its = {found.hex for (found,) in rows} | {""}
         return [call for call in calls if call.moved_from in its]
-
-
-def _sorted(bodies: Iterable[bytes]) -> tuple[frozenset[str], list[bytes]]:
-    """Which calls were allowed, and the records of what was spent; the rest of each is not looked at."""
-    held, spent = [], []
-    for body in bodies:
-        head = read_head(body)
-        if head.tag == HELD:
-            held.append(head.id)
-        elif head.tag == SPENT:
-            spent.append(body)
-    return frozenset(held), spent

@@ -33,7 +33,7 @@ def test_a_call_holds_its_worst_case_in_every_account_or_in_none() -> None:
 def test_what_a_call_did_not_cost_is_free_again_at_once() -> None:
     house = leases(acme=10)
     house.hold("call-1", [ACME], 10)
-    assert house.settle("call-1", 4) == ((ACME,), 4, 0)
+    assert house.settle("call-1", 4) == Settled((ACME,), 4, 0)
     assert shown(house.slot(ACME)) == (6, 0)
     with pytest.raises(NotOpen):
         house.settle("call-1", 4)
@@ -42,16 +42,16 @@ def test_what_a_call_did_not_cost_is_free_again_at_once() -> None:
 def test_what_went_beyond_its_hold_is_told_and_never_hidden() -> None:
     house = leases(acme=10)
     house.hold("call-1", [ACME], 6)
-    assert house.settle("call-1", 9) == ((ACME,), 6, 3)
+    assert house.settle("call-1", 9) == Settled((ACME,), 6, 3)
     assert shown(house.slot(ACME)) == (4, 0)
 
 
 def test_a_broken_stream_stays_held_until_its_figure_comes() -> None:
     house = leases(acme=10)
     house.hold("call-1", [ACME], 8)
-    assert house.settle_part("call-1", 3) == ((ACME,), 3, 0)
+    assert house.settle_part("call-1", 3) == Settled((ACME,), 3, 0)
     assert shown(house.slot(ACME)) == (2, 5)
-    assert house.settle("call-1", 4) == ((ACME,), 1, 0)
+    assert house.settle("call-1", 4) == Settled((ACME,), 1, 0)
     assert shown(house.slot(ACME)) == (6, 0)
 
 
