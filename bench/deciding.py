@@ -22,7 +22,8 @@ from routing.gateway.process import Process
 from routing.gateway.requests import Authorize, Settle
 from routing.gateway.settings import Settings
 
-CALLERS: Final = 256
+# Calls under way at once. A process that decides tens of thousands a second has more than that: models take seconds.
+CALLERS: Final = 1_024
 MODELS: Final = (("openai", "gpt-5"), ("openai", "gpt-5-mini"), ("anthropic", "claude-sonnet-4-5"))
 SETTLED: Final = Settle(usage={"input_uncached": 900, "output_text": 200})
 _replace = msgspec.structs.replace

@@ -27,6 +27,7 @@ SEGMENT_BYTES: Final = 64 * 2**20
 LARGEST: Final = 2**20
 _HEADER: Final = struct.Struct("<II")
 _ENDING: Final = ".journal"
+_HIDDEN: Final = "."
 
 
 class JournalTaken(FinopsError):
@@ -48,10 +49,9 @@ class Journal:
 
     def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         """Raises JournalTaken when another process has it."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self._segment_bytes = segment_bytes
-        self._lock = _taken(folder)
+        self._lock = _taken(folder) if folder.exists() else _made(folder)
         self._changing = threading.Lock()
         # Taken in this order: who syncs, who writes, who appends.
         self._syncing = threading.Lock()
@@ -221,6 +221,8 @@ class Journal:
 def abandoned(root: Path) -> Iterator[Journal]:
     """Journals below a folder whose owners are dead, each taken over before it is given."""
     for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
+        if folder.name.startswith(_HIDDEN):
+            continue
         try:
             yield Journal(folder)
         except JournalTaken:
@@ -250,6 +252,17 @@ def _taken(folder: Path) -> int:
     except BlockingIOError:
         os.close(found)
         raise JournalTaken(f"another process writes the journal in {folder}") from None
+    return found
+
+
+def _made(folder: Path) -> int:
+    """As `_taken`, of a new folder. It gets its name once it is locked: in between, whoever looks for what dead ones left
+    would take it for that.
+    """
+    hidden = folder.with_name(f"{_HIDDEN}{folder.name}")
+    hidden.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = _taken(hidden)
+    hidden.rename(folder)
     return found
 
 

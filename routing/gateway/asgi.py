@@ -41,16 +41,25 @@ class Gateway:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 configure(json=logs_json(), level=log_level())
-                self._process = Process(from_environment())
-                await self._process.start()
-                _tell_when_stopped(self._process.ends)
-                calm_collector()
-                await send({"type": "lifespan.startup.complete"})
+                await send(await self._started())
             elif message["type"] == "lifespan.shutdown":
                 if self._process is not None:
                     await self._process.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _started(self) -> dict[str, Any]:
+        """What the server is told. It would go on with half a gateway, if this raised."""
+        try:
+            process = Process(from_environment())
+            await process.start()
+        except Exception:
+            log.exception("the gateway cannot start")
+            return {"type": "lifespan.startup.failed", "message": "the gateway cannot start; its log says why"}
+        self._process = process
+        _tell_when_stopped(process.ends)
+        calm_collector()
+        return {"type": "lifespan.startup.complete"}
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         assert self._process is not None  # noqa: S101 - the server waits for the start

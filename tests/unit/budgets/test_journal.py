@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -70,6 +71,24 @@ def test_one_process_has_a_journal_at_a_time(journal: Journal) -> None:
     again = Journal(journal.folder)
     again.append(b"two")
     assert everything(again) == [b"one", b"two"]
+
+
+def test_a_journal_that_is_being_made_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[list[Journal]] = []
+    lock = fcntl.flock
+
+    def somebody_looks_first(folder: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        looked.append(list(abandoned(tmp_path)))
+        lock(folder, how)
+
+    monkeypatch.setattr(fcntl, "flock", somebody_looks_first)
+    made = Journal(tmp_path / "gateway-2")
+    assert looked == [[]]
+    made.append(b"one")
+    made.close()
+    (left,) = abandoned(tmp_path)
+    assert everything(left) == [b"one"]
 
 
 def test_many_threads_share_a_sync(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
+import pytest
 
 from finops.budgets.bank import Other
 from finops.connectors.types import NO_COUNTS, UsageEvent
 from finops.ingest.records import Held, Spent, Voided, decode, encode, still_open
 from finops.runtime.places import CHECKOUT
+from routing.gateway import asgi
 from routing.gateway.cut import Cuts, heard
 from routing.gateway.peers import Peers
 from routing.gateway.process import Clock
+from routing.gateway.settings import Settings
 from tests.aside import run
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -38,6 +42,32 @@ def spent(call_id: str, amount: int, *, final: bool = True) -> Spent:
 def test_importing_the_gateway_leaves_django_out() -> None:
     asked = "import sys, routing.gateway.asgi; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", asked], cwd=CHECKOUT, check=False).returncode == 0
+
+
+def test_a_gateway_that_cannot_start_says_so_and_serves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    no_folder = tmp_path / "a file"
+    no_folder.touch()
+    settings = Settings("postgresql://nowhere", b"", no_folder, "", "here")
+    monkeypatch.setattr(asgi, "from_environment", lambda: settings)
+    monkeypatch.setattr(asgi, "configure", lambda **_: None)
+    said: list[str] = []
+
+    async def story() -> None:
+        asked = iter(["lifespan.startup", "lifespan.shutdown"])
+
+        async def receive() -> dict[str, str]:
+            return {"type": next(asked)}
+
+        async def send(message: dict[str, str]) -> None:
+            said.append(message["type"])
+
+        await asgi.Gateway()({"type": "lifespan"}, receive, send)
+
+    run(story())
+    assert said == ["lifespan.startup.failed", "lifespan.shutdown.complete"]
+    assert "the gateway cannot start" in caplog.text
 
 
 def test_only_who_has_the_installations_key_is_one_of_us() -> None:
