@@ -256,8 +256,8 @@ def _taken(folder: Path) -> int:
 
 
 def _made(folder: Path) -> int:
-    """As `_taken`, of a new folder. It gets its name once it is locked: in between, whoever looks for what dead ones left
-    would take it for that.
+    """As `_taken`, of a new folder. It gets its name once it is locked: in between it would be taken for what somebody
+    dead left.
     """
     hidden = folder.with_name(f"{_HIDDEN}{folder.name}")
     hidden.mkdir(parents=True, exist_ok=True, mode=0o700)
