@@ -13,17 +13,19 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from queue import LifoQueue
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
 
+from finops.budgets.lines import LISTENING_S, Busy, Line, connect, tried
 from finops.budgets.rules import opening
 from finops.budgets.types import Account, Terms
 from finops.core.money import from_pico, to_pico
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 RECALL: Final = "budgets_recall"
 RETURNED: Final = "budgets_returned"
 # NOTIFY takes at most 8,000 bytes; a call concerns a few accounts.
@@ -33,8 +35,6 @@ _AT_ONCE: Final = 1_000
 _TURN_S: Final = 0.5
 # Cold accounts wait for a disk each; a few at once share its syncs.
 CONNECTIONS: Final = 4
-# One organization's budgets may be locked while their history is summed: others must not wait for it for ever.
-_PATIENCE: Final[dict[str, Any]] = {"connect_timeout": 5, "options": "-c lock_timeout=5000 -c statement_timeout=15000"}
 # Every process says once a second that it lives.
 _DEAD_AFTER_S: Final = 5
 _OPEN: Final = f"SELECT * FROM budgets_open_and_grant(%s, %s, {opening.ARGUMENTS}, %s, %s::numeric[])"  # noqa: S608 - constants
@@ -138,23 +138,35 @@ def _pico(amount: Decimal) -> int:
 
 
 class Bank:
-    """One process's connections to the leases; any thread may use it, and a few at once."""
+    """One process's connections to the leases; any thread may use it, and a few at once. What is asked of it raises
+    OperationalError when the database is away, and Busy.
+    """
 
     def __init__(self, address: str, holder_id: UUID, name: str, *, reached_at: str = "") -> None:
         """`reached_at` is where others find this process (see `routing.gateway`), '' for nowhere."""
         self.holder_id = holder_id
         self._address = address
         # What is free, the one last used on top; None stands for one that is not connected yet.
-        self._free: LifoQueue[psycopg.Connection[Any] | None] = LifoQueue()
+        self._free: LifoQueue[Line | None] = LifoQueue()
         for _ in range(CONNECTIONS):
             self._free.put(None)
-        with self._cursor() as cursor:
-            cursor.execute(
+        self._done(
+            lambda cursor: cursor.execute(
                 "INSERT INTO budgets_holder (id, name, address, started_at, seen_at) VALUES (%s, %s, %s, now(), now())",
                 [holder_id, name[:200], reached_at],
             )
+        )
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
+
+    def _done(self, act: Callable[[psycopg.Cursor[Any]], T]) -> T:
+        """What is done in one transaction, begun anew where others were in the way."""
+
+        def once() -> T:
+            with self._cursor() as cursor:
+                return act(cursor)
+
+        return tried(once)
 
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
@@ -166,29 +178,31 @@ class Bank:
             with ExitStack() as stack:
                 if connection is not None:
                     try:
-                        stack.enter_context(connection.transaction())
+                        with connection.prompt():
+                            stack.enter_context(connection.transaction())
                     except psycopg.OperationalError:
                         # The database closed it, and may be there again: nothing was asked yet.
                         connection.close()
                         connection = None
                 if connection is None:
-                    connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
+                    connection = connect(self._address)
                     stack.enter_context(connection.transaction())
                 yield stack.enter_context(connection.cursor())
         finally:
             self._free.put(connection)
 
     def grant(self, wants: Sequence[Want]) -> list[Standing]:
-        with self._cursor() as cursor:
-            return grant(cursor, self.holder_id, wants)
+        return self._done(lambda cursor: grant(cursor, self.holder_id, wants))
 
     def account_for(self, lines: Sequence[Accounted]) -> None:
         """Account for parts of leases, and tell who may be waiting for what came back."""
-        if not lines:
-            return
-        with self._cursor() as cursor:
+
+        def act(cursor: psycopg.Cursor[Any]) -> None:
             account_for(cursor, self.holder_id, lines)
             _notify(cursor, RETURNED, [line.account_id for line in lines if line.returned])
+
+        if lines:
+            self._done(act)
 
     def over(self, accounts: Sequence[int]) -> list[int]:
         """Those of which more was given out than may be by now."""
@@ -206,22 +220,23 @@ class Bank:
         """
         columns = opening.columns([(terms, account) for account, (terms, _) in wanted.items()])
         most = [from_pico(amount) for _, amount in wanted.values()]
-        with self._cursor() as cursor:
-            cursor.execute(_OPEN, [organization_id, token, *columns, self.holder_id, most])
-            rows = cursor.fetchall()
+        asked = [organization_id, token, *columns, self.holder_id, most]
+        rows = self._done(lambda cursor: cursor.execute(_OPEN, asked).fetchall())
         return {Account(*row[:3]): Standing(row[3], *map(_pico, row[4:])) for row in rows}
 
     def announce(self, organization_id: int, kind: str, key: str, details: dict[str, Any]) -> None:
         """As `audit.services.announce`."""
-        with self._cursor() as cursor:
-            cursor.execute(
+        self._done(
+            lambda cursor: cursor.execute(
                 "INSERT INTO audit_signal (organization_id, kind, key, details) VALUES (%s, %s, %s, %s)",
                 [organization_id, kind, key[:300], Jsonb(details)],
             )
+        )
 
     def recall(self, accounts: Sequence[int]) -> bool:
         """Ask all others for what they have idle of these accounts; False when no other has any of them."""
-        with self._cursor() as cursor:
+
+        def act(cursor: psycopg.Cursor[Any]) -> bool:
             cursor.execute(
                 "SELECT 1 FROM budgets_lease WHERE account_id = ANY(%s) AND holder_id <> %s AND amount > 0 LIMIT 1",
                 [list(accounts), self.holder_id],
@@ -230,6 +245,8 @@ class Bank:
                 return False
             _notify(cursor, RECALL, accounts, f" {self.holder_id}")
             return True
+
+        return self._done(act)
 
     def listen(
         self,
@@ -255,7 +272,7 @@ class Bank:
         """Until it is closed, through lost connections."""
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(self._address, autocommit=True) as connection:
+                with connect(self._address, silent_s=LISTENING_S) as connection:
                     connection.execute(f"LISTEN {RECALL}")
                     connection.execute(f"LISTEN {RETURNED}")
                     listening()
@@ -268,7 +285,8 @@ class Bank:
                                 returned(accounts)
                             elif by != str(self.holder_id):
                                 recalled(accounts)
-            except psycopg.OperationalError as error:
+                        connection.check()
+            except (psycopg.OperationalError, Busy) as error:
                 _log.warning("the bank cannot be heard: %s", error)
                 self._stopping.wait(_TURN_S)
             except Exception:  # noqa: BLE001 - logged, and tried again

@@ -23,6 +23,7 @@ import msgspec
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.gate import Gate
 from finops.budgets.hot import LASTS_S, SLICE_SECONDS, Leases, Need, Settled, slice_wanted
+from finops.budgets.lines import Busy
 from finops.budgets.recalls import Recalls, Returns
 from finops.budgets.rules.worst import Worst
 from finops.budgets.types import Account, Terms
@@ -210,7 +211,7 @@ class Desk:
 
     def give_back(self, accounts: Sequence[int] | None = None) -> int:
         """Return what is free of these accounts (None: of all) to the bank; gives how many had any."""
-        with self._asking_bank():
+        with self._asking_bank(giving=True):
             with self._memory:
                 wanted = list(self._leases.slots) if accounts is None else accounts
                 found = [(account, self._leases.give_back(account)) for account in wanted]
@@ -236,15 +237,17 @@ class Desk:
             return {n: one.free + one.held for n, one in self._leases.slots.items() if one.free or one.held}
 
     @contextmanager
-    def _asking_bank(self) -> Iterator[int]:
+    def _asking_bank(self, *, giving: bool = False) -> Iterator[int]:
         """Gives the number of the question (see `Recalls`)."""
         with self._gate.passing():
             with self._memory:
                 question = self._recalls.ask()
             try:
                 yield question
-            except Exception:
-                self.in_doubt = True
+            except Exception as error:
+                # Who was busy leased us nothing; what we were giving back is in nobody's hand.
+                if giving or not isinstance(error, Busy):
+                    self.in_doubt = True
                 raise
             finally:
                 with self._memory:

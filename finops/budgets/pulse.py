@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -21,6 +22,7 @@ import psycopg
 from finops.budgets.guard import Guard, Lacking, RateLimited, Refusal, Trip
 from finops.budgets.guard.answers import RateKey, RateWant, Stop
 from finops.budgets.guard.slices import WINDOW_S, Granted, Taken
+from finops.budgets.lines import LISTENING_S, Line, connect, in_the_way, tried
 from finops.budgets.types import Call
 
 _log = logging.getLogger(__name__)
@@ -34,8 +36,9 @@ _RETRY_S: Final = 0.5
 _MOST_MESSAGES: Final = 8
 # Rates are asked for again when others were quicker with what was given.
 _TURNS: Final = 5
-# A process that waits for a lock of another's goes on after this, and is told that the database cannot be asked.
-_PATIENCE_MS: Final = 2_000
+# No minute is locked for longer than a moment: who waits for one goes on soon.
+_LOCK_S: Final = 1.0
+_STATEMENT_S: Final = 4.0
 
 _GRANT: Final = """
 SELECT bucket, granted, free, retry_s FROM budgets_rate_grant(%s::int[], %s::text[], %s::text[], %s::text[],
@@ -69,8 +72,9 @@ class Pulse:
         self._cut = cut
         self._clock = clock
         self._asking = threading.Lock()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: Line | None = None
         self._stopping = threading.Event()
+        self._anew = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         # What could not be told, written or cut yet.
@@ -86,6 +90,10 @@ class Pulse:
         self._thread.start()
         if not self._ready.wait(10):
             raise psycopg.OperationalError("the database cannot be heard")
+
+    def cut_anew(self) -> None:
+        """What was told of calls that were cut may not have been heard: whatever is stopped is cut once more."""
+        self._anew.set()
 
     def close(self) -> None:
         """Tell what is left to be told, and end."""
@@ -105,7 +113,7 @@ class Pulse:
         fingerprint: str = "",
         depth: int = 0,
     ) -> Refusal | None:
-        """As `Guard.check`, asking for what is lacking. Raises OperationalError when the database cannot be asked."""
+        """As `Guard.check`, asking for what is lacking. Raises what `fetch` does."""
         lacking: list[RateWant] = []
         for _ in range(_TURNS):
             found = self._guard.check(
@@ -127,12 +135,15 @@ class Pulse:
         return RateLimited(key.dimension, key.subject, key.measure, limit, least, PULSE_S)
 
     def fetch(self, lacking: Lacking) -> RateLimited | None:
-        """Ask the database for what is lacking; the refusal, where there is not as much. Raises OperationalError."""
+        """Ask the database for what is lacking; the refusal, where there is not as much. Raises OperationalError when
+        the database is away, and Busy.
+        """
         wants = sorted(lacking.wants)
         with self._asking:
             asked_at = self._clock()
             amounts = [[want.limit for want in wants], [want.least for want in wants], [want.most for want in wants]]
-            rows = self._asked([*_keys([want.key for want in wants]), *amounts, WINDOW_S])
+            asked = [*_keys([want.key for want in wants]), *amounts, WINDOW_S]
+            rows = tried(partial(self._asked, asked))
         grants = [Granted(want.key, *row) for want, row in zip(wants, rows, strict=True)]
         return self._guard.granted(grants, wants, asked_at=asked_at)
 
@@ -149,8 +160,8 @@ class Pulse:
         self._connection = self._connect()
         return self._connection.execute(_GRANT, asked).fetchall()
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._address, autocommit=True, options=f"-c lock_timeout={_PATIENCE_MS}")
+    def _connect(self) -> Line:
+        return connect(self._address, lock_s=_LOCK_S, statement_s=_STATEMENT_S, silent_s=LISTENING_S)
 
     def _run(self) -> None:
         """Until it is closed, through lost connections: whoever comes back reads anew what is stopped."""
@@ -159,9 +170,13 @@ class Pulse:
                 with self._connect() as connection:
                     self._listen(connection)
                     while not self._stopping.is_set():
+                        if self._anew.is_set():
+                            self._anew.clear()
+                            self._listen(connection)
                         self._hear(connection)
                         self._write_trips(connection)
                         self._cut_all()
+                        connection.check()
                     self._tell(connection)
             except psycopg.Error as error:
                 _log.warning("the pulse is lost: %s", error)
@@ -239,7 +254,9 @@ class Pulse:
         amounts = [[one.bucket for one in unused], [one.amount for one in unused]]
         try:
             connection.execute(_RETURN, [*_keys([one.key for one in unused]), *amounts])
-        except psycopg.errors.LockNotAvailable:
+        except psycopg.OperationalError as error:
+            if not in_the_way(error):
+                raise
             self._unused = unused
 
     def _write_trips(self, connection: psycopg.Connection[Any]) -> None:
@@ -254,6 +271,11 @@ class Pulse:
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 # Nothing that a database takes; here it is stopped all the same.
                 _log.warning("a trip cannot be written: %s", error)
+            except psycopg.OperationalError as error:
+                if not in_the_way(error):
+                    raise
+                # With the next turn: stops are to be heard meanwhile.
+                return
             self._trips.pop(0)
 
 

@@ -112,21 +112,20 @@ class Book:
         for gone in _trim(self.expired):
             self._forget(gone.held)
 
-    def due(self, now: datetime) -> list[Held]:
-        """Open calls whose time is over; each is given once."""
-        found = []
+    def due(self, now: datetime) -> Held | None:
+        """An open call whose time is over; each is given once."""
         while self._ends and self._ends[0][0] <= now:
             with self._changing:
                 _, call_id = heapq.heappop(self._ends)
             call = self.open.get(call_id)
             if call is not None:
-                found.append(call.held)
-        return found
+                return call.held
+        return None
 
-    def later(self, held: Held) -> None:
-        """What is due cannot be ended now."""
+    def later(self, held: Held, at: datetime) -> None:
+        """What is due cannot be ended now; it is due again then."""
         with self._changing:
-            heapq.heappush(self._ends, (held.expires_at, held.id))
+            heapq.heappush(self._ends, (at, held.id))
 
     def knows_other(self, asked_by: str, asked_as: str, call_id: str) -> bool:
         """Whether the same call was decided here under another id, and that one is over, or is to be charged."""

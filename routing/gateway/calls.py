@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
+import psycopg
 from msgspec.structs import replace
-from psycopg import Error as PsycopgError
-from psycopg import OperationalError
 
 from finops.budgets.bank import Standing
 from finops.budgets.desk import Allowed, Desk, Refused
 from finops.budgets.guard import Guard, Lacking, Refusal
 from finops.budgets.hot import NotOpen, Settled
 from finops.budgets.journal import Journal, JournalFailed
+from finops.budgets.lines import Busy
 from finops.budgets.pulse import Pulse
 from finops.budgets.rules.downgrades import step_for
 from finops.budgets.types import Account, Call
@@ -170,13 +170,13 @@ class Calls:
         return None if said is None else self._allow(asked, accounts, said)
 
     def authorize_slowly(self, asked: Asked) -> Decision:
-        """Decide a call for good, asking the database. Raises Refused, Stale and Unavailable."""
+        """Decide a call for good, asking the database. Raises Refused, Stale, Unavailable and Busy."""
         try:
             found = self._pulse.check(asked.house.id, asked.id, asked.whose.call, **guarding(asked))
             if found is not None:
                 raise guarded(found)
             return self._decide(asked)
-        except OperationalError:
+        except psycopg.OperationalError:
             return self.without_database(asked)
         except Exception:
             self.refused(asked)
@@ -268,7 +268,7 @@ class Calls:
         key = f"budget:{concern.terms.budget_id}:{concern.account.subject}:{concern.account.start:%Y-%m-%dT%H:%M}"
         try:
             self._announce(asked.house.id, "cap.tripped", key, details)
-        except PsycopgError as error:
+        except (psycopg.Error, Busy) as error:
             # The cap refuses all the same; it is told of with the next call.
             self._told.pop(concern.account, None)
             log.warning("a cap that refuses could not be told of: %s", error)
@@ -327,8 +327,8 @@ class Calls:
         self._guard.void(held.id, monotonic())
         self.book.end(held, None)
 
-    def due(self) -> list[Held]:
-        """Open calls whose time is over; each is given once."""
+    def due(self) -> Held | None:
+        """An open call whose time is over; each is given once."""
         return self.book.due(self._now())
 
     def expire(self, held: Held, house: House) -> None:
@@ -339,9 +339,9 @@ class Calls:
         cost = GivenCost(held.amount, house.currency)
         event = replace(held.event, counts=ONE_REQUEST, evidence="estimated", cost=cost)
         self._desk.settle(held.id, held.amount, self._keeps(held, event, final=True, expired=True))
+        self.book.expire(held)
         self._guard.settled(held.id, amount=held.amount, tokens=None, now=monotonic())
         self._count(event, house.named(event), held.amount, house.currency)
-        self.book.expire(held)
 
     def adopt(self, held: Held) -> None:
         """Take over a call that another process had allowed; the bank has leased what it holds to this one."""

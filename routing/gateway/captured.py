@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from finops.budgets.lines import SILENT_S, connect
 from finops.core.money import pico_text
 from routing.captures.hot import Exchange, chosen, seal, sealer
 from routing.captures.store import DAY_FULL, STORED, SWITCHED_OFF, Row, store
@@ -37,8 +38,6 @@ MOST_AT_ONCE: Final = 50
 # An organization that has all it wants of a day is not asked about for so long.
 FULL_FOR_S: Final = 60.0
 LONGEST: Final = 200
-_CONNECT_WITHIN_S: Final = 3
-_STORE_WITHIN_S: Final = 10
 # Of a client's headers those that say how its body is meant, and none that could be a credential.
 _MEANT: Final = ("content-type", "anthropic-version", "anthropic-beta", "openai-beta")
 _SECRET: Final = re.compile(r"key|token|secret|sig|auth|password|credential")
@@ -165,7 +164,7 @@ class Captured:
         """What is over is stored, where that can be done soon."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join(_CONNECT_WITHIN_S + _STORE_WITHIN_S)
+            self._thread.join(SILENT_S)
 
     def _room(self, size: int) -> bool:
         if self.open_bytes + size > MOST_KEPT:
@@ -261,14 +260,7 @@ class Captured:
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None:
-            connection = psycopg.connect(
-                self._address,
-                autocommit=True,
-                connect_timeout=_CONNECT_WITHIN_S,
-                tcp_user_timeout=_STORE_WITHIN_S * 1000,
-            )
-            connection.execute(f"SET statement_timeout = '{_STORE_WITHIN_S}s'")
-            self._connection = connection
+            self._connection = connect(self._address)
         return self._connection
 
     def _disconnect(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 
 from finops.budgets.guard import Guard
+from finops.budgets.lines import LISTENING_S, connect
 from routing.configuration import wire
 from routing.gateway import cut
 from routing.gateway.house import House, Public, public_of
@@ -19,7 +20,7 @@ from routing.gateway.house import House, Public, public_of
 log = logging.getLogger(__name__)
 CHANNEL: Final = "configuration_published"
 CATALOGUE: Final = 0
-# Besides being told, it looks.
+# Besides being told, it looks: that also says whether anybody is there.
 EVERY_S: Final = 5.0
 _TURN_S: Final = 0.2
 
@@ -27,12 +28,20 @@ _TURN_S: Final = 0.2
 class Configured:
     """Every organization as it was last published. One that cannot be read leaves the one before in force."""
 
-    def __init__(self, address: str, guard: Guard, changed: Callable[[], None], was_cut: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        guard: Guard,
+        changed: Callable[[], None],
+        was_cut: Callable[[str], None],
+        listening: Callable[[], None],
+    ) -> None:
         """`guard` is given the rules; in a thread, `changed` is called after something was swapped, and `was_cut` with
-        what was told on that channel.
+        what was told on that channel. `listening` is called whenever that begins, also anew.
         """
         self._address = address
         self._was_cut = was_cut
+        self._listening = listening
         self._guard = guard
         self._changed = changed
         # When it last looked at what is published.
@@ -56,9 +65,11 @@ class Configured:
     def _follow(self) -> None:
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(self._address, autocommit=True) as connection:
+                # However long it takes, while it comes: all of it may be large.
+                with connect(self._address, statement_s=0, silent_s=LISTENING_S) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     connection.execute(f"LISTEN {cut.CHANNEL}")
+                    self._listening()
                     self._until_lost(connection)
             except psycopg.OperationalError as error:
                 log.warning("the configuration cannot be followed: %s", error)

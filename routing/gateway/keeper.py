@@ -22,6 +22,7 @@ import psycopg
 from finops.budgets.bank import Other, live, others
 from finops.budgets.desk import Desk
 from finops.budgets.journal import Journal, JournalFailed, abandoned
+from finops.budgets.lines import Busy, Line, connect, tried
 from finops.ingest.inbox import adopt, copy_segment, read_told, reckon
 from finops.ingest.records import Held, Record, decode, encode, still_open
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 0.2
 LIVE_EVERY_S: Final = 1.0
 ADOPT_EVERY_S: Final = 2.0
+# Nothing is asked of the bank meanwhile: where others are in the way, it is not tried at once again.
+RECKON_EVERY_S: Final = 2.0
 # A segment that old is let go of: what is still open of it is written anew.
 CARRY_AFTER_S: Final = 60.0
 
@@ -74,7 +77,7 @@ class Keeper:
 
     def start(self) -> None:
         """Take over what is left behind first, so that no call is refused for money that lies idle; then go on."""
-        with psycopg.connect(self._address, autocommit=True) as connection:
+        with self._connected() as connection:
             self._tell(connection)
             self._take_over(connection)
         self._thread.start()
@@ -84,32 +87,40 @@ class Keeper:
         """Segments that the database has, and that are kept for calls that are not over."""
         return len(self._copied)
 
+    def _connected(self) -> Line:
+        # What came together while the database was away may be much: it takes as long as it goes on.
+        return connect(self._address, statement_s=0)
+
     def close(self) -> None:
         self._stopping.set()
         self._thread.join()
 
     def _keep(self) -> None:
-        told = looked = 0.0
+        told = looked = reckoned = 0.0
         while True:
             stopping = self._stopping.wait(EVERY_S)
             try:
-                with psycopg.connect(self._address, autocommit=True) as connection:
+                with self._connected() as connection:
                     while True:
                         now = time.monotonic()
                         if now - told >= LIVE_EVERY_S:
                             told = now
-                            self._tell(connection)
+                            with connection.prompt():
+                                self._tell(connection)
                         if now - looked >= ADOPT_EVERY_S:
                             looked = now
                             self._take_over(connection)
                         self.bring(connection)
-                        if self._desk.in_doubt and not self._unsure:
+                        if self._desk.in_doubt and not self._unsure and now - reckoned >= RECKON_EVERY_S:
+                            reckoned = now
                             self._reckon(connection)
                         if stopping:
                             return
                         stopping = self._stopping.wait(EVERY_S)
             except psycopg.OperationalError as error:
                 log.warning("the journal waits for the database: %s", error)
+            except Busy as error:
+                log.warning("the journal waits: %s", error.message)
             except JournalFailed as error:
                 log.critical("%s", error.message)
             except Exception:
@@ -119,9 +130,11 @@ class Keeper:
                 return
 
     def _tell(self, connection: psycopg.Connection[Any]) -> None:
-        with connection.transaction(), connection.cursor() as cursor:
-            now = live(cursor, self._holder_id)
-            found = others(cursor)
+        def ask() -> tuple[datetime, list[Other]]:
+            with connection.transaction(), connection.cursor() as cursor:
+                return live(cursor, self._holder_id), others(cursor)
+
+        now, found = tried(ask)
         self._on_loop(lambda: self._owner.lives(now, found))
 
     def bring(self, connection: psycopg.Connection[Any]) -> None:
@@ -149,7 +162,7 @@ class Keeper:
         for segment in self._journal.closed():
             if segment not in self._copied:
                 held, lines = read_told(self._holder_id, self._journal.read(segment))
-                copy_segment(connection, self._holder_id, segment, lines)
+                tried(partial(copy_segment, connection, self._holder_id, segment, lines))
                 self._copied[segment] = time.monotonic(), held
 
     def _reckon(self, connection: psycopg.Connection[Any]) -> None:
@@ -165,10 +178,10 @@ class Keeper:
             if still:
                 in_hand = self._on_loop(look)
                 self._copy_closed(connection)
-                found = reckon(connection, self._holder_id, in_hand)
+                found = tried(partial(reckon, connection, self._holder_id, in_hand))
                 self._desk.in_doubt = False
                 if found:
-                    log.warning("returned what was leased of %d accounts while the database was away", found)
+                    log.warning("returned what was leased of %d accounts and is in nobody's hand", found)
 
     def _take_over(self, connection: psycopg.Connection[Any]) -> None:
         for left in chain(list(self._unsure), abandoned(self._root)):
@@ -181,6 +194,9 @@ class Keeper:
                     left.close()
                 if isinstance(error, JournalFailed):
                     raise
+                if isinstance(error, Busy):
+                    log.warning("the journal in %s is not adopted yet: %s", left.folder.name, error.message)
+                    continue
                 log.exception("the journal in %s could not be adopted yet", left.folder.name)
 
     def _adopt(self, connection: psycopg.Connection[Any], left: Journal) -> None:
@@ -190,14 +206,14 @@ class Keeper:
         for segment in left.closed():
             bodies = list(left.read(segment))
             records += map(decode, bodies)
-            copy_segment(connection, dead, segment, read_told(dead, bodies)[1])
+            tried(partial(copy_segment, connection, dead, segment, read_told(dead, bodies)[1]))
         calls = self._really_held(connection, dead, still_open(records).values())
         # In our journal first: should we die too, whoever comes next finds them, and asks the database whose they are.
         for call in calls:
             self._journal.append(encode(msgspec.structs.replace(call, moved_from=dead.hex)))
         self._journal.sync()
         try:
-            ours = adopt(connection, dead, self._holder_id, calls)
+            ours = tried(partial(adopt, connection, dead, self._holder_id, calls))
         except psycopg.OperationalError:
             self._unsure.add(left)
             raise

@@ -25,6 +25,7 @@ from finops.budgets.desk import Desk
 from finops.budgets.guard import Guard
 from finops.budgets.guard.answers import Stop
 from finops.budgets.journal import Journal, JournalFailed
+from finops.budgets.lines import Busy, connect
 from finops.budgets.pulse import Pulse
 from finops.ingest.records import Held
 from finops.runtime import places
@@ -59,6 +60,8 @@ from routing.upstreams.hot import sealer
 
 log = logging.getLogger(__name__)
 _EXPIRE_EVERY_S: Final = 1.0
+# What is due and could not be ended is tried again.
+AGAIN_AFTER: Final = timedelta(seconds=5)
 # What nobody used for so long is there for others again, without being called home.
 _IDLE_S: Final = 30.0
 BODY_MOST: Final = 2**20
@@ -118,7 +121,9 @@ class Process:
             now=self.clock.now, announce=self._bank.announce, supply=self.supply, count=figures.spent,
         )  # fmt: skip
         self.peers = Peers(self._id, settings.hash_key, settings.reached_at)
-        self.configured = Configured(settings.address, self._guard, self._configuration_changed, self._was_cut)
+        self.configured = Configured(
+            settings.address, self._guard, self._configuration_changed, self._was_cut, self._pulse.cut_anew
+        )
         self.deciding = Deciding(self.configured, self.calls, self.supply, self.commits, self._slow, figures.decided)
         self.keys = Keys(self.configured, settings.hash_key, self.clock.now)
         self._sender = self._new_sender()
@@ -237,7 +242,7 @@ class Process:
     def _cut(self, call_ids: list[str], stop: Stop) -> None:
         """Calls of this process are stopped: every process is told, for their makers may ask any."""
         held = self._on_loop(lambda: self.calls.book.asked_by(call_ids))
-        with psycopg.connect(self._settings.address, autocommit=True) as connection:
+        with connect(self._settings.address) as connection:
             cut.tell(connection, held, stop.reason)
 
     def _was_cut(self, payload: str) -> None:
@@ -266,7 +271,7 @@ class Process:
                 await asyncio.to_thread(self.desk.give_back_idle, _IDLE_S)
                 if low := self.desk.running_low():
                     await asyncio.to_thread(self.desk.top_up, low)
-            except (psycopg.OperationalError, JournalFailed) as error:
+            except (psycopg.OperationalError, Busy, JournalFailed) as error:
                 log.warning("what is due waits: %s", error)
             except Exception:
                 # Nothing would expire any more, of any organization.
@@ -276,18 +281,30 @@ class Process:
         """What nobody told the end of is charged as the most it could cost; unless it was asked for once more when this
         or another process could not answer, and is known there.
         """
-        for held in self.calls.due():
-            house = self.configured.houses.get(held.organization_id)
-            if house is None:
-                self.calls.book.later(held)
-                continue
-            here = self.calls.book.knows_other(held.asked_by, held.asked_as, held.id)
-            elsewhere = here or await self.peers.know_other(held)
-            if elsewhere:
-                self.calls.release(held)
-            else:
-                self.calls.expire(held, house)
+        while (held := self.calls.due()) is not None:
+            try:
+                await self._end(held)
+            except Exception as error:
+                self._later(held)
+                if isinstance(error, JournalFailed):
+                    raise
+                # It is no reason to leave others open that are due.
+                log.exception("call %s could not be ended; trying again", held.id)
         await self.commits.wait(self.journal.last)
+
+    async def _end(self, held: Held) -> None:
+        house = self.configured.houses.get(held.organization_id)
+        if house is None:
+            self._later(held)
+            return
+        here = self.calls.book.knows_other(held.asked_by, held.asked_as, held.id)
+        if here or await self.peers.know_other(held):
+            self.calls.release(held)
+        else:
+            self.calls.expire(held, house)
+
+    def _later(self, held: Held) -> None:
+        self.calls.book.later(held, self.clock.now() + AGAIN_AFTER)
 
     async def _listen_to_peers(self) -> None:
         async def passed_on(request: web.Request) -> web.Response:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
@@ -43,3 +46,20 @@ def database_address() -> str:
     parameters = connection.get_connection_params()
     known = ("host", "port", "user", "password", "dbname")
     return make_conninfo("", **{name: parameters[name] for name in known if parameters.get(name)})
+
+
+def impatient_address() -> str:
+    """As `database_address`, for a process that waits for no lock longer than a moment."""
+    return make_conninfo(database_address(), options="-c lock_timeout=100")
+
+
+@contextmanager
+def in_the_way(statement: str) -> Iterator[psycopg.Connection[Any]]:
+    """Another's transaction, which has what a statement locked until it ends."""
+    with psycopg.connect(database_address()) as other:
+        other.execute(statement)
+        yield other
+        other.rollback()
+
+
+ACCOUNTS = "SELECT FROM budgets_account FOR UPDATE"

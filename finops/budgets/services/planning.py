@@ -17,6 +17,7 @@ from django.db import OperationalError, connection, transaction
 
 from finops.budgets import enforcement, selectors
 from finops.budgets.enforcement import Targets
+from finops.budgets.lines import in_the_way
 from finops.budgets.models import Block
 from finops.budgets.rules.preventive import Decision, Feed, Pause, Reported, Situation, Verdict, decide
 from finops.budgets.selectors import AccountRow
@@ -48,10 +49,10 @@ def plan(*, every: timedelta, at: datetime) -> Planned:
         try:
             with transaction.atomic():
                 found = _plan(organization_id, every, at) if _alone(organization_id) else _NOTHING
-        except OperationalError:
-            # The database went away: for everybody.
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OperationalError) and not in_the_way(error):
+                # The database went away: for everybody.
+                raise
             # What is wrong with one organization is no reason to let another's keys go on.
             logger.exception("no keys could be planned for organization %s", organization_id)
             continue

@@ -25,7 +25,7 @@ from routing.configuration.wire import Key, Upstream
 from routing.gateway.attributed import Tree, attributed
 from routing.gateway.batches import reading
 from routing.gateway.batches.admitting import Admitting
-from routing.gateway.batches.errors import DatabaseAway, NoSuchBatch, NoSuchFile, NotBooked
+from routing.gateway.batches.errors import NOT_KEPT, NoSuchBatch, NoSuchFile, NotBooked
 from routing.gateway.batches.kept import Kept, KeptBatch, Owned
 from routing.gateway.batches.passing import Passing
 from routing.gateway.forwarded import forwarded
@@ -141,7 +141,7 @@ class Batches:
                 raise UpstreamBroke("The upstream took the file and does not say which it is.")
             try:
                 await self._kept.keep_file(house.id, upstream.upstream_id, file_id, upload, key.prefix)
-            except DatabaseAway:
+            except NOT_KEPT:
                 await self._forget(upstream, file_id, asking.headers())
                 raise
         await _answer(client, said, ("x-capstan-upstream", upstream.name))
@@ -211,8 +211,8 @@ class Batches:
         """What became of a batch; whoever follows batches finds out by themselves, where this cannot be kept."""
         try:
             await keeping
-        except DatabaseAway:
-            log.warning("the database went away while batch %s was made", call_id)
+        except NOT_KEPT:
+            log.warning("what became of batch %s could not be kept", call_id)
 
     async def _batch(self, asking: _Asking, batch_id: str) -> None:
         await self._looked(asking, batch_id, "GET", f"/batches/{batch_id}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from finops.budgets.lines import Busy
 from finops.core.errors import FinopsError
 
 
@@ -11,6 +14,10 @@ class DatabaseAway(FinopsError):
     code = "gateway.database_away"
     status = 503
     retry_after_s = 5
+
+
+# Why something could not be kept.
+NOT_KEPT: Final = (DatabaseAway, Busy)
 
 
 class NoSuchFile(FinopsError):

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from finops.budgets.lines import connect, tried
 from finops.connectors.openai.batches import Told
 from finops.connectors.types import UsageEvent
 from routing.batches import hot
 from routing.gateway.batches.errors import DatabaseAway
 from routing.gateway.batches.reading import Asked, Upload
 
-_CONNECT_S: Final = 5
 _NEWEST: Final = 2**62
 
 
@@ -43,7 +43,7 @@ class KeptBatch(NamedTuple):
 
 
 class Kept:
-    """All of it raises DatabaseAway."""
+    """All of it raises what is in NOT_KEPT."""
 
     def __init__(self, address: str, executor: Executor) -> None:
         self._address = address
@@ -96,10 +96,13 @@ class Kept:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._ask, statement, given)
 
     def _ask(self, statement: str, given: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
-        try:
-            with psycopg.connect(self._address, autocommit=True, connect_timeout=_CONNECT_S) as connection:
+        def once() -> Sequence[tuple[Any, ...]]:
+            with connect(self._address) as connection:
                 cursor = connection.execute(statement, given)
                 return cursor.fetchall() if cursor.description else []
+
+        try:
+            return tried(once)
         except psycopg.OperationalError:
             raise DatabaseAway("Files and batches cannot be kept now: the database is away.") from None
 

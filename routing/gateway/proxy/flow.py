@@ -99,9 +99,10 @@ class Flow:
         return self._attempt.allowance.held.id if self._attempt else ""
 
     def cut(self, error: FinopsError) -> None:
-        """End it now, and tell its client why."""
-        self._cut = error
-        self._interrupt()
+        """End it now, and tell its client why; once, however often it is told."""
+        if self._cut is None:
+            self._cut = error
+            self._interrupt()
 
     async def run(self) -> None:
         """Raises what refuses the call, and Failed where no upstream has an answer."""

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
 
 from finops.audit.models import AuditEvent, Signal
 from finops.budgets import enforcement
@@ -297,8 +299,16 @@ def test_planning_twice_plans_once(proxy: Proxy, crawler: Spender, cap: Budget) 
     assert len(states()) == 1
 
 
+def in_a_circle() -> Exception:
+    """As Django says it."""
+    error = OperationalError("deadlock detected")
+    error.__cause__ = DeadlockDetected("deadlock detected")
+    return error
+
+
+@pytest.mark.parametrize("mistake", [ZeroDivisionError(), in_a_circle()])
 def test_a_mistake_about_one_organization_keeps_no_other_from_its_keys(
-    proxy: Proxy, crawler: Spender, cap: Budget, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, crawler: Spender, cap: Budget, cast: Cast, monkeypatch: pytest.MonkeyPatch, mistake: Exception
 ) -> None:
     proxy.go_on(3)
     changed(cap, proxy, limit_amount=Decimal(1))
@@ -308,7 +318,7 @@ def test_a_mistake_about_one_organization_keeps_no_other_from_its_keys(
 
     def load(organization_id: int, at: datetime) -> enforcement.Targets:
         if organization_id == cast.globex.id:
-            raise ZeroDivisionError
+            raise mistake
         return real(organization_id, at)
 
     monkeypatch.setattr(enforcement, "load_targets", load)

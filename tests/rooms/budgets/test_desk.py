@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from psycopg import OperationalError
 
+from finops.budgets import bank
 from finops.budgets.bank import Accounted, Bank, Standing, Want
 from finops.budgets.desk import Allowed, Desk, Refused
+from finops.budgets.lines import Busy
 from finops.budgets.models import Budget
 from finops.budgets.rules.worst import Worst
 from finops.budgets.selectors import terms_of
@@ -20,12 +23,14 @@ from finops.budgets.services.budgets import change_budget
 from finops.budgets.services.leases import account_for
 from finops.budgets.types import Account
 from finops.core.money import from_pico, to_pico
-from tests.factories.budgets import budget, database_address, standing
+from tests.factories.budgets import ACCOUNTS, budget, database_address, impatient_address, in_the_way, standing
 from tests.factories.ledger import AT
 from tests.factories.orgs import HOUSE, Cast, the_cast
 from tests.waiting import until
 
 Open = Callable[[str], Desk]
+# Waits for no lock longer than a moment.
+IMPATIENT = "gateway-in-a-hurry"
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def desk(cast: Cast) -> Iterator[Open]:
     opened = []
 
     def opens(name: str) -> Desk:
-        made = Desk(Bank(database_address(), uuid4(), name))
+        made = Desk(Bank(impatient_address() if name == IMPATIENT else database_address(), uuid4(), name))
         opened.append(made)
         return made
 
@@ -143,6 +148,40 @@ def test_what_was_under_way_when_the_connection_was_lost_is_not_tried_again(cap:
         end_connections()
         cursor.execute("SELECT 1")
     assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+
+
+def test_while_others_are_in_the_way_nothing_is_granted_and_nothing_is_in_doubt(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk(IMPATIENT)
+    with in_the_way(ACCOUNTS), pytest.raises(Busy):
+        house.authorize("call-1", [account], worst(60))
+    assert not house.in_doubt
+    assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+
+
+def test_what_others_kept_from_being_given_back_is_in_doubt(cap: Budget, desk: Open) -> None:
+    account, house = opened(cap), desk(IMPATIENT)
+    house.authorize("call-1", [account], worst(60))
+    house.settle("call-1", 5)
+    with in_the_way(ACCOUNTS), pytest.raises(Busy):
+        house.give_back()
+    assert house.leased() == {}
+    assert house.in_doubt
+
+
+def test_who_is_in_the_way_once_is_waited_for_again(cap: Budget, desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    account, house = opened(cap), desk(IMPATIENT)
+    really, turns = bank.grant, []
+
+    def grants(*given: Any) -> list[Standing]:
+        turns.append(given)
+        if len(turns) == 2:
+            other.rollback()
+        return really(*given)
+
+    monkeypatch.setattr(bank, "grant", grants)
+    with in_the_way(ACCOUNTS) as other:
+        assert house.authorize("call-1", [account], worst(60)) == Allowed(60, 0)
+    assert len(turns) == 2
 
 
 def test_a_recall_is_heard_whatever_connection_it_comes_by(cap: Budget, desk: Open) -> None:

@@ -12,7 +12,7 @@ from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import stop_now
 from tests.factories.batching import asked, batch_book, create, followed, line, made, states, upload
-from tests.factories.budgets import budget
+from tests.factories.budgets import budget, impatient_address, in_the_way
 from tests.factories.gateway import Gateway, key
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.relaying import deployed
@@ -191,6 +191,20 @@ def test_with_the_database_away_nothing_is_made(
             assert code(said) == (503, "gateway.database_away")
             assert said.headers["retry-after"] == "5"
     assert len(provider.seen) == seen
+    assert create(gateway, secret, file_id).status == 200
+
+
+@pytest.mark.parametrize("table", ["batches_batchfile", "batches_batch"])
+def test_with_others_in_the_way_nothing_is_made_and_the_database_is_not_away(
+    opened: Callable[[], Gateway], secret: str, provider: Upstream, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    gateway = opened()
+    file_id = upload(gateway, secret, line("one")).body["id"]
+    with monkeypatch.context() as patched, in_the_way(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"):
+        patched.setattr(gateway.process.relay._batches._kept, "_address", impatient_address())
+        said = create(gateway, secret, file_id)
+    assert (code(said), said.headers["retry-after"]) == ((503, "budgets.busy"), "1")
+    assert provider.batches == {}
     assert create(gateway, secret, file_id).status == 200
 
 

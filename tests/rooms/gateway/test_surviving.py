@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,31 +17,17 @@ from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import stop_now
 from finops.ingest.inbox import adopt
+from finops.ingest.records import Held
 from routing.gateway import keeper
+from routing.gateway.house import House
+from routing.gateway.process import AGAIN_AFTER
 from routing.gateway.requests import Settle
 from tests.factories.budgets import budget, database_address, standing
-from tests.factories.gateway import Gateway, booked, call, used
+from tests.factories.gateway import Gateway, booked, call, die, used
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.rooms.gateway.conftest import Opens
 from tests.waiting import until
-
-
-def die(gateway: Gateway) -> None:
-    """As SIGKILL: nothing is given back, nothing is copied, and the kernel lets go of its journal."""
-    process = gateway.process
-    for task in (process._expiring, process._probing):
-        gateway.loop.call_soon_threadsafe(task.cancel)
-    process.keeper._stopping.set()
-    process.keeper._thread.join()
-    process.configured.close()
-    process._pulse.close()
-    process.desk._bank.close()
-    gateway.run(process._peer_runner.cleanup())
-    gateway.run(process._sender.close())
-    for journal in (process.journal, *process.keeper._unsure):
-        os.close(journal._lock)
-    gateway.halt()
 
 
 def expires(gateway: Gateway) -> None:
@@ -243,6 +228,32 @@ def test_a_stream_that_broke_off_stays_held_until_its_figure_comes(
     found = standing(cap, now)
     assert (found.authorised, found.spent, found.leased) == (Decimal("0.0054"), Decimal("0.0054"), Decimal(0))
     assert charged() == Decimal("0.0054")
+
+
+def test_a_call_that_cannot_be_ended_keeps_no_other_open_and_is_tried_again(
+    cast: Cast, secret: str, gateways: Opens, now: datetime, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    budget(cast.acme.id, "1", at=now)
+    gateway = gateways()
+    first, *others = [gateway.ask(secret, body=call(expires_in_s=30)).body["id"] for _ in range(3)]
+    calls = gateway.process.calls
+    expire = calls.expire
+
+    def fails(held: Held, house: House) -> None:
+        if held.id == first:
+            raise ZeroDivisionError
+        expire(held, house)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(calls, "expire", fails)
+        expires(gateway)
+    assert set(calls.book.open) == {first}
+    assert set(calls.book.expired) == set(others)
+    assert f"call {first} could not be ended" in caplog.text
+    gateway.process.clock.set(gateway.process.clock.now() + timedelta(seconds=60) + AGAIN_AFTER)
+    gateway.run(gateway.process._end_expired())
+    assert not calls.book.open
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import OperationalError
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from finops.budgets.guard import Guard, LimitTerms, Stopped
 from finops.budgets.guard.tracks import MOST_TOLD, MOST_TRACKED, Tracks, subject_of
@@ -144,7 +144,10 @@ def test_what_could_not_be_told_is_told_when_the_connection_is_there_again() -> 
     assert (channel, len(messages)) == ("budgets_pulse", 1)
 
 
-@pytest.mark.parametrize(("breaks", "again"), [(LockNotAvailable("busy"), True), (OperationalError("lost"), False)])
+@pytest.mark.parametrize(
+    ("breaks", "again"),
+    [(LockNotAvailable("busy"), True), (DeadlockDetected("a circle"), True), (OperationalError("lost"), False)],
+)
 def test_what_was_not_used_goes_back_once_and_not_where_nobody_knows(breaks: Exception, *, again: bool) -> None:
     house, line = guard(LimitTerms("key", "", None, 60, None)), cast("Any", Line())
     pulse = Pulse("nowhere", house, clock=lambda: 10.0)
@@ -156,6 +159,20 @@ def test_what_was_not_used_goes_back_once_and_not_where_nobody_knows(breaks: Exc
     line.breaks = None
     pulse._tell(line)
     assert [params[-1] for sql, params in line.heard if "budgets_rate_return" in sql] == ([[1]] if again else [])
+
+
+def test_a_trip_that_others_are_in_the_way_of_is_written_with_a_later_turn() -> None:
+    house, line = guard(breaker("session_calls", 1)), cast("Any", Line())
+    pulse = Pulse("nowhere", house)
+    for n in range(2):
+        made(house, f"call-{n}", call(session="s-1"), 0.0)
+    line.breaks = LockNotAvailable("busy")
+    pulse._write_trips(line)
+    assert line.heard == []
+    line.breaks = None
+    for _ in range(2):
+        pulse._write_trips(line)
+    assert ["budgets_trip" in sql for sql, _ in line.heard] == [True]
 
 
 ACTS = st.lists(
