@@ -42,6 +42,7 @@ from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
 from routing.gateway.door import Door
+from routing.gateway.entry import Entry
 from routing.gateway.figures.figures import Figures
 from routing.gateway.figures.scrape import Scrape
 from routing.gateway.figures.standing import Parts, standing
@@ -54,6 +55,7 @@ from routing.gateway.proxy.health import Health, RetryBudget
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.relay import Relay
 from routing.gateway.proxy.sender import Sender
+from routing.gateway.proxy.whereabouts import Whereabouts
 from routing.gateway.settings import Settings
 from routing.gateway.supply import Supply
 from routing.upstreams.hot import sealer
@@ -132,9 +134,11 @@ class Process:
             self._sender, health, houses=lambda: self.configured.houses, clock=time.monotonic,
             draw=SystemRandom().random, count=figures.probed,
         )  # fmt: skip
+        entry = Entry(self._guard, self._pulse, self._slow, self.clock.now, figures.decided)
         means = Means(
-            deciding=self.deciding, calls=self.calls, commits=self.commits, journal=self.journal,
+            deciding=self.deciding, entry=entry, calls=self.calls, commits=self.commits, journal=self.journal,
             sender=self._sender, health=health, retries=RetryBudget(), probes=self._probes, figures=figures,
+            whereabouts=Whereabouts(),
         )  # fmt: skip
         self.captured = Captured(settings.address, settings.secrets, self.clock.now)
         batches = self._batches(health)

@@ -182,6 +182,20 @@ def message(gateway: Gateway, secret: str, *, headers: Mapping[str, str] | None 
     return Exchange(gateway, "/v1/messages", json.dumps(body).encode(), told | dict(headers or {}))
 
 
+def counting(gateway: Gateway, secret: str, *, headers: Mapping[str, str] | None = None) -> Exchange:
+    """How many tokens claude would read, in Anthropic's dialect: nobody is billed for that."""
+    body = {"model": "claude", "messages": [{"role": "user", "content": "Hello"}]}
+    told = {"x-api-key": secret, "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    return Exchange(gateway, "/v1/messages/count_tokens", json.dumps(body).encode(), told | dict(headers or {}))
+
+
+def respond(gateway: Gateway, secret: str, *, headers: Mapping[str, str] | None = None, **given: Any) -> Exchange:
+    """A response of gpt in OpenAI's dialect."""
+    body = {"model": "gpt", "input": "Hello", "max_output_tokens": 100} | given
+    told = {"authorization": f"Bearer {secret}", "content-type": "application/json"} | dict(headers or {})
+    return Exchange(gateway, "/v1/responses", json.dumps(body).encode(), told)
+
+
 def charged(gateway: Gateway) -> list[tuple[str, Decimal]]:
     """Every charge, by how sure its figure is."""
     gateway.bring()

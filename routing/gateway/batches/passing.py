@@ -14,7 +14,7 @@ from routing.gateway.proxy.attempt import SILENCE_S, passed_on
 from routing.gateway.proxy.client import Client
 from routing.gateway.proxy.errors import UpstreamBroke
 from routing.gateway.proxy.plain import Said
-from routing.gateway.proxy.sender import Sender
+from routing.gateway.proxy.sender import FAILS, Sender
 
 _WITHIN_S: Final = 60.0
 
@@ -47,10 +47,10 @@ class Passing:
         try:
             async with asyncio.timeout(_WITHIN_S):
                 response = await self._sender.send(upstream, "GET", path, "", headers, b"")
-        except plain.FAILS as error:
+        except FAILS as error:
             raise plain.away(upstream, error) from None
         async with response:
-            plain.checked(upstream, response)
+            plain.check(upstream, response.status)
             await client.start(response.status, passed_on(response))
             while piece := await _piece(response):
                 await client.write(piece)

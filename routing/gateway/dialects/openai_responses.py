@@ -44,6 +44,7 @@ class Responses(Dialect):
     name = "openai.responses"
     family = OPENAI
     path = "/responses"
+    kept = True
 
     def read(self, body: bytes) -> ModelCall:
         given = fields.read(body)
@@ -71,6 +72,7 @@ class Responses(Dialect):
             modalities=frozenset(inputs.modalities),
             told=openai_told(given.values),
             fingerprint=fingerprint(given.raw, _READ),
+            follows=_follows(given.values),
         )
 
     def write(self, call: ModelCall, *, model: str, max_output_tokens: int | None) -> bytes:
@@ -121,6 +123,13 @@ def _item(inputs: Inputs, item: Mapping[str, Any]) -> None:
         inputs.elsewhere("previous_response_id")
     else:
         inputs.elsewhere("other")
+
+
+def _follows(values: Mapping[str, Any]) -> str:
+    said = values.get("previous_response_id") or values.get("conversation")
+    if isinstance(said, Mapping):
+        said = said.get("id")
+    return said if isinstance(said, str) else ""
 
 
 def _elsewhere(inputs: Inputs, given: Fields) -> None:

@@ -53,6 +53,8 @@ class ModelCall(NamedTuple):
     bounded: str = ""
     # Nobody is billed for it: it is passed on, and no budget is asked.
     free: bool = False
+    # The id of what it goes on from, a response or a conversation, which only the upstream has where that was made.
+    follows: str = ""
     # How its body was read, where that is a form.
     form: Form | None = None
 
@@ -93,6 +95,8 @@ class Dialect(Protocol):
     family: str
     # Where it is at an upstream, below its base URL.
     path: str
+    # Whether upstreams keep its answers, for calls that go on from them.
+    kept: bool = False
 
     def read(self, body: bytes) -> ModelCall:
         """Raises Malformed, FieldInvalid and Unbounded, naming the field."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from enum import Enum, auto
 from time import monotonic
 from typing import Final
 
@@ -14,8 +13,6 @@ import aiohttp
 from msgspec.structs import replace
 
 from finops.budgets.hot import NotOpen
-from finops.connectors.addresses import AddressRefused
-from finops.core.sealing import CannotOpen
 from finops.core.tokens import OUTPUT_METERS
 from routing.gateway.bounds import BYTES_OF_TOKEN, likely_read
 from routing.gateway.calls import Calls, Decision
@@ -24,7 +21,8 @@ from routing.gateway.dialects.types import Answered, Dialect, ModelCall
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.errors import AnswerTooLarge
-from routing.gateway.proxy.sender import Sender, failed_before_sending
+from routing.gateway.proxy.failing import Failed, Fate, broke_off, not_reached, refused
+from routing.gateway.proxy.sender import FAILS, Sender
 from routing.gateway.requests import FieldInvalid, Input, Settle
 from routing.gateway.wording import UNBOUNDED, Settlement
 
@@ -43,47 +41,6 @@ _REST_MOST: Final = 2**16
 WORKED_AFTER_S: Final = 5.0
 # Shorter ids come again: some hosts count, Ollama draws one of a thousand. Another source would mean another call.
 _UNIQUE: Final = 20
-# Statuses that another upstream may answer better.
-_ELSEWHERE: Final = frozenset({401, 403, 404, 408, 409, 425, 429})
-# Somebody in between did not wait for the answer, which may still be written.
-_STILL_WORKING: Final = frozenset({504, 524})
-
-_TOLD_APART: Final = frozenset({400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529})
-
-
-class Fate(Enum):
-    """What became of a try as far as its money goes."""
-
-    # Nothing was worked on, so nothing is billed.
-    NOTHING = auto()
-    # It was told to stop, and is billed as far as it came.
-    STOPPED = auto()
-    # It may have been worked on, and nobody will say.
-    UNKNOWN = auto()
-
-
-class Failed(Exception):
-    """No answer that can be passed on came of it: `why` in words, and its `kind` in one of few. `elsewhere`: another
-    upstream may do better.
-    """
-
-    def __init__(
-        self, why: str, fate: Fate, kind: str, *, status: int = 0, headers: list[tuple[str, str]] | None = None,
-        body: bytes = b"", elsewhere: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__(why)
-        self.why = why
-        self.kind = kind
-        self.fate = fate
-        self.status = status
-        self.headers = headers or []
-        self.body = body
-        self.elsewhere = elsewhere
-
-    @property
-    def told(self) -> bool:
-        """Whether what the upstream said is meant for the client: of our own credential it is not."""
-        return self.status not in (0, 401, 403)
 
 
 class Attempt:
@@ -171,10 +128,8 @@ class Attempt:
                 if first and self.streams:
                     self._answered = dialect.answered(call, stream=True)
                     return await self._begun(first)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._not_reached(error, patience) from None
-        except (AddressRefused, CannotOpen) as error:
-            raise Failed(f"{upstream.name} cannot be called: {error.message}", Fate.NOTHING, "not_callable") from None
+        except FAILS as error:
+            raise not_reached(upstream, error, patience) from None
         if response.content_type == _PAGE:
             # Of somebody who stands in the way, or of a wrong address: no model said that.
             raise Failed(f"{upstream.name} answered with a page", Fate.NOTHING, "no_answer")
@@ -202,28 +157,10 @@ class Attempt:
                 )  # fmt: skip
         return shown
 
-    def _not_reached(self, error: Exception, patience: float) -> Failed:
-        name = self.candidate.upstream.name
-        if failed_before_sending(error):
-            return Failed(f"{name} cannot be reached: {type(error).__name__}", Fate.NOTHING, "unreachable")
-        if isinstance(error, TimeoutError):
-            return Failed(f"{name} did not begin to answer within {patience:g} s", Fate.UNKNOWN, "timeout")
-        return self._broke_off(error)
-
     async def _refused(self, response: aiohttp.ClientResponse) -> Failed:
-        status, name = response.status, self.candidate.upstream.name
-        if status < 400:
-            # A client that went there would be past the gateway, with its key.
-            response.close()
-            return Failed(f"{name} sends elsewhere, by {status}", Fate.NOTHING, _kind(status))
-        body = await read_most(response, ERROR_MOST)
+        body = await read_most(response, ERROR_MOST) if response.status >= 400 else b""
         response.close()
-        elsewhere = status in _ELSEWHERE or status >= 500
-        fate = Fate.UNKNOWN if status in _STILL_WORKING else Fate.NOTHING
-        return Failed(
-            f"{name} answered {status}", fate, _kind(status), status=status, headers=passed_on(response),
-            body=body, elsewhere=elsewhere,
-        )  # fmt: skip
+        return refused(self.candidate.upstream, response.status, passed_on(response), body)
 
     # --- The answer ---------------------------------------------------------------------------------------------------
     async def next(self) -> bytes:
@@ -239,7 +176,7 @@ class Attempt:
         try:
             return await self.response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise self._broke_off(error) from None
+            raise broke_off(self.candidate.upstream, error) from None
 
     async def rest(self) -> bytes:
         """What comes after the answer's end. Some keep its body open: nobody waits for them, and their connection is
@@ -255,11 +192,7 @@ class Attempt:
         return rest
 
     def silent(self) -> Failed:
-        return self._broke_off(TimeoutError())
-
-    def _broke_off(self, error: BaseException) -> Failed:
-        name = self.candidate.upstream.name
-        return Failed(f"{name} broke off: {type(error).__name__}", Fate.UNKNOWN, "broke_off")
+        return broke_off(self.candidate.upstream, TimeoutError())
 
     async def _whole(self, first: bytes) -> bytes:
         """All of an answer, read and understood. Raises Failed and AnswerTooLarge."""
@@ -360,11 +293,6 @@ class Attempt:
             written = min(written, self.allowance.held.output - others)
         usage["output_text"] = max(usage.get("output_text", 0), written)
         return self._told(usage)
-
-
-def _kind(status: int) -> str:
-    """One word of few, whatever an upstream says."""
-    return str(status) if status in _TOLD_APART else f"{status // 100}xx"
 
 
 _HOP_BY_HOP: Final = frozenset(

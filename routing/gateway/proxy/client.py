@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from routing.gateway.proxy.errors import BodySlow, BodyTooLarge
@@ -87,6 +88,26 @@ class Client:
         """Return when nobody listens any more."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """What is done within this ends as soon as nobody listens any more: it raises ClientGone then."""
+        listens = asyncio.timeout(None)
+        try:
+            async with listens:
+                watcher = asyncio.get_running_loop().create_task(self._ends(listens))
+                try:
+                    yield
+                finally:
+                    watcher.cancel()
+        except TimeoutError:
+            if listens.expired():
+                raise ClientGone from None
+            raise
+
+    async def _ends(self, listens: asyncio.Timeout) -> None:
+        await self.gone()
+        listens.reschedule(0)
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         self.started = True

@@ -21,17 +21,20 @@ from routing.gateway.asked import Elsewhere
 from routing.gateway.calls import Calls
 from routing.gateway.commits import Commits
 from routing.gateway.deciding import Deciding
+from routing.gateway.entry import Entry
 from routing.gateway.figures.figures import Figures
 from routing.gateway.proxy.ask import Ask, expires_in_s
-from routing.gateway.proxy.attempt import SILENCE_S, Attempt, Failed, Fate
+from routing.gateway.proxy.attempt import SILENCE_S, Attempt
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff, UpstreamBroke
+from routing.gateway.proxy.failing import Failed, Fate
 from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.health import Health, RetryBudget
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.sender import Sender
+from routing.gateway.proxy.whereabouts import Whereabouts
 from routing.gateway.refusals import Exceeded
 from routing.gateway.requests import Authorize
 
@@ -45,12 +48,15 @@ _WATCHED_AFTER_S: Final = 0.05
 _LATE_S: Final = 5.0
 # What refuses one deployment may not refuse another: it is cheaper, or its price is known.
 _OF_ONE_CANDIDATE: Final = (Exceeded, Unbounded, Unpriced)
+# What a call names that only one upstream may have.
+_OF_ONE_UPSTREAM: Final = frozenset({"previous_response_id", "conversation", "file_id"})
 
 
 class Means(NamedTuple):
     """What every call of a process is made with."""
 
     deciding: Deciding
+    entry: Entry
     calls: Calls
     commits: Commits
     journal: Journal
@@ -59,6 +65,7 @@ class Means(NamedTuple):
     retries: RetryBudget
     probes: Probes
     figures: Figures
+    whereabouts: Whereabouts
 
 
 class Flow:
@@ -186,11 +193,13 @@ class Flow:
     async def _answering(self) -> tuple[Attempt, bytes]:
         """The first upstream that answers, with how it begins, or all where it does not stream. Raises what the last of
         them failed with, which said something that is meant for the client, if any did; and what refused the last of
-        them, where none was tried.
+        them, where none was tried. That an upstream does not have what the call goes on from is none of its failures,
+        leads to the next without asking the budget of retries, and is told where there is nothing else to tell.
         """
         health, retries = self._means.health, self._means.retries
         retries.called()
         last: Failed | None = None
+        missed: Failed | None = None
         refused: FinopsError | None = None
         for candidate in self._ask.candidates[:MOST_TRIES]:
             if last is not None and not retries.may():
@@ -211,8 +220,12 @@ class Flow:
             try:
                 first = await self._sent(attempt)
             except Failed as failed:
-                self._tried(attempt, failed.kind, first=last is None)
+                self._tried(attempt, failed.kind, first=not (last or missed))
                 attempt.give_up(failed.fate)
+                if failed.not_there and not _OF_ONE_UPSTREAM.isdisjoint(self._ask.call.server_input):
+                    log.info("%s: what the call names is not there", failed.why)
+                    missed = failed
+                    continue
                 last = failed if failed.told or last is None or not last.told else last
                 log.info("%s", failed.why)
                 if not failed.elsewhere:
@@ -220,9 +233,9 @@ class Flow:
                     break
                 health.failed(name)
             else:
-                self._tried(attempt, "answered", first=last is None)
+                self._tried(attempt, "answered", first=not (last or missed))
                 return attempt, first
-        found = last or refused
+        found = last or missed or refused
         assert found is not None  # noqa: S101 - there is at least one candidate
         raise found
 
@@ -378,4 +391,9 @@ class Flow:
 
     async def _settled(self, attempt: Attempt) -> None:
         """What it came to is durable."""
+        ask = self._ask
+        if ask.dialect.kept:
+            upstream_id, seen = attempt.candidate.upstream.upstream_id, self._means.whereabouts.seen
+            seen(ask.house.id, attempt.answered.request_id, upstream_id)
+            seen(ask.house.id, ask.call.follows, upstream_id)
         await self._means.commits.wait(attempt.settle())

@@ -8,6 +8,7 @@ from typing import Final
 from finops.core.money import pico_text
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Attempt, passed_on
+from routing.gateway.proxy.candidates import Candidate
 
 # What a call goes by here: its line of the log has it too.
 CALL: Final = "x-capstan-call"
@@ -18,13 +19,17 @@ def told_of(attempt: Attempt, ask: Ask, tries: int) -> list[tuple[str, str]]:
     return [*passed_on(attempt.response), *_ours(attempt, ask, tries)]
 
 
-def _ours(attempt: Attempt, ask: Ask, tries: int) -> Iterator[tuple[str, str]]:
-    allowance = attempt.allowance
-    yield CALL, ask.id
-    yield "x-capstan-upstream", attempt.candidate.upstream.name
-    yield "x-capstan-model", attempt.candidate.model
+def answered_by(candidate: Candidate, call_id: str, tries: int) -> Iterator[tuple[str, str]]:
+    yield CALL, call_id
+    yield "x-capstan-upstream", candidate.upstream.name
+    yield "x-capstan-model", candidate.model
     if tries > 1:
         yield "x-capstan-tries", str(tries)
+
+
+def _ours(attempt: Attempt, ask: Ask, tries: int) -> Iterator[tuple[str, str]]:
+    allowance = attempt.allowance
+    yield from answered_by(attempt.candidate, ask.id, tries)
     if allowance.downgraded_from:
         yield "x-capstan-downgraded-from", allowance.downgraded_from
     clamped = [ask.call.bounded] if ask.call.bounded else []

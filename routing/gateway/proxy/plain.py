@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, NamedTuple
-
-import aiohttp
+from typing import NamedTuple
 
 from finops.connectors.addresses import AddressRefused
 from finops.core.sealing import CannotOpen
 from routing.configuration.wire import Upstream
 from routing.gateway.proxy.attempt import ERROR_MOST, passed_on, read_most
 from routing.gateway.proxy.errors import UpstreamAway, UpstreamRefusesUs
-from routing.gateway.proxy.sender import Sender, failed_before_sending
-
-# What `Sender.send`, and reading what it gives, may fail with.
-FAILS: Final = (aiohttp.ClientError, OSError, TimeoutError, AddressRefused, CannotOpen)
+from routing.gateway.proxy.sender import FAILS, Sender, failed_before_sending
 
 
 class NotSent(UpstreamAway):
@@ -35,19 +30,28 @@ class Said(NamedTuple):
         return 200 <= self.status < 300
 
 
+async def said_by(
+    sender: Sender, upstream: Upstream, method: str, path: str, query: str, headers: Iterable[tuple[str, str]],
+    body: bytes, within_s: float,
+) -> Said:  # fmt: skip
+    """Whatever it is. Raises any of FAILS."""
+    async with asyncio.timeout(within_s):
+        response = await sender.send(upstream, method, path, query, headers, body)
+        async with response:
+            return Said(response.status, passed_on(response), await read_most(response, ERROR_MOST))
+
+
 async def ask(
     sender: Sender, upstream: Upstream, method: str, path: str, query: str, headers: Iterable[tuple[str, str]],
     body: bytes, within_s: float,
 ) -> Said:  # fmt: skip
     """Raises UpstreamAway and UpstreamRefusesUs; any other answer is the client's to see."""
     try:
-        async with asyncio.timeout(within_s):
-            response = await sender.send(upstream, method, path, query, headers, body)
-            async with response:
-                answer = await read_most(response, ERROR_MOST)
+        said = await said_by(sender, upstream, method, path, query, headers, body, within_s)
     except FAILS as error:
         raise away(upstream, error) from None
-    return Said(checked(upstream, response).status, passed_on(response), answer)
+    check(upstream, said.status)
+    return said
 
 
 def away(upstream: Upstream, error: Exception) -> UpstreamAway:
@@ -55,11 +59,10 @@ def away(upstream: Upstream, error: Exception) -> UpstreamAway:
     return kind(f"{upstream.name} cannot be asked: {type(error).__name__}")
 
 
-def checked(upstream: Upstream, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+def check(upstream: Upstream, status: int) -> None:
     """Raises UpstreamAway and UpstreamRefusesUs."""
-    if response.status in (401, 403):
+    if status in (401, 403):
         raise UpstreamRefusesUs(f"{upstream.name} does not take our credential")
-    if 300 <= response.status < 400:
+    if 300 <= status < 400:
         # A client that went there would be past the gateway, with its key.
-        raise UpstreamAway(f"{upstream.name} sends elsewhere, by {response.status}")
-    return response
+        raise UpstreamAway(f"{upstream.name} sends elsewhere, by {status}")

@@ -28,11 +28,11 @@ from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.keys import Keys
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.attempt import Failed
 from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, ordered, wishes_of
 from routing.gateway.proxy.client import BODY_MOST, Client, ClientGone
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff, Overloaded, PathRefused, Stopping, UpstreamAway, UpstreamRefusesUs
+from routing.gateway.proxy.failing import Failed
 from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
 from routing.gateway.proxy.free import pass_free
 from routing.gateway.proxy.headers import CALL
@@ -218,7 +218,7 @@ class Relay:
         ask = self._ask(client, house, key, dialect, words, body)
         course.model, course.stream = ask.call.model, ask.call.stream
         if ask.call.free:
-            await pass_free(self._means, client, ask)
+            await pass_free(self._means, client, ask, course)
             return
         if house.captures is not None:
             self._captured.begin(house.captures, client, ask, body, course)
@@ -242,7 +242,7 @@ class Relay:
         model, wishes = wishes_of(call.model, client.headers)
         call_id, day = client.call_id, self._now().date()
         found = house.deployments.of(dialect.family, model, day)
-        order = partial(self._ordered, house, wishes, day, whose.session or call_id)
+        order = partial(self._ordered, house, wishes, day, whose.session or call_id, call.follows)
         candidates = self._route(house, call, order(found))
         return Ask(
             call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
@@ -250,21 +250,26 @@ class Relay:
         )  # fmt: skip
 
     def _ordered(
-        self, house: House, wishes: Wishes, day: date, key: str, candidates: Sequence[Candidate]
+        self, house: House, wishes: Wishes, day: date, key: str, follows: str, candidates: Sequence[Candidate]
     ) -> Sequence[Candidate]:
-        health = self._means.health
+        health, whereabouts = self._means.health, self._means.whereabouts
+
+        def usable(one: Candidate) -> bool:
+            return health.usable(one.name)
 
         def price(one: Candidate) -> Price | None:
             return house.price(one, day)
 
-        return ordered(
+        found = ordered(
             candidates,
             wishes,
             key=key,
-            usable=lambda one: health.usable(one.name),
+            usable=usable,
             price=price,
             pace=lambda one: health.first_byte_s(one.name),
         )
+        at = whereabouts.of(house.id, follows) if follows else 0
+        return sorted(found, key=lambda one: one.upstream.upstream_id != at or not usable(one)) if at else found
 
     async def _models(self, client: Client, house: House, family: str, name: str | None) -> None:
         """All that may be asked for, or one of them by name. Raises NoDeployment."""

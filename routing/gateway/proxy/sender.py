@@ -16,13 +16,16 @@ from aiohttp.resolver import ThreadedResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from finops.connectors.addresses import check_number, is_allowed
+from finops.connectors.addresses import AddressRefused, check_number, is_allowed
+from finops.core.sealing import CannotOpen
 from routing.configuration.wire import Upstream
 
 _KEPT_S: Final = 75.0
 _CLOSED_WITHIN_S: Final = 0.1
 # We say what we take, and nothing of our own is added.
 _OURS: Final = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
+# What `Sender.send`, and reading what it gives, may fail with.
+FAILS: Final = (aiohttp.ClientError, OSError, TimeoutError, AddressRefused, CannotOpen)
 
 _made: Final = ContextVar("made", default=False)
 

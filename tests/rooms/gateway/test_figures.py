@@ -16,7 +16,7 @@ from routing.gateway.proxy.course import Course
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, call, key, used
 from tests.factories.orgs import Cast
-from tests.factories.relaying import Exchange, chat, deployed, message
+from tests.factories.relaying import Exchange, chat, counting, deployed, message
 from tests.fakes.upstream.running import Upstream, upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
@@ -115,6 +115,25 @@ def test_refusals_fallbacks_and_breakers_are_counted_by_why(
     assert seen.of("calls_total", outcome="gateway.model_not_found") == 1
     assert seen.of("calls_total", outcome="orgs.key_refused") == 1
     assert seen.of("breakers_open") == 0
+
+
+def test_tries_of_what_nobody_is_billed_for_are_counted_as_others(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    with upstream() as failing:
+        deployed(cast.acme.id, failing, at=now, name="failing")
+        deployed(cast.acme.id, provider, at=now, name="standby", rank=1)
+        gateway = gateways()
+        failing.then(Plan(status=429))
+        assert [counting(gateway, secret).whole().status for _ in range(2)] == [200, 200]
+    assert counting(gateway, secret).whole().status == 200
+    seen = figures(gateway)
+    for outcome in ("429", "answered", "unreachable"):
+        assert seen.of("tries_total", upstream="failing-anthropic", rank="first", outcome=outcome) == 1, outcome
+    assert seen.of("tries_total", upstream="standby-anthropic", rank="fallback", outcome="answered") == 2
+    assert seen.of("calls_total", dialect="anthropic.count_tokens", outcome="answered") == 3
+    assert seen.of("decisions_total", said="allowed") == 5
+    assert seen.of("tokens_total") == seen.of("cost_total") == 0
 
 
 def test_authorizations_are_counted_too_and_strangers_words_become_no_labels(

@@ -19,7 +19,7 @@ from routing.gateway.proxy import attempt, flow
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway
 from tests.factories.orgs import Cast
-from tests.factories.relaying import Exchange, billed, charged, chat, deployed, expired, idle, message
+from tests.factories.relaying import Exchange, billed, charged, chat, counting, deployed, expired, idle, message
 from tests.fakes.blunt import asked, blunt, head
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
@@ -27,8 +27,6 @@ from tests.rooms.gateway.conftest import Opens
 
 Speaks = Callable[..., Exchange]
 CHAT_BODY = b'{"id":"c-1","model":"gpt","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}'
-
-COUNTED = b'{"model":"claude","messages":[{"role":"user","content":"Hello"}]}'
 
 
 @pytest.fixture
@@ -276,7 +274,7 @@ def test_answers_that_are_none_are_told_as_such(
             assert said.body["error"]["message"], name
             assert "location" not in said.headers
             if name in ("elsewhere", "no HTTP", "half a head"):
-                counted = Exchange(gateway, "/v1/messages/count_tokens", COUNTED, {"x-api-key": secret}).whole()
+                counted = counting(gateway, secret).whole()
                 assert (counted.status, counted.body["type"]) == (502, "error"), name
             idle(gateway)
             expected += [evidence] if evidence else []
@@ -300,8 +298,7 @@ def test_an_error_that_comes_in_pieces_comes_as_a_whole(
         gateway = gateways()
         said = chat(gateway, secret).whole()
         assert (said.status, said.raw) == (400, words)
-        headers = {"x-api-key": secret, "anthropic-version": "2023-06-01"}
-        counted = Exchange(gateway, "/v1/messages/count_tokens", COUNTED, headers).whole()
+        counted = counting(gateway, secret).whole()
         assert (counted.status, counted.raw) == (400, words)
         idle(gateway)
 

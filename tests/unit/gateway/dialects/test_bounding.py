@@ -137,6 +137,22 @@ def test_what_is_read_and_is_not_in_the_call_is_bounded_by_the_window(call: Mode
         bounds_of(authorized(call), None)
 
 
+@pytest.mark.parametrize(
+    ("said", "follows"),
+    [
+        ({}, ""),
+        ({"previous_response_id": "resp_1"}, "resp_1"),
+        ({"conversation": "conv_1"}, "conv_1"),
+        ({"conversation": {"id": "conv_1"}}, "conv_1"),
+        ({"previous_response_id": "resp_1", "conversation": "conv_1"}, "resp_1"),
+        ({"previous_response_id": None, "conversation": {"id": ["odd"]}}, ""),
+        ({"previous_response_id": 7}, ""),
+    ],
+)
+def test_what_a_response_goes_on_from_is_known_by_its_id(said: dict[str, Any], follows: str) -> None:
+    assert responses(**said).follows == follows
+
+
 def test_switches_of_a_template_make_a_prompt_no_longer() -> None:
     call = chat(chat_template_kwargs={"enable_thinking": False, "thinking": None}, chat_template=None)
     assert (call.server_input, call.hosted_tools) == ((), ())
