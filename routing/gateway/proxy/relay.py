@@ -29,7 +29,7 @@ from routing.gateway.house import House
 from routing.gateway.keys import Keys
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.attempt import Failed
-from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, ordered, wishes_of
+from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, met, ordered, wishes_of
 from routing.gateway.proxy.client import BODY_MOST, Client, ClientGone
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff, Overloaded, PathRefused, Stopping, UpstreamAway, UpstreamRefusesUs
@@ -240,9 +240,11 @@ class Relay:
         tree = self._trees.setdefault(house.id, Tree())
         whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
+        if key.wishes is not None:
+            wishes = met(wishes, house.wishes[key.prefix])
         call_id, day = client.call_id, self._now().date()
         found = house.deployments.of(dialect.family, model, day)
-        order = partial(self._ordered, house, wishes, day, whose.session or call_id)
+        order = partial(self._ordered, house, wishes, day, call.service_tier or "", whose.session or call_id)
         candidates = self._route(house, call, order(found))
         return Ask(
             call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
@@ -250,12 +252,12 @@ class Relay:
         )  # fmt: skip
 
     def _ordered(
-        self, house: House, wishes: Wishes, day: date, key: str, candidates: Sequence[Candidate]
+        self, house: House, wishes: Wishes, day: date, tier: str, key: str, candidates: Sequence[Candidate]
     ) -> Sequence[Candidate]:
         health = self._means.health
 
         def price(one: Candidate) -> Price | None:
-            return house.price(one, day)
+            return house.price(one, day, tier)
 
         return ordered(
             candidates,
