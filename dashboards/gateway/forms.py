@@ -1,4 +1,4 @@
-"""Forms of upstreams and deployments: what a person types becomes a draft."""
+"""Forms of upstreams, deployments and keys' wishes: what a person types becomes a draft."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any, Final
 
 from django import forms
 
-from dashboards.forms import ActionForm
+from dashboards.forms import OFFERED, ActionForm, Offering
+from finops.core.errors import NotFound
+from finops.core.money import PRICE_PLACES
+from finops.orgs import selectors as orgs
 from routing.upstreams import rules
-from routing.upstreams.models import Upstream
+from routing.upstreams.models import KeyWishes, Upstream
 from routing.upstreams.presets import Preset
 from routing.upstreams.services import draft_of
-from routing.upstreams.types import Auth, DeploymentDraft, Dialect, UpstreamDraft
+from routing.upstreams.types import Auth, DeploymentDraft, Dialect, UpstreamDraft, WishesDraft
 
 DIALECTS: Final = {Dialect.OPENAI: "OpenAI", Dialect.ANTHROPIC: "Anthropic"}
 AUTHS: Final = {
@@ -20,6 +23,9 @@ AUTHS: Final = {
     Auth.API_KEY: "api-key: …",
     Auth.NONE: "Not at all",
 }
+
+
+SORTS: Final = {"": "As ranks and weights say", rules.FLOOR: "The cheapest first", rules.NITRO: "The fastest first"}
 
 
 def _credential(label: str = "Credential", hint: str = "", *, required: bool) -> forms.CharField:
@@ -117,7 +123,7 @@ class UpstreamForm(ActionForm):
         return found
 
     def clean_labels(self) -> tuple[str, ...]:
-        return tuple(one.strip() for one in self.cleaned_data["labels"].split(",") if one.strip())
+        return _words(self.cleaned_data["labels"])
 
     @property
     def credential(self) -> str:
@@ -145,6 +151,10 @@ def _initial(preset: Preset | None, row: Upstream | None) -> dict[str, Any]:
     }
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
 class CredentialForm(ActionForm):
     credential = _credential("The new credential", "Calls are sent with it within a second.", required=True)
 
@@ -168,3 +178,54 @@ class DeploymentForm(ActionForm):
 
     def draft(self) -> DeploymentDraft:
         return DeploymentDraft(**self.cleaned_data)
+
+
+class WishesForm(ActionForm):
+    """What the calls of a key wish: of one that wishes something already, or of whichever is named."""
+
+    order = forms.CharField(
+        label="These first",
+        max_length=1_500,
+        required=False,
+        help_text="Names of upstreams, providers or hosts, with commas between: openai-eu, azure.",
+    )
+    only = forms.BooleanField(required=False, label="And no others, whatever a request wishes")
+    sort = forms.ChoiceField(label="Among equals", choices=list(SORTS.items()), required=False)
+    most_per_million = forms.DecimalField(
+        label="At most for a million tokens",
+        min_value=0,
+        max_value=rules.MOST_PER_MILLION,
+        max_digits=7 + PRICE_PLACES,
+        decimal_places=PRICE_PLACES,
+        required=False,
+        help_text="In the reporting currency. Dearer deployments, and those of no known price, are left out.",
+    )
+
+    def __init__(self, data: Any, organization_id: int, row: KeyWishes | None = None) -> None:
+        super().__init__(data, initial=None if row is None else _wished(row))
+        self._organization_id = organization_id
+        if row is None:
+            live = orgs.keys(organization_id).filter(revoked_at__isnull=True)
+            known = Offering(list(live.values_list("prefix", "name")[:OFFERED]))
+            self.fields["key"] = forms.CharField(
+                max_length=16, widget=known, help_text="Its public beginning, as under Keys."
+            )
+            self.order_fields(["key"])
+
+    def clean_key(self) -> int:
+        """Its id."""
+        try:
+            found: int = orgs.owner(self._organization_id, "key", self.cleaned_data["key"].strip()).id
+        except NotFound:
+            raise forms.ValidationError("There is no key that begins so.") from None
+        return found
+
+    def draft(self) -> WishesDraft:
+        said = {name: value for name, value in self.cleaned_data.items() if name != "key"}
+        return WishesDraft(**said | {"order": _words(said["order"])})
+
+
+def _wished(row: KeyWishes) -> dict[str, Any]:
+    most = row.most_per_million
+    shown = {"order": ", ".join(row.order), "only": row.only, "sort": row.sort}
+    return shown if most is None else shown | {"most_per_million": f"{most.normalize():f}"}

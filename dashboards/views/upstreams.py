@@ -1,4 +1,4 @@
-"""Where calls go: upstreams, their credentials and the models they serve."""
+"""Where calls go: upstreams, their credentials and models, and what keys wish of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from rest_framework.request import Request
 
 from dashboards.access import Here, page, show
 from dashboards.actions import act, form_page, posted
-from dashboards.gateway.forms import AUTHS, DIALECTS, CredentialForm, DeploymentForm, UpstreamForm
+from dashboards.gateway.forms import AUTHS, DIALECTS, SORTS, CredentialForm, DeploymentForm, UpstreamForm, WishesForm
 from dashboards.panels.bar import address
+from finops.api import paging
 from finops.core.errors import FinopsError, Forbidden, NotFound
 from finops.orgs.rules import Permission
 from routing.upstreams import selectors, services
@@ -30,11 +32,14 @@ MODELS_SHOWN: Final = 4
 def upstreams(request: HttpRequest, here: Here) -> HttpResponse:
     """All there are: their number is bounded, so nobody pages through them."""
     rows = list(selectors.upstreams(here.id, archived=True).prefetch_related("deployments"))
+    may = here.caller.can(Permission.GATEWAY_MANAGE)
     context = {
         "rows": [_shown(here, row) for row in rows if row.archived_at is None],
         "archived": [_shown(here, row) for row in rows if row.archived_at is not None],
         "presets": PRESETS,
-        "may": here.caller.can(Permission.GATEWAY_MANAGE),
+        "may": may,
+        # Keys are called by people's names, which not everybody may read.
+        **(_wishes(request, here) if may else {}),
     }
     return show(request, here, "upstreams", "pages/upstreams.html", context)
 
@@ -164,6 +169,57 @@ def remove_deployment(request: HttpRequest, here: Here, upstream_id: int, deploy
         done="It is not called for this model any more.",
         to=upstream_address(here, upstream_id),
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page("upstreams", Permission.GATEWAY_MANAGE)
+def add_wishes(request: HttpRequest, here: Here) -> HttpResponse:
+    """What a key wishes, in place of what it wished before."""
+    form = WishesForm(posted(request), here.id)
+    return _wishes_page(request, here, form, lambda said: int(said["key"]), title="What a key wishes")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page("upstreams", Permission.GATEWAY_MANAGE)
+def change_wishes(request: HttpRequest, here: Here, key_id: int) -> HttpResponse:
+    row = selectors.wishes_of(here.id, key_id)
+    form = WishesForm(posted(request), here.id, row)
+    return _wishes_page(request, here, form, lambda _: row.key_id, title=f"What {row.key.name} wishes")
+
+
+@require_POST
+@page("upstreams", Permission.GATEWAY_MANAGE)
+def clear_wishes(request: HttpRequest, here: Here, key_id: int) -> HttpResponse:
+    return act(
+        request,
+        lambda: services.clear_wishes(organization_id=here.id, key_id=key_id, by=here.caller.actor, at=here.now),
+        done="The key wishes nothing any more.",
+        to=address(here, "upstreams"),
+    )
+
+
+def _wishes_page(
+    request: HttpRequest, here: Here, form: WishesForm, key_of: Callable[[dict[str, Any]], int], *, title: str
+) -> HttpResponse:
+    return form_page(
+        request, here, "upstreams", form,
+        lambda said: services.set_wishes(
+            organization_id=here.id, key_id=key_of(said), draft=form.draft(), by=here.caller.actor, at=here.now
+        ),
+        title=title, submit="Save", back=("Upstreams", address(here, "upstreams")),
+        lead="Its calls are held to this within a second. What a request wishes goes before it, and never beyond it.",
+        done="The key’s wishes are saved.",
+    )  # fmt: skip
+
+
+def _wishes(request: HttpRequest, here: Here) -> dict[str, Any]:
+    found = paging.page(selectors.wishes(here.id), Request(request), order=("key_id",))
+    base = address(here, "upstreams")
+    return {
+        "wishes": [(row, SORTS[row.sort] if row.sort else "") for row in found.rows],
+        "first": base if request.GET.get("cursor") else "",
+        "next": f"{base}?cursor={found.next_cursor}" if found.next_cursor else "",
+    }
 
 
 def _form_page(

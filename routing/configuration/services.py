@@ -20,7 +20,7 @@ from routing.captures.hot import WHOLE
 from routing.configuration import wire
 from routing.configuration.models import CATALOGUE, Published
 from routing.upstreams import selectors as upstreams
-from routing.upstreams.models import Upstream
+from routing.upstreams.models import KeyWishes, Upstream
 
 log = logging.getLogger(__name__)
 CHANNEL: Final = "configuration_published"
@@ -31,6 +31,7 @@ _OF_UPSTREAM: Final = (
     "first_byte_s", "total_s", "bills_cancelled",
 )  # fmt: skip
 _OF_DEPLOYMENT: Final = ("upstream_id", "model", "upstream_model", "rank", "weight")
+_OF_WISHES: Final = ("order", "only", "sort", "most_per_million")
 # One small row for each organization; the parts are the tokens that rooms change with whatever they own.
 _STAMPS: Final = """
 SELECT o.id,
@@ -89,6 +90,7 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
     snapshot = budgets.load_snapshot(organization_id)
     names = dict(budgets.budgets(organization_id).values_list("id", "name"))
     source = ensure_gateway_source(organization_id=organization_id, by=PUBLISHER, at=at)
+    wished = {row.key_id: _wishes(row) for row in upstreams.wishes(organization_id)}
     return wire.Organization(
         organization_id=organization_id,
         slug=found.slug,
@@ -103,6 +105,7 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
                 expires_at=key.expires_at,
                 former=key.former_digest,
                 former_until=key.former_until,
+                wishes=wished.get(key.id),
             )
             for key in orgs.keys(organization_id)
             if orgs.key_live(key, at)
@@ -135,6 +138,10 @@ def _capturing(organization_id: int) -> wire.Capturing | None:
         task_types=frozenset(said.task_types),
         project_ids=frozenset(said.project_ids),
     )
+
+
+def _wishes(row: KeyWishes) -> wire.Wishes:
+    return wire.Wishes(**{name: getattr(row, name) for name in _OF_WISHES} | {"order": tuple(row.order)})
 
 
 def _upstream(row: Upstream) -> wire.Upstream:

@@ -30,9 +30,18 @@ class Catalogue(msgspec.Struct, frozen=True, array_like=True):
     windows: dict[tuple[str, str], int]
 
 
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """How the calls of a key want deployments: `upstreams.types.WishesDraft`."""
+
+    order: tuple[str, ...] = ()
+    only: bool = False
+    sort: str = ""
+    most_per_million: Decimal | None = None
+
+
 class Key(msgspec.Struct, frozen=True):
     """A virtual key that is good until `expires_at`. `former` is the digest of the secret it had before, '' for none,
-    which is good until `former_until`.
+    which is good until `former_until`. `wishes` is None for most: their calls say themselves where they go.
     """
 
     key_id: int
@@ -42,6 +51,7 @@ class Key(msgspec.Struct, frozen=True):
     expires_at: datetime | None
     former: str = ""
     former_until: datetime | None = None
+    wishes: Wishes | None = None
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):

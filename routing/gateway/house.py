@@ -20,7 +20,7 @@ from finops.pricing.rules.outputs import LARGEST_OUTPUTS
 from finops.pricing.types import Rated
 from routing.configuration import wire
 from routing.gateway.bounds import bounds_of
-from routing.gateway.proxy.candidates import Candidate, Deployments, Price
+from routing.gateway.proxy.candidates import Candidate, Deployments, Price, wishes_of_key
 from routing.gateway.requests import Authorize, Deployment
 
 # What is remembered of strangers' words is bounded.
@@ -98,6 +98,8 @@ class House:
         self.source_id = published.source_id
         self.token = published.token
         self.keys = {key.prefix: key for key in published.keys}
+        # Of keys that wish anything.
+        self.wishes = {key.prefix: wishes_of_key(key.wishes) for key in published.keys if key.wishes is not None}
         self.names = {budget.budget_id: budget.name for budget in published.budgets}
         self.terms = {budget.budget_id: budget.terms(self.id) for budget in published.budgets}
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
@@ -114,7 +116,7 @@ class House:
         self._calls: dict[tuple[Any, ...], Concerned] = {}
         self._prices: dict[tuple[Any, ...], list[_Served]] = {}
         self._ends: dict[Account, datetime | None] = {}
-        self._tokens: dict[tuple[str, str, str, date], Price | None] = {}
+        self._tokens: dict[tuple[str, str, str, str, date], Price | None] = {}
 
     def whose(self, event: UsageEvent) -> Concerned:
         """Whom and what a call concerns, exactly as its charge will be attributed, and against which accounts it is
@@ -163,12 +165,16 @@ class House:
         assert worst is not None  # noqa: S101 - there is at least the call's own deployment
         return worst if request.tries == 1 else worst.times(request.tries)
 
-    def price(self, candidate: Candidate, day: date) -> Price | None:
-        """Of a token at a deployment; None where nobody knows."""
+    def price(self, candidate: Candidate, day: date, tier: str = "") -> Price | None:
+        """Of a token at a deployment; None where nobody knows. Of a tier, the standard one may serve instead."""
         upstream = candidate.upstream
-        key = (candidate.model, upstream.provider, upstream.host, day)
+        key = (candidate.model, upstream.provider, upstream.host, tier, day)
         if key not in self._tokens:
-            _bounded(self._tokens)[key] = self._price(upstream.provider, candidate.model, upstream.host, day)
+            price = self._price(upstream.provider, candidate.model, "", upstream.host, day)
+            if tier and price is not None:
+                asked = self._price(upstream.provider, candidate.model, tier, upstream.host, day)
+                price = None if asked is None else Price(asked.usual, max(asked.dearest, price.dearest))
+            _bounded(self._tokens)[key] = price
         return self._tokens[key]
 
     def models(self, family: str, day: date) -> list[str]:
@@ -201,8 +207,8 @@ class House:
     def _is_priced(self, provider: str, model: str, day: date) -> bool:
         return self._find(provider, model, "", "", day).priced
 
-    def _price(self, provider: str, model: str, host: str, day: date) -> Price | None:
-        found = self._find(provider, model, "", host, day)
+    def _price(self, provider: str, model: str, tier: str, host: str, day: date) -> Price | None:
+        found = self._find(provider, model, tier, host, day)
         dated = self._exchange.rate(found.cards[0].currency, day) if found.priced else None
         if dated is None:
             return None

@@ -1,4 +1,4 @@
-"""Upstreams and deployments over REST. Credentials go in and never come out."""
+"""Upstreams, deployments and keys' wishes over REST. Credentials go in and never come out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from rest_framework.response import Response
 from finops.api.idempotency import idempotent
 from finops.api.schema import answers, listed
 from finops.api.views import Input, Resource, now, paged, valid
+from finops.core.money import PRICE_PLACES
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 from routing.upstreams import rules, selectors, services
-from routing.upstreams.models import Deployment, Upstream
+from routing.upstreams.models import Deployment, KeyWishes, Upstream
 from routing.upstreams.presets import PRESETS
-from routing.upstreams.types import Auth, DeploymentDraft, Dialect, UpstreamDraft
+from routing.upstreams.types import Auth, DeploymentDraft, Dialect, UpstreamDraft, WishesDraft
 
 _READ_OR_MANAGE: Final = {"GET": Permission.GATEWAY_READ, "POST": Permission.GATEWAY_MANAGE}
 _ARCHIVED: Final = OpenApiParameter("archived", bool, description="`true`: those that were archived as well.")
@@ -122,6 +123,40 @@ class DeploymentInput(Input):
     )
     rank = serializers.IntegerField(min_value=0, max_value=rules.MOST_RANK, required=False)
     weight = _weight()
+
+
+class WishesOutput(serializers.ModelSerializer[KeyWishes]):
+    """What every call of a key wishes, whatever it says itself. `prefix` is the key's public beginning."""
+
+    key_id = serializers.IntegerField()
+    prefix = serializers.CharField(source="key.prefix")
+    order = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = KeyWishes
+        fields = ("key_id", "prefix", "order", "only", "sort", "most_per_million", "changed_at")
+
+
+class WishesInput(Input):
+    order = serializers.ListField(
+        child=serializers.CharField(max_length=rules.LONGEST_WORD),
+        max_length=rules.MOST_NAMED,
+        required=False,
+        help_text="Names of upstreams, providers or hosts, the first before the second.",
+    )
+    only = serializers.BooleanField(required=False, help_text="None but those of `order`, whatever a request wishes.")
+    sort = serializers.ChoiceField(
+        choices=[rules.FLOOR, rules.NITRO], required=False, allow_blank=True, help_text="The cheapest or fastest first."
+    )
+    most_per_million = serializers.DecimalField(
+        max_digits=7 + PRICE_PLACES,
+        decimal_places=PRICE_PLACES,
+        min_value=0,
+        max_value=rules.MOST_PER_MILLION,
+        required=False,
+        allow_null=True,
+        help_text="None whose tokens cost more than this for a million, in the reporting currency.",
+    )
 
 
 class PresetOutput(serializers.Serializer[Any]):
@@ -303,3 +338,43 @@ class RemoveDeployment(Resource):
             at=now(),
         )
         return Response({})
+
+
+class Wishes(Resource):
+    """What keys wish of where their calls go, by key."""
+
+    permission: ClassVar = Permission.GATEWAY_MANAGE
+
+    @listed(WishesOutput)
+    def get(self, request: Request) -> Response:
+        return paged(request, selectors.wishes(caller(request).organization_id), WishesOutput, order=("key_id",))
+
+
+class WishesOfKey(Resource):
+    """What the calls of one key wish. A request may wish more, and never less."""
+
+    permission: ClassVar = Permission.GATEWAY_MANAGE
+
+    @answers(WishesOutput)
+    def get(self, request: Request, key_id: int) -> Response:
+        return Response(WishesOutput(selectors.wishes_of(caller(request).organization_id, key_id)).data)
+
+    @answers(WishesOutput, takes=WishesInput)
+    def put(self, request: Request, key_id: int) -> Response:
+        """Wish this, in place of what the key wished before. Gateways hold its calls to it within a second."""
+        asked, said = caller(request), valid(WishesInput, request.data)
+        row = services.set_wishes(
+            organization_id=asked.organization_id,
+            key_id=key_id,
+            draft=WishesDraft(**said | {"order": tuple(said.get("order", ()))}),
+            by=asked.actor,
+            at=now(),
+        )
+        return Response(WishesOutput(row).data)
+
+    @answers(status=204)
+    def delete(self, request: Request, key_id: int) -> Response:
+        """Wish nothing any more: its calls go where they say themselves."""
+        asked = caller(request)
+        services.clear_wishes(organization_id=asked.organization_id, key_id=key_id, by=asked.actor, at=now())
+        return Response(status=204)

@@ -12,6 +12,8 @@ register()
 urlpatterns = [
     path("upstreams", api.Upstreams.as_view()),
     path("upstreams/presets", api.Presets.as_view()),
+    path("upstreams/wishes", api.Wishes.as_view()),
+    path("upstreams/wishes/<id:key_id>", api.WishesOfKey.as_view()),
     path("upstreams/<id:upstream_id>", api.OneUpstream.as_view()),
     path("upstreams/<id:upstream_id>/credential", api.CredentialOfUpstream.as_view()),
     path("upstreams/<id:upstream_id>/archive", api.ArchiveUpstream.as_view()),

@@ -1,4 +1,4 @@
-"""Where calls go: upstreams, and which models each of them serves."""
+"""Where calls go: upstreams, which models each of them serves, and what keys wish of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
-from finops.orgs.models import Organization, Owned, never_deleted
+from finops.core.money import PRICE_PLACES
+from finops.orgs.models import Organization, Owned, VirtualKey, never_deleted
 from routing.upstreams import rules
 from routing.upstreams.types import Auth, Dialect
 
 
 class UpstreamsVersion(models.Model):
-    """Changes whenever any of an organization's upstreams or deployments does, so that it is published."""
+    """Changes whenever any upstream, deployment or key's wish of an organization does, so that it is published."""
 
     organization = models.OneToOneField(Organization, primary_key=True, on_delete=models.PROTECT)
     token = models.UUIDField()
@@ -106,3 +107,35 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at upstream {self.upstream_id}"
+
+
+class KeyWishes(models.Model):
+    """How the calls of a key want deployments; see `types.WishesDraft`."""
+
+    key = models.OneToOneField(VirtualKey, primary_key=True, on_delete=models.PROTECT, related_name="+")
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    order = ArrayField(models.CharField(max_length=rules.LONGEST_WORD), default=list)
+    only = models.BooleanField(default=False)
+    sort = models.CharField(max_length=5, blank=True)
+    # Of the reporting currency.
+    most_per_million = models.DecimalField(max_digits=7 + PRICE_PLACES, decimal_places=PRICE_PLACES, null=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="wishes_something",
+                condition=~Q(order=[]) | ~Q(sort="") | Q(most_per_million__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="wishes_order", condition=Q(order__len__lte=rules.MOST_NAMED) & ~Q(order__contains=[""])
+            ),
+            models.CheckConstraint(name="wishes_only", condition=Q(only=False) | ~Q(order=[])),
+            models.CheckConstraint(name="wishes_sort", condition=Q(sort__in=["", rules.FLOOR, rules.NITRO])),
+            models.CheckConstraint(
+                name="wishes_price", condition=Q(most_per_million__range=(0, rules.MOST_PER_MILLION))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"wishes of key {self.key_id}"

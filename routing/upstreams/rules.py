@@ -1,16 +1,18 @@
-"""What may be an upstream, a deployment and a credential. Pure."""
+"""What may be an upstream, a deployment, a credential and a wish. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
 from finops.connectors.addresses import AddressRefused, check_address, check_number, is_internal
 from finops.core.errors import Invalid
-from routing.upstreams.types import Auth, DeploymentDraft, Dialect, UpstreamDraft
+from finops.core.money import PRICE_PLACES
+from routing.upstreams.types import Auth, DeploymentDraft, Dialect, UpstreamDraft, WishesDraft
 
 LONGEST_NAME: Final = 60
 LONGEST_WORD: Final = 60
@@ -27,6 +29,12 @@ SHORTEST_S: Final = 0.1
 LONGEST_CONNECT_S: Final = 60.0
 LONGEST_FIRST_BYTE_S: Final = 600.0
 LONGEST_TOTAL_S: Final = 7_200.0
+# How deployments are sorted for whoever wishes so: the cheapest first, or the fastest.
+FLOOR: Final = "floor"
+NITRO: Final = "nitro"
+# Of a request's wishes as of a key's.
+MOST_NAMED: Final = 20
+MOST_PER_MILLION: Final = 1_000_000
 # Of a shorter credential four characters would say too much.
 _HINTED: Final = 16
 # The model that leaves the choice to routing.
@@ -49,7 +57,7 @@ _OURS_BEGIN: Final = ("proxy-", "x-capstan-", "x-forwarded-")
 
 
 class UpstreamInvalid(Invalid):
-    """An upstream, a deployment or a credential that cannot be; `field` says where."""
+    """An upstream, a deployment, a credential or a wish that cannot be; `field` says where."""
 
     code = "upstreams.invalid"
 
@@ -127,6 +135,32 @@ def check_deployment(draft: DeploymentDraft) -> DeploymentDraft:
     _whole(draft.rank, 0, MOST_RANK, field="rank")
     _whole(draft.weight, 1, MOST_WEIGHT, field="weight")
     return replace(draft, model=model, upstream_model=_model(draft.upstream_model or model, field="upstream_model"))
+
+
+def check_wishes(draft: WishesDraft) -> WishesDraft:
+    """What a key wishes, as it is kept. That nobody here is called so is no mistake: who is, changes. Raises
+    UpstreamInvalid, naming the field.
+    """
+    order = tuple(dict.fromkeys(_word(one.strip().lower(), field="order") for one in draft.order))
+    if len(order) > MOST_NAMED:
+        raise UpstreamInvalid(f"at most {MOST_NAMED} names", field="order")
+    if draft.only and not order:
+        raise UpstreamInvalid("only leaves those that order names: name at least one", field="order")
+    if draft.sort not in ("", FLOOR, NITRO):
+        raise UpstreamInvalid(f"sort is {FLOOR}, {NITRO} or empty", field="sort")
+    most = None if draft.most_per_million is None else _per_million(draft.most_per_million)
+    if not order and not draft.sort and most is None:
+        raise UpstreamInvalid("these wishes wish nothing: name an order, a sort or a price", field="order")
+    return replace(draft, order=order, most_per_million=most)
+
+
+def _per_million(most: Decimal) -> Decimal:
+    if not most.is_finite() or not 0 <= most <= MOST_PER_MILLION:
+        raise UpstreamInvalid(f"a price of a million tokens is 0 to {MOST_PER_MILLION:,}", field="most_per_million")
+    kept = most.quantize(Decimal(1).scaleb(-PRICE_PLACES))
+    if kept != most:
+        raise UpstreamInvalid(f"a price has at most {PRICE_PLACES} places", field="most_per_million")
+    return kept
 
 
 def _name(raw: str) -> str:

@@ -1,4 +1,4 @@
-"""Upstreams and deployments: made, changed, archived; audited, with nothing of a credential in the trail.
+"""Upstreams, deployments and keys' wishes: made, changed, archived; audited, with nothing of a credential in the trail.
 
 Gateways hear of a change with the next publication, in under a second.
 """
@@ -6,6 +6,7 @@ Gateways hear of a change with the next publication, in under a second.
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,10 +17,13 @@ from finops.audit import services as audit
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, NotFound
 from finops.core.sealing import Sealer
-from routing.upstreams import rules
+from finops.orgs import selectors as orgs
+from finops.orgs.models import VirtualKey
+from finops.orgs.services.keys import KeyRevoked
+from routing.upstreams import rules, selectors
 from routing.upstreams.hot import sealer
-from routing.upstreams.models import Deployment, Upstream, UpstreamsVersion
-from routing.upstreams.types import Auth, DeploymentDraft, UpstreamDraft
+from routing.upstreams.models import Deployment, KeyWishes, Upstream, UpstreamsVersion
+from routing.upstreams.types import Auth, DeploymentDraft, UpstreamDraft, WishesDraft
 
 MOST_UPSTREAMS: Final = 200
 MOST_DEPLOYMENTS: Final = 2_000
@@ -172,6 +176,43 @@ def remove_deployment(*, organization_id: int, upstream_id: int, deployment_id: 
     _note("deployment.removed", row.upstream, details, by, at)
 
 
+@transaction.atomic
+def set_wishes(*, organization_id: int, key_id: int, draft: WishesDraft, by: Actor, at: datetime) -> KeyWishes:
+    """What the calls of a key wish from now on, in place of what they wished. Raises UpstreamInvalid, NotFound and
+    KeyRevoked.
+    """
+    draft = rules.check_wishes(draft)
+    _changed(organization_id)
+    key: VirtualKey = orgs.owner(organization_id, "key", key_id)
+    if key.revoked_at is not None:
+        raise KeyRevoked("This key is revoked: it makes no calls that could wish anything.")
+    row = KeyWishes.objects.filter(organization_id=organization_id, key=key).first()
+    before = _told(WishesDraft() if row is None else wishes_draft(row))
+    after = _told(draft)
+    changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+    if row is None or changed:
+        row = KeyWishes(organization_id=organization_id, key=key, changed_at=at, **asdict(draft))
+        row.order = list(draft.order)
+        row.save()
+        _note_key("key.wishes_set", key, changed, by, at)
+    return row
+
+
+@transaction.atomic
+def clear_wishes(*, organization_id: int, key_id: int, by: Actor, at: datetime) -> None:
+    """Calls of the key wish nothing any more but what they say themselves. Raises NotFound."""
+    _changed(organization_id)
+    row = selectors.wishes_of(organization_id, key_id)
+    key, said = row.key, _told(wishes_draft(row))
+    row.delete()
+    _note_key("key.wishes_cleared", key, said, by, at)
+
+
+def wishes_draft(row: KeyWishes) -> WishesDraft:
+    """What a key wishes, as it is."""
+    return WishesDraft(tuple(row.order), row.only, row.sort, row.most_per_million)
+
+
 def sending_headers(row: Upstream) -> dict[str, str]:
     """What a request there carries, its credential among it. Raises CannotOpen."""
     headers = dict(row.headers)
@@ -243,6 +284,26 @@ def _note(verb: str, row: Upstream, details: dict[str, Any], by: Actor, at: date
         subject_kind="upstream",
         subject_id=row.id,
         subject_label=row.name,
+        details=details,
+        by=by,
+        at=at,
+    )
+
+
+def _told(draft: WishesDraft) -> dict[str, Any]:
+    """Wishes as the trail shows them."""
+    most = draft.most_per_million
+    return asdict(draft) | {"order": list(draft.order), "most_per_million": None if most is None else str(most)}
+
+
+def _note_key(verb: str, key: VirtualKey, details: dict[str, Any], by: Actor, at: datetime) -> None:
+    """In the key's own story. Not by its name: people put people's names there, and the trail cannot be rewritten."""
+    audit.record(
+        organization_id=key.organization_id,
+        verb=verb,
+        subject_kind="key",
+        subject_id=key.id,
+        subject_label=key.prefix,
         details=details,
         by=by,
         at=at,

@@ -1,9 +1,10 @@
-"""What an upstream and a deployment are said to be."""
+"""What an upstream and a deployment are said to be, and what a key wishes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -52,3 +53,16 @@ class DeploymentDraft:
     upstream_model: str = ""
     rank: int = 0
     weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WishesDraft:
+    """How the calls of a key want deployments: upstreams, providers or hosts in `order` first (`only` those), the
+    cheapest (`floor`) or the fastest (`nitro`) first, and none whose tokens cost more than `most_per_million` of the
+    reporting currency for a million.
+    """
+
+    order: tuple[str, ...] = ()
+    only: bool = False
+    sort: str = ""
+    most_per_million: Decimal | None = None

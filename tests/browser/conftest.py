@@ -31,7 +31,7 @@ from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement, Period
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
-from finops.orgs.models import User
+from finops.orgs.models import User, VirtualKey
 from finops.sources.services import add_source
 from routing.upstreams.services import archive_upstream
 from tests.factories import alerts, captures, upstreams
@@ -130,6 +130,7 @@ def company(transactional_db: None) -> Company:
     upstreams.upstream(acme.id, name="deepseek", provider="deepseek", base_url="https://api.deepseek.com/v1", at=at)
     old = upstreams.upstream(acme.id, name="together", base_url="https://api.together.xyz/v1", at=at)
     archive_upstream(organization_id=acme.id, upstream_id=old.id, by=HOUSE, at=at)
+    upstreams.wishes(VirtualKey.objects.filter(organization=acme).earliest("id"), order=("openai",), only=True, at=at)
     captures.capturing(acme.id, task_types=("triage",), at=at)
     captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
     return made

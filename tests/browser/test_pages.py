@@ -83,6 +83,7 @@ def addresses(company: Company) -> dict[str, str]:
         "upstream-new": f"{acme}upstreams/new/?preset=azure",
         "upstream-change": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/change/",
         "credential": f"{acme}upstreams/{Upstream.objects.get(name='openai').id}/credential/",
+        "wishes": f"{acme}upstreams/wishes/",
         "captures": f"{acme}captures/",
         "capture": f"{acme}captures/calls/{'c' * 24}/",
         "connect": f"{acme}connect/",

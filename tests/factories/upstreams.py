@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from finops.orgs.hot import prefix_of
+from finops.orgs.models import VirtualKey
 from routing.upstreams import services
-from routing.upstreams.models import Deployment, Upstream
-from routing.upstreams.types import DeploymentDraft, UpstreamDraft
+from routing.upstreams.models import Deployment, KeyWishes, Upstream
+from routing.upstreams.types import DeploymentDraft, UpstreamDraft, WishesDraft
 from tests.factories.orgs import HOUSE
 
 # Its last four characters are all that is ever shown.
@@ -39,3 +41,13 @@ def deployment(row: Upstream, model: str = "gpt", *, at: datetime, **given: Any)
         by=HOUSE,
         at=at,
     )
+
+
+def wishes(key: VirtualKey, *, at: datetime, **given: Any) -> KeyWishes:
+    return services.set_wishes(
+        organization_id=key.organization_id, key_id=key.id, draft=WishesDraft(**given), by=HOUSE, at=at
+    )
+
+
+def key_of(secret: str) -> VirtualKey:
+    return VirtualKey.objects.get(prefix=prefix_of(secret))

@@ -44,6 +44,9 @@ class Api:
     def patch(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return self.ask("patch", path, body, **headers)
 
+    def put(self, path: str, body: Any = None) -> HttpResponse:
+        return self.ask("put", path, body)
+
     def delete(self, path: str) -> HttpResponse:
         return self.ask("delete", path)
 

@@ -103,6 +103,11 @@ class World:
         return services.issue_key(organization_id=self.globex.id, name=f"{MARKER} key", **WHO).key
 
     @cached_property
+    def wishing(self) -> VirtualKey:
+        upstreams.wishes(self.key, order=(MARKER,), only=True, at=NOON)
+        return self.key
+
+    @cached_property
     def source(self) -> Source:
         return sources.add_source(organization_id=self.globex.id, slug="their-source", name=f"{MARKER} source", **WHO)
 
@@ -278,7 +283,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "agent": lambda world: world.agent.slug,
     "customer": lambda world: world.customer.slug,
     "source": lambda world: world.source.slug,
-    "key_id": lambda world: world.key.id,
+    "key_id": lambda world: world.wishing.id,
     "job_id": lambda world: world.job.id,
     "record_id": lambda world: world.quarantined.id,
     "user_id": lambda world: world.cast.charlie.user_id,

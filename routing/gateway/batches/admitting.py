@@ -15,7 +15,7 @@ from routing.gateway.asked import event_of
 from routing.gateway.attributed import Attribution
 from routing.gateway.dialects.types import OPENAI
 from routing.gateway.house import House
-from routing.gateway.proxy.candidates import Candidate, NoDeployment, ordered, wishes_of
+from routing.gateway.proxy.candidates import Candidate, NoDeployment, Price, met, ordered, wishes_of, within
 from routing.gateway.proxy.errors import UpstreamAway
 from routing.gateway.proxy.health import Health
 from routing.gateway.refusals import guarded
@@ -34,14 +34,13 @@ class Admitting:
 
     def place(self, house: House, key: Key, models: Sequence[str], headers: Mapping[str, str]) -> Upstream:
         """Where a file of requests goes. A batch is run where its file is. Raises NoDeployment and WishInvalid."""
-        day = self._now().date()
         _, wishes = wishes_of("", headers)
         first, *_ = ordered(
             self._serving(house, models),
-            wishes,
+            met(wishes, house.wishes.get(key.prefix)),
             key=key.prefix,
             usable=lambda one: self._health.usable(one.name),
-            price=lambda one: house.price(one, day),
+            price=self._dearest(house, models),
             pace=lambda one: self._health.first_byte_s(one.name),
         )
         return first.upstream
@@ -59,8 +58,12 @@ class Admitting:
         """The batch's calls as they will be charged, but for what they use. Raises NoDeployment, Refused, and Unbounded
         where a hard budget concerns them: what a batch costs is known when it has been run.
         """
-        if upstream.upstream_id not in {one.upstream.upstream_id for one in self._serving(house, models)}:
+        here = [one for one in self._serving(house, models) if one.upstream.upstream_id == upstream.upstream_id]
+        if not here:
             raise NoDeployment("the upstream that has the file does not serve its models any more", field="model")
+        if key.wishes is not None:
+            # The file may be another key's.
+            within(house.wishes[key.prefix], here, self._dearest(house, models))
         events = [self._event(key, whose, call_id, upstream, model) for model in models]
         for event in events:
             concerned = house.whose(event)
@@ -93,6 +96,17 @@ class Admitting:
             task_type=whose.task_type,
         )
         return event_of(request, key, self._now())
+
+    def _dearest(self, house: House, models: Sequence[str]) -> Callable[[Candidate], Price | None]:
+        """What an upstream asks for a token of the dearest of these models; None where one's price is not known."""
+        day = self._now().date()
+
+        def price(one: Candidate) -> Price | None:
+            each = [house.price(one._replace(model=model), day) for model in models]
+            known = [cost for cost in each if cost is not None]
+            return max(known, key=lambda cost: cost.dearest) if len(known) == len(each) else None
+
+        return price
 
     def _serving(self, house: House, models: Sequence[str]) -> list[Candidate]:
         """Upstreams that have every model under the very name that the file says: its lines pass as they are."""

@@ -6,18 +6,19 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError, Invalid
+from routing.configuration import wire
 from routing.configuration.wire import Deployment, Upstream
+from routing.upstreams.rules import FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO
 
-FLOOR: Final = "floor"
-NITRO: Final = "nitro"
 # A model's name that leaves the choice to routing.
 AUTO: Final = "auto"
 # Headers that wish something.
 WISHES: Final = frozenset({b"x-capstan-order", b"x-capstan-only", b"x-capstan-max-price"})
-_MOST_NAMED: Final = 20
+_MILLION: Final = 10**6
 
 
 class NoDeployment(FinopsError):
@@ -25,6 +26,13 @@ class NoDeployment(FinopsError):
 
     code = "gateway.model_not_found"
     status = 404
+
+
+class KeyExcludes(NoDeployment):
+    """Somebody serves the model, and nobody whom the key's own wishes leave."""
+
+    code = "gateway.key_excludes"
+    status = 403
 
 
 class WishInvalid(Invalid):
@@ -53,15 +61,16 @@ class Price(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """How a caller wants deployments ordered: upstreams or providers in `order` first (`only` those), the cheapest
-    (`floor`) or the fastest (`nitro`) first, and none of whose tokens cost more than `most` picodollars of the
-    reporting currency.
+    """How a caller wants deployments ordered: upstreams, providers or hosts in `order` first (`only` those), the
+    cheapest (`floor`) or the fastest (`nitro`) first, and none of whose tokens cost more than `most` picodollars of the
+    reporting currency; and nothing that the wishes of its key, `bound`, leave out.
     """
 
     sort: str = ""
     order: tuple[str, ...] = ()
     only: bool = False
     most: int | None = None
+    bound: Wishes | None = None
 
 
 class Deployments:
@@ -139,15 +148,13 @@ def ordered(
 ) -> list[Candidate]:
     """In the order they are to be tried. What is not `usable` now comes last, and is never left out: it may be all
     there is. Calls of one `key` (a session) go to the same deployment while it is there, where their caches are.
-    Raises NoDeployment when the wishes leave none.
+    Raises NoDeployment when the wishes leave none, KeyExcludes when it is those of the key.
     """
-    left = list(candidates)
-    if wishes.only:
-        left = [one for one in left if any(_is(one.upstream, name) for name in wishes.order)]
-    if wishes.most is not None:
-        left = [one for one in left if (cost := price(one)) is not None and cost.dearest <= wishes.most]
+    left = _left(candidates, wishes, price)
     if not left:
         raise NoDeployment("no deployment of the model is left by the providers and the price asked for", field="model")
+    if wishes.bound is not None:
+        left = within(wishes.bound, left, price)
     if len(left) == 1:
         return left
 
@@ -162,6 +169,49 @@ def ordered(
         return (not usable(one), first, by, one.rank, _drawn(key, one))
 
     return sorted(left, key=place)
+
+
+def within(
+    bound: Wishes, candidates: Sequence[Candidate], price: Callable[[Candidate], Price | None]
+) -> list[Candidate]:
+    """Those that a key's wishes leave. Raises KeyExcludes when that is none."""
+    left = _left(candidates, bound, price)
+    if not left:
+        told = [f"only {', '.join(bound.order)}"] if bound.only else []
+        if bound.most is not None:
+            told.append(f"at most {(Decimal(bound.most) / _MILLION).normalize():f} for a million tokens")
+        raise KeyExcludes(
+            f"the wishes of this key leave no deployment of the model: {', and '.join(told)}", field="model"
+        )
+    return left
+
+
+def _left(
+    candidates: Sequence[Candidate], wishes: Wishes, price: Callable[[Candidate], Price | None]
+) -> list[Candidate]:
+    left = list(candidates)
+    if wishes.only:
+        left = [one for one in left if any(_is(one.upstream, name) for name in wishes.order)]
+    if wishes.most is not None:
+        left = [one for one in left if (cost := price(one)) is not None and cost.dearest <= wishes.most]
+    return left
+
+
+def met(asked: Wishes, bound: Wishes | None) -> Wishes:
+    """What a request wishes and what its key does, in one. The request's order and sort go before the key's; of what
+    the key excludes nothing brings anything back, so that the lower price holds.
+    """
+    if bound is None:
+        return asked
+    # Where the request names the only ones, the key has no others to add.
+    order = asked.order if asked.only else asked.order + bound.order
+    return Wishes(asked.sort or bound.sort, order, asked.only, asked.most, bound)
+
+
+def wishes_of_key(said: wire.Wishes) -> Wishes:
+    """As they were published, made ready once for all calls of the key."""
+    most = None if said.most_per_million is None else int(said.most_per_million * _MILLION)
+    return Wishes(said.sort, said.order, said.only, most)
 
 
 def wishes_of(model: str, headers: Mapping[str, str]) -> tuple[str, Wishes]:
@@ -179,8 +229,8 @@ def wishes_of(model: str, headers: Mapping[str, str]) -> tuple[str, Wishes]:
 
 def _names(headers: Mapping[str, str], header: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in headers.get(header, "").split(",") if part.strip())
-    if len(names) > _MOST_NAMED:
-        raise WishInvalid(f"at most {_MOST_NAMED} names", field=header)
+    if len(names) > MOST_NAMED:
+        raise WishInvalid(f"at most {MOST_NAMED} names", field=header)
     return names
 
 
@@ -192,9 +242,9 @@ def _most(headers: Mapping[str, str]) -> int | None:
         most = float(said)
     except ValueError:
         most = -1.0
-    if not 0 <= most <= 1e6:
-        raise WishInvalid("dollars for a million tokens, 0 to 1,000,000", field="x-capstan-max-price")
-    return int(most * 10**6)
+    if not 0 <= most <= MOST_PER_MILLION:
+        raise WishInvalid(f"dollars for a million tokens, 0 to {MOST_PER_MILLION:,}", field="x-capstan-max-price")
+    return int(most * _MILLION)
 
 
 def _is(upstream: Upstream, name: str) -> bool:

@@ -28,7 +28,7 @@ from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.keys import Keys
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, ordered, wishes_of
+from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, met, ordered, wishes_of
 from routing.gateway.proxy.client import BODY_MOST, Client, ClientGone
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff, Overloaded, PathRefused, Stopping, UpstreamAway, UpstreamRefusesUs
@@ -240,9 +240,13 @@ class Relay:
         tree = self._trees.setdefault(house.id, Tree())
         whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
+        if key.wishes is not None:
+            wishes = met(wishes, house.wishes[key.prefix])
         call_id, day = client.call_id, self._now().date()
         found = house.deployments.of(dialect.family, model, day)
-        order = partial(self._ordered, house, wishes, day, whose.session or call_id, call.follows)
+        order = partial(
+            self._ordered, house, wishes, day, call.service_tier or "", whose.session or call_id, call.follows
+        )
         candidates = self._route(house, call, order(found))
         return Ask(
             call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
@@ -250,7 +254,14 @@ class Relay:
         )  # fmt: skip
 
     def _ordered(
-        self, house: House, wishes: Wishes, day: date, key: str, follows: str, candidates: Sequence[Candidate]
+        self,
+        house: House,
+        wishes: Wishes,
+        day: date,
+        tier: str,
+        key: str,
+        follows: str,
+        candidates: Sequence[Candidate],
     ) -> Sequence[Candidate]:
         health, whereabouts = self._means.health, self._means.whereabouts
 
@@ -258,7 +269,7 @@ class Relay:
             return health.usable(one.name)
 
         def price(one: Candidate) -> Price | None:
-            return house.price(one, day)
+            return house.price(one, day, tier)
 
         found = ordered(
             candidates,

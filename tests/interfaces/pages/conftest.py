@@ -21,7 +21,7 @@ ADMIN_PAGES = (
     "contract_custom", "alias_add", "exchange_add", "people", "person_add", "team_add", "keys", "key_issue", "jobs",
     "audit", "settings", "invite", "caps", "cap_add", "increases", "headroom", "stops", "stop_new", "limit_new",
     "breaker_new", "incidents", "alert_rules", "alert_rule_add", "channels", "channel_add",
-    "upstreams", "upstream_add", "captures", "connect",
+    "upstreams", "upstream_add", "wishes_add", "captures", "connect",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from finops.connectors.addresses import AddressRefused
 from routing.upstreams import rules
 from routing.upstreams.rules import UpstreamInvalid
-from routing.upstreams.types import DeploymentDraft, UpstreamDraft
+from routing.upstreams.types import DeploymentDraft, UpstreamDraft, WishesDraft
 
 PLAIN = UpstreamDraft(name="openai", dialect="openai", base_url="https://api.openai.com/v1", provider="openai")
 INSIDE = frozenset({"localhost:11434", "vllm.internal"})
@@ -185,3 +186,34 @@ def test_a_deployment_is_named_as_the_client_names_it_unless_said() -> None:
         with pytest.raises(UpstreamInvalid) as refused:
             rules.check_deployment(wrong)
         assert refused.value.field == field
+
+
+def test_what_a_key_wishes_is_kept_in_one_form() -> None:
+    said = WishesDraft((" Azure ", "openai", "azure"), True, "floor", Decimal("2.5"))
+    assert rules.check_wishes(said) == WishesDraft(("azure", "openai"), True, "floor", Decimal("2.500000"))
+    assert rules.check_wishes(WishesDraft(sort="nitro")).order == ()
+    assert rules.check_wishes(WishesDraft(most_per_million=Decimal(0))).most_per_million == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("order", WishesDraft()),
+        ("order", WishesDraft(only=True, sort="floor")),
+        ("order", WishesDraft(("",))),
+        ("order", WishesDraft(("two words",))),
+        ("order", WishesDraft(("a" * 61,))),
+        ("order", WishesDraft(tuple(f"upstream-{number}" for number in range(21)))),
+        ("sort", WishesDraft(sort="cheapest")),
+        ("most_per_million", WishesDraft(most_per_million=Decimal("-0.01"))),
+        ("most_per_million", WishesDraft(most_per_million=Decimal("1000000.01"))),
+        ("most_per_million", WishesDraft(most_per_million=Decimal("0.0000001"))),
+        ("most_per_million", WishesDraft(most_per_million=Decimal("NaN"))),
+        ("most_per_million", WishesDraft(most_per_million=Decimal("sNaN"))),
+        ("most_per_million", WishesDraft(most_per_million=Decimal("Infinity"))),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_by_its_field(field: str, wrong: WishesDraft) -> None:
+    with pytest.raises(UpstreamInvalid) as refused:
+        rules.check_wishes(wrong)
+    assert refused.value.field == field
