@@ -83,6 +83,10 @@ class Book:
         self.open[held.id] = allowance
         with self._changing:
             heapq.heappush(self._ends, (held.expires_at, held.id))
+            if len(self._ends) > 2 * len(self.open) + REMEMBERED:
+                # Most are over long before their time is.
+                self._ends = [(one.held.expires_at, call_id) for call_id, one in list(self.open.items())]
+                heapq.heapify(self._ends)
 
     def held(self, call_id: str, organization_id: int) -> Held:
         """A call of an organization whose figure may come. Raises NotOpen."""
@@ -114,13 +118,14 @@ class Book:
 
     def due(self, now: datetime) -> Held | None:
         """An open call whose time is over; each is given once."""
-        while self._ends and self._ends[0][0] <= now:
+        while True:
             with self._changing:
+                if not self._ends or self._ends[0][0] > now:
+                    return None
                 _, call_id = heapq.heappop(self._ends)
             call = self.open.get(call_id)
             if call is not None:
                 return call.held
-        return None
 
     def later(self, held: Held, at: datetime) -> None:
         """What is due cannot be ended now; it is due again then."""

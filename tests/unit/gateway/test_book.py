@@ -45,3 +45,15 @@ def test_a_call_that_was_decided_here_too_keeps_its_name_when_the_one_taken_over
     house.keep(Allowance(theirs, "USD", 10))
     house.end(theirs, None)
     assert house.id_of("cap_acme", "call-1") == ours.id
+
+
+def test_calls_that_are_over_are_not_kept_for_when_their_time_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "REMEMBERED", 10)
+    house = Book("gateway-1")
+    stays = opened(house, "call-0")
+    for n in range(1, 100):
+        ends = opened(house, f"call-{n}")
+        house.end(ends, Settlement(ends, "USD", 5, 0))
+        assert len(house._ends) <= 2 * 2 + 10
+    assert house.due(NOON) == stays
+    assert house.due(NOON) is None
