@@ -353,8 +353,9 @@ class Calls:
 
     def guard_adopted(self, houses: Mapping[int, House]) -> None:
         """What was taken over counts among the calls under way, and can be cut, once its organization is known."""
-        waiting, self._unguarded = self._unguarded, []
-        for held in waiting:
+        for _ in range(len(self._unguarded)):
+            # Should it fail with one, the others have their turn.
+            held = self._unguarded.pop(0)
             house = houses.get(held.organization_id)
             if held.id not in self.book.open:
                 continue
