@@ -51,7 +51,8 @@ def _run(arguments: list[str]) -> int:
     # By file, so that a room's tests share what they set up; the order of folders is kept by tests/conftest.py.
     workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"] if (os.cpu_count() or 1) > 1 else []
     skipped = [] if browser else ["--ignore", "tests/browser"]
-    status = subprocess.call([*PYTHON, "pytest", "-q", *workers, *skipped])
+    slowest = ["--durations", "15", "--durations-min", "5"]
+    status = subprocess.call([*PYTHON, "pytest", "-q", *slowest, *workers, *skipped])
     if not os.environ.get("CAPSTAN_TRACES") and not (Path.cwd().parent / "shared" / "data").is_dir():
         print("\n*** NOT RUN: tests on real usage traces. Name their folder in CAPSTAN_TRACES. ***", file=sys.stderr)
     if not browser:
