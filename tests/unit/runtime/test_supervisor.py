@@ -47,7 +47,15 @@ def interrupts() -> Iterator[Interrupts]:
 
 
 def children() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+    """Programs of these stories; the suite's own servers come and go beside them."""
+    return {one for one in psutil.Process().children(recursive=True) if _said(one)[:2] == [sys.executable, "-c"]}
+
+
+def _said(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def python(name: str, code: str) -> Program:
