@@ -32,8 +32,6 @@ LIVE_EVERY_S: Final = 1.0
 ADOPT_EVERY_S: Final = 2.0
 # Nothing is asked of the bank meanwhile: where others are in the way, it is not tried at once again.
 RECKON_EVERY_S: Final = 2.0
-# The database says nothing while it writes a segment down.
-COPIED_WITHIN_S: Final = 120.0
 # A segment that old is let go of: what is still open of it is written anew.
 CARRY_AFTER_S: Final = 60.0
 
@@ -90,9 +88,8 @@ class Keeper:
         return len(self._copied)
 
     def _connected(self) -> Line:
-        # What came together while the database was away may be much: it takes as long as it goes on. Whether anybody is
-        # there is asked every second besides (`_tell`).
-        return connect(self._address, statement_s=0, silent_s=COPIED_WITHIN_S)
+        # What came together while the database was away may be much: it takes as long as it goes on.
+        return connect(self._address, statement_s=0)
 
     def close(self) -> None:
         self._stopping.set()
