@@ -48,8 +48,9 @@ def _run(arguments: list[str]) -> int:
     if "--lint" in arguments:
         return 0
     browser = _browser()
-    # By file, so that a room's tests share what they set up; the order of folders is kept by tests/conftest.py.
-    workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"] if (os.cpu_count() or 1) > 1 else []
+    # By file, so that a room's tests share what they set up, in the order of tests/conftest.py.
+    cores = min(4, os.cpu_count() or 1)
+    workers = ["-n", str(cores), "--dist", "loadfile", "--no-loadscope-reorder"] if cores > 1 else []
     skipped = [] if browser else ["--ignore", "tests/browser"]
     slowest = ["--durations", "15", "--durations-min", "5"]
     status = subprocess.call([*PYTHON, "pytest", "-q", *slowest, *workers, *skipped])

@@ -19,7 +19,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from finops.budgets.lines import LISTENING_S, Busy, Line, connect, tried
+from finops.budgets.lines import LISTENING_S, PROMPT_S, Busy, Line, connect, tried
 from finops.budgets.rules import opening
 from finops.budgets.types import Account, Terms
 from finops.core.money import from_pico, to_pico
@@ -178,7 +178,7 @@ class Bank:
             with ExitStack() as stack:
                 if connection is not None:
                     try:
-                        with connection.prompt():
+                        with connection.waits(PROMPT_S):
                             stack.enter_context(connection.transaction())
                     except psycopg.OperationalError:
                         # The database closed it, and may be there again: nothing was asked yet.

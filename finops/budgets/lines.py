@@ -40,6 +40,8 @@ LISTENING_S: Final = 5.0
 QUIET_S: Final = 4.0
 # What is answered at once says soonest whether anybody is there.
 PROMPT_S: Final = 3.0
+# Nothing is said while many rows are written down.
+WRITTEN_S: Final = 120.0
 # Whoever falls silent in the middle of a transaction has its locks no longer than this.
 _IDLE_S: Final = 10.0
 TRIES: Final = 2
@@ -70,9 +72,9 @@ class Line(psycopg.Connection[Any]):
             self.execute("SELECT 1")
 
     @contextmanager
-    def prompt(self) -> Iterator[None]:
-        """What is asked meanwhile takes no time, or nobody is there."""
-        before, self.silent_s = self.silent_s, PROMPT_S
+    def waits(self, silent_s: float) -> Iterator[None]:
+        """For what is asked meanwhile: after so long without a word nobody is there."""
+        before, self.silent_s = self.silent_s, silent_s
         try:
             yield
         finally:

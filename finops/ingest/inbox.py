@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 
 from finops.budgets.bank import Accounted, account_for
+from finops.budgets.lines import WRITTEN_S, Line
 from finops.core.errors import FinopsError
 from finops.core.money import LEDGER_PLACES, from_pico, to_pico
 from finops.ingest.records import Held, HeldHead, SpentHead, read_head
@@ -41,7 +42,7 @@ def _line(holder: str, head: SpentHead, body: bytes) -> str:
     )
 
 
-def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: int, lines: Sequence[str]) -> bool:
+def copy_segment(connection: Line, holder_id: UUID, segment: int, lines: Sequence[str]) -> bool:
     """Put what a closed segment of a journal says was spent (see `read_told`) into the inbox, once: False when it was
     there already.
 
@@ -56,7 +57,7 @@ def copy_segment(connection: psycopg.Connection[Any], holder_id: UUID, segment: 
         if not cursor.rowcount:
             return False
         if lines:
-            with cursor.copy(_COPY) as copy:
+            with connection.waits(WRITTEN_S), cursor.copy(_COPY) as copy:
                 copy.write("".join(lines))
         return True
 

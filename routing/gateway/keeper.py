@@ -22,7 +22,7 @@ import psycopg
 from finops.budgets.bank import Other, live, others
 from finops.budgets.desk import Desk
 from finops.budgets.journal import Journal, JournalFailed, abandoned
-from finops.budgets.lines import Busy, Line, connect, tried
+from finops.budgets.lines import PROMPT_S, Busy, Line, connect, tried
 from finops.ingest.inbox import adopt, copy_segment, read_told, reckon
 from finops.ingest.records import Held, Record, decode, encode, still_open
 
@@ -105,7 +105,7 @@ class Keeper:
                         now = time.monotonic()
                         if now - told >= LIVE_EVERY_S:
                             told = now
-                            with connection.prompt():
+                            with connection.waits(PROMPT_S):
                                 self._tell(connection)
                         if now - looked >= ADOPT_EVERY_S:
                             looked = now
@@ -129,7 +129,7 @@ class Keeper:
             if stopping:
                 return
 
-    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+    def _tell(self, connection: Line) -> None:
         def ask() -> tuple[datetime, list[Other]]:
             with connection.transaction(), connection.cursor() as cursor:
                 return live(cursor, self._holder_id), others(cursor)
@@ -137,7 +137,7 @@ class Keeper:
         now, found = tried(ask)
         self._on_loop(lambda: self._owner.lives(now, found))
 
-    def bring(self, connection: psycopg.Connection[Any]) -> None:
+    def bring(self, connection: Line) -> None:
         """Copy what was spent since to the inbox, and let go of segments that nothing open is in: the oldest first, for
         how a call ended may stand in a later one than that it was allowed. None, while calls that are not known here
         may be ours: should we die, only our journal says so.
@@ -154,18 +154,18 @@ class Keeper:
             self._journal.forget(segment)
             del self._copied[segment]
 
-    def _copy(self, connection: psycopg.Connection[Any]) -> None:
+    def _copy(self, connection: Line) -> None:
         self._journal.turn()
         self._copy_closed(connection)
 
-    def _copy_closed(self, connection: psycopg.Connection[Any]) -> None:
+    def _copy_closed(self, connection: Line) -> None:
         for segment in self._journal.closed():
             if segment not in self._copied:
                 held, lines = read_told(self._holder_id, self._journal.read(segment))
                 tried(partial(copy_segment, connection, self._holder_id, segment, lines))
                 self._copied[segment] = time.monotonic(), held
 
-    def _reckon(self, connection: psycopg.Connection[Any]) -> None:
+    def _reckon(self, connection: Line) -> None:
         """Return what was granted and never heard of, while nothing is asked of the bank. What is in hand and what was
         spent until then, which the closed segments have, are seen at one moment of the event loop.
         """
@@ -183,7 +183,7 @@ class Keeper:
                 if found:
                     log.warning("returned what was leased of %d accounts and is in nobody's hand", found)
 
-    def _take_over(self, connection: psycopg.Connection[Any]) -> None:
+    def _take_over(self, connection: Line) -> None:
         for left in chain(list(self._unsure), abandoned(self._root)):
             if left.folder == self._journal.folder:
                 continue
@@ -199,7 +199,7 @@ class Keeper:
                     continue
                 log.exception("the journal in %s could not be adopted yet", left.folder.name)
 
-    def _adopt(self, connection: psycopg.Connection[Any], left: Journal) -> None:
+    def _adopt(self, connection: Line, left: Journal) -> None:
         """What it spent goes to the inbox, what it held is held here, and what it had free goes back."""
         dead = UUID(left.folder.name)
         records: list[Record] = []
@@ -224,7 +224,7 @@ class Keeper:
         left.remove()
 
     @staticmethod
-    def _really_held(connection: psycopg.Connection[Any], holder: UUID, calls: Iterable[Held]) -> list[Held]:
+    def _really_held(connection: Line, holder: UUID, calls: Iterable[Held]) -> list[Held]:
         """Without what it was about to adopt when it died: that is still with whom it had it from."""
         rows = connection.execute("SELECT id FROM budgets_holder WHERE adopted_by = %s", [holder]).fetchall()
         its = {found.hex for (found,) in rows} | {""}

@@ -194,7 +194,7 @@ def set_wishes(*, organization_id: int, key_id: int, draft: WishesDraft, by: Act
         row = KeyWishes(organization_id=organization_id, key=key, changed_at=at, **asdict(draft))
         row.order = list(draft.order)
         row.save()
-        _note_key("key.wishes_set", key, changed, by, at)
+        _note("key.wishes_set", key, changed, by, at)
     return row
 
 
@@ -205,7 +205,7 @@ def clear_wishes(*, organization_id: int, key_id: int, by: Actor, at: datetime) 
     row = selectors.wishes_of(organization_id, key_id)
     key, said = row.key, _told(wishes_draft(row))
     row.delete()
-    _note_key("key.wishes_cleared", key, said, by, at)
+    _note("key.wishes_cleared", key, said, by, at)
 
 
 def wishes_draft(row: KeyWishes) -> WishesDraft:
@@ -277,13 +277,17 @@ def _live(organization_id: int, upstream_id: int) -> Upstream:
     return row
 
 
-def _note(verb: str, row: Upstream, details: dict[str, Any], by: Actor, at: datetime) -> None:
+def _note(verb: str, row: Upstream | VirtualKey, details: dict[str, Any], by: Actor, at: datetime) -> None:
+    """In the row's own story. A key's not by its name: people put people's names there, and the trail cannot be
+    rewritten.
+    """
+    kind, label = ("key", row.prefix) if isinstance(row, VirtualKey) else ("upstream", row.name)
     audit.record(
         organization_id=row.organization_id,
         verb=verb,
-        subject_kind="upstream",
+        subject_kind=kind,
         subject_id=row.id,
-        subject_label=row.name,
+        subject_label=label,
         details=details,
         by=by,
         at=at,
@@ -294,17 +298,3 @@ def _told(draft: WishesDraft) -> dict[str, Any]:
     """Wishes as the trail shows them."""
     most = draft.most_per_million
     return asdict(draft) | {"order": list(draft.order), "most_per_million": None if most is None else str(most)}
-
-
-def _note_key(verb: str, key: VirtualKey, details: dict[str, Any], by: Actor, at: datetime) -> None:
-    """In the key's own story. Not by its name: people put people's names there, and the trail cannot be rewritten."""
-    audit.record(
-        organization_id=key.organization_id,
-        verb=verb,
-        subject_kind="key",
-        subject_id=key.id,
-        subject_label=key.prefix,
-        details=details,
-        by=by,
-        at=at,
-    )

@@ -17,6 +17,7 @@ from django.conf import settings as django
 from django.utils import timezone
 from psycopg import OperationalError
 
+from finops.budgets.lines import connect
 from finops.ingest.services import book_inbox
 from finops.orgs import services
 from finops.orgs.hot import hash_key
@@ -91,9 +92,7 @@ class Gateway:
 
     def bring(self) -> None:
         """Its journal to the inbox, now."""
-        import psycopg
-
-        with psycopg.connect(database_address(), autocommit=True) as connection:
+        with connect(database_address()) as connection:
             self.process.keeper.close()
             self.process.keeper.bring(connection)
 

@@ -10,9 +10,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
+from finops.budgets.types import Enforcement
 from routing.gateway.proxy.client import Client
 from routing.upstreams.services import create_upstream, set_deployment
 from routing.upstreams.types import DeploymentDraft, UpstreamDraft
+from tests.factories.budgets import budget
 from tests.factories.gateway import PATIENCE_S, Gateway, booked
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE
@@ -34,6 +36,12 @@ class Addressed(Protocol):
 class Answering(Addressed, Protocol):
     @property
     def open(self) -> int: ...
+
+
+def downgrading(organization_id: int, at: datetime) -> None:
+    """A budget of the organization's that sends calls of `gpt` to `gpt-mini` from its first percent on."""
+    cheaper = (("openai", "gpt-mini"),)
+    budget(organization_id, "0.01", at=at, enforcement=Enforcement.DOWNGRADE, downgrade_to=cheaper, downgrade_at=1)
 
 
 def deployed(

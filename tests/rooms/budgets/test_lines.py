@@ -48,6 +48,14 @@ def test_a_long_statement_that_says_something_now_and_then_is_waited_for(forgetf
         line.execute(TALKS)
 
 
+def test_what_takes_long_is_waited_for_where_that_is_known(transactional_db: None) -> None:
+    line = connect(database_address(), silent_s=0.3)
+    with line.waits(30.0):
+        line.execute("SELECT pg_sleep(0.6)")
+    with pytest.raises(psycopg.OperationalError, match=r"said nothing for 0\.3 s"):
+        line.execute("SELECT pg_sleep(5)")
+
+
 def test_locks_of_who_fell_silent_are_free_again(forgetful: Network) -> None:
     hasty = make_conninfo(forgetful.address, options="-c idle_in_transaction_session_timeout=300")
     with connect(hasty, silent_s=0.5) as line, connect(database_address(), lock_s=5.0) as other:

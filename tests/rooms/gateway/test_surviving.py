@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import OperationalError
 
 from finops.audit.models import Signal
+from finops.budgets.lines import connect
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
 from finops.budgets.services.stops import stop_now
@@ -112,7 +112,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[Gateway]:
 
 def takes_over(gateway: Gateway) -> None:
     """Looks once for what dead ones left, and brings home what it has."""
-    with psycopg.connect(database_address(), autocommit=True) as connection:
+    with connect(database_address()) as connection:
         gateway.process.keeper._take_over(connection)
         gateway.process.keeper.bring(connection)
 

@@ -22,7 +22,7 @@ from routing.gateway.proxy import client, relay
 from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import Exchange, billed, charged, chat, deployed, idle, message
+from tests.factories.relaying import Exchange, billed, charged, chat, deployed, downgrading, idle, message
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
 from tests.rooms.gateway.conftest import Opens
@@ -240,10 +240,7 @@ def test_a_downgrade_really_sends_the_cheaper_model_and_says_so(
 def test_a_downgrade_goes_where_the_caller_wishes(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
 ) -> None:
-    budget(
-        cast.acme.id, "0.01", at=now, enforcement=Enforcement.DOWNGRADE, downgrade_to=(("openai", "gpt-mini"),),
-        downgrade_at=1,
-    )  # fmt: skip
+    downgrading(cast.acme.id, now)
     deployed(cast.acme.id, provider, at=now)
     deployed(cast.acme.id, standby, at=now, name="home", rank=1)
     gateway = gateways()

@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 
-from finops.budgets.types import Enforcement
 from finops.pricing.services.contracts import Agreed, set_committed_prices
 from finops.pricing.types import StepRates
 from routing.upstreams.services import clear_wishes
 from tests.factories.batching import asked, batch_book, create, line, upload
-from tests.factories.budgets import budget
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
-from tests.factories.relaying import Exchange, chat, deployed, idle, message, sold_as
+from tests.factories.relaying import Exchange, chat, deployed, downgrading, idle, message, sold_as
 from tests.factories.upstreams import key_of, wishes
 from tests.fakes.upstream.running import Upstream
 from tests.fakes.upstream.script import Plan
@@ -138,10 +136,7 @@ def swapped(gateway: Gateway, cast: Cast) -> None:
 def test_a_budget_sends_no_call_where_its_key_may_not_go(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
 ) -> None:
-    budget(
-        cast.acme.id, "0.01", at=now, enforcement=Enforcement.DOWNGRADE, downgrade_to=(("openai", "gpt-mini"),),
-        downgrade_at=1,
-    )  # fmt: skip
+    downgrading(cast.acme.id, now)
     deployed(cast.acme.id, provider, at=now)
     deployed(cast.acme.id, standby, at=now, name="home", rank=1)
     wishes(key_of(secret), order=("home",), only=True, at=now)
