@@ -101,6 +101,11 @@ class Journal:
         """Return once all that was appended by now is durable. Raises JournalFailed."""
         self.wait(self._taken)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a thread makes it durable, or begins a segment."""
+        return self._syncing.locked()
+
     def _is_durable(self, ticket: int) -> bool:
         if self._durable < ticket and self._failed:
             raise JournalFailed("the journal cannot be written")

@@ -1,8 +1,8 @@
 """The log of a gateway: one line for each call of a model, and what else there is to say. No prompt, key or body is in
 it.
 
-Lines of calls are made and written beside the event loop, and none of them is waited for: should nobody take them, they
-are lost and counted.
+Lines of calls are written beside the event loop, and none of them is waited for: should nobody take them, they are lost
+and counted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from finops.core.logs import LINE, JsonFormatter, as_json, instant
 from finops.core.money import pico_text
@@ -32,14 +31,6 @@ _STRANGERS: Final = ("routing.gateway.proxy", "routing.gateway.door")
 _Raised: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )  # fmt: skip
-
-
-class _Over(NamedTuple):
-    """A call that is over, and when: by the clock on the wall, and by that of its course."""
-
-    at: float
-    now: float
-    course: Course
 
 
 class _Careful(logging.Formatter):
@@ -76,12 +67,12 @@ def _where(raised: _Raised) -> str:
 
 
 class CallLog:
-    """`over` is the event loop's; a thread does the rest."""
+    """`over` is the event loop's; a thread writes."""
 
     def __init__(self, kind: str) -> None:
         """`kind` is `line`, `json`, or '' for no lines."""
         self._kind = kind
-        self._waiting: deque[_Over] = deque()
+        self._waiting: deque[bytes] = deque()
         self.lost = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write, name="call log", daemon=True)
@@ -89,13 +80,19 @@ class CallLog:
             self._thread.start()
 
     def over(self, course: Course) -> None:
-        """A call is over."""
+        """A call is over. Its line is made now: all that the call was made of would have to be kept for later."""
         if not self._kind:
             return
         if len(self._waiting) >= MOST_WAITING:
             self.lost += 1
             return
-        self._waiting.append(_Over(time.time(), time.monotonic(), course))  # noqa: TID251 - when it was written
+        at, told = instant(time.time()), told_of(course, time.monotonic())  # noqa: TID251 - when it was written
+        if self._kind == "json":
+            line = as_json({"at": at, "level": "INFO", "logger": NAME, **told})
+        else:
+            words = " ".join([f"{name}={_word(value)}" for name, value in told.items()])
+            line = f"{at} INFO {NAME} {words}".encode("utf-8", "backslashreplace")
+        self._waiting.append(line + b"\n")
 
     def close(self) -> None:
         """All that was said is written."""
@@ -107,23 +104,13 @@ class CallLog:
         stopping = False
         while not stopping:
             stopping = self._stopping.wait(EVERY_S)
-            lines = list(self._lines())
+            lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if lines:
                 try:
                     _write_whole(b"".join(lines))
                 except OSError:
                     # Whoever read them is gone; calls go on.
                     self.lost += len(lines)
-
-    def _lines(self) -> Iterator[bytes]:
-        for _ in range(len(self._waiting)):
-            over = self._waiting.popleft()
-            told = {"at": instant(over.at), "level": "INFO", "logger": NAME, **told_of(over.course, over.now)}
-            if self._kind == "json":
-                yield as_json(told) + b"\n"
-            else:
-                words = " ".join([f"{name}={_word(value)}" for name, value in list(told.items())[3:]])
-                yield f"{told['at']} INFO {NAME} {words}\n".encode("utf-8", "backslashreplace")
 
 
 def told_of(course: Course, now: float) -> dict[str, Any]:

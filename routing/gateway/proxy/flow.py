@@ -396,4 +396,4 @@ class Flow:
             upstream_id, seen = attempt.candidate.upstream.upstream_id, self._means.whereabouts.seen
             seen(ask.house.id, attempt.answered.request_id, upstream_id)
             seen(ask.house.id, ask.call.follows, upstream_id)
-        await self._means.commits.wait(attempt.settle())
+        await self._means.commits.wait(attempt.settle(), alone=not self._means.calls.book.open)
