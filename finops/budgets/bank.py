@@ -278,7 +278,7 @@ class Bank:
                     listening()
                     ready.set()
                     while not self._stopping.is_set():
-                        for told in connection.notifies(timeout=_TURN_S, stop_after=1):
+                        for told in connection.told(_TURN_S):
                             named, _, by = told.payload.partition(" ")
                             accounts = [int(one) for one in named.split(",") if one]
                             if told.channel == RETURNED:

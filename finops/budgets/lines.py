@@ -9,8 +9,10 @@ A database that is there and has others in the way is not away: it is asked once
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -65,6 +67,22 @@ class Line(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         # Who says how long waits for what others tell: that may be nothing.
         return super().wait(self._heard(gen) if timeout is None else gen, interval, timeout)
+
+    def told(self, within_s: float) -> list[psycopg.Notify]:
+        """What others told, as soon as it is something, or nothing after so long. Psycopg's own wait for a time keeps a
+        processor busy for its last millisecond.
+        """
+        found = list(self.notifies(timeout=0))
+        if not found:
+            self._socket.poll(within_s * 1_000)
+            found = list(self.notifies(timeout=0))
+        return found
+
+    @cached_property
+    def _socket(self) -> select.poll:
+        made = select.poll()
+        made.register(self.fileno(), select.POLLIN)
+        return made
 
     def check(self) -> None:
         """For who listens: asks whether anybody is there, where nothing was asked for a while."""

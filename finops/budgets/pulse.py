@@ -196,10 +196,10 @@ class Pulse:
         self._ready.set()
         self._told_at = self._clock()
 
-    def _hear(self, connection: psycopg.Connection[Any]) -> None:
-        """For one turn."""
+    def _hear(self, connection: Line) -> None:
+        """For one turn, or until somebody told something."""
         own = connection.info.backend_pid
-        for told in connection.notifies(timeout=_TURN_S):
+        for told in connection.told(_TURN_S):
             try:
                 if told.channel == STOPPED:
                     self._take_stop(json.loads(told.payload))

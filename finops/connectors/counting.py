@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from finops.connectors.capstan.usage import CONVENTION, INCLUSIVE, counts_of
+from finops.connectors.capstan.usage import disjoint
 from finops.connectors.types import Problem
 from finops.connectors.wording import problem
 from finops.core.tokens import MAX_COUNT, METERS
@@ -46,7 +46,7 @@ def meters(**counts: int) -> Meters | Problem:
     """Totals and their parts, as the inclusive convention names them, as disjoint meters; one request at least, so that
     what used nothing is not taken for what said nothing.
     """
-    made = counts_of({CONVENTION: INCLUSIVE, "requests": 1, **counts})
+    made = disjoint({"requests": 1, **counts})
     if isinstance(made, Problem):
         return made
     return {name: number for name, number in zip(METERS, made, strict=True) if number}

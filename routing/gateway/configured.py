@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 
 from finops.budgets.guard import Guard
-from finops.budgets.lines import LISTENING_S, connect
+from finops.budgets.lines import LISTENING_S, Line, connect
 from routing.configuration import wire
 from routing.gateway import cut
 from routing.gateway.house import House, Public, public_of
@@ -79,10 +79,10 @@ class Configured:
                 log.exception("the configuration could not be followed; trying again")
                 self._stopping.wait(1.0)
 
-    def _until_lost(self, connection: psycopg.Connection[Any]) -> None:
+    def _until_lost(self, connection: Line) -> None:
         waited = EVERY_S
         while not self._stopping.is_set():
-            told = list(connection.notifies(timeout=_TURN_S, stop_after=1))
+            told = connection.told(_TURN_S)
             waited += _TURN_S
             for one in told:
                 if one.channel == cut.CHANNEL:

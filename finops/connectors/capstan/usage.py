@@ -73,12 +73,14 @@ def _by_convention(usage: Written, default_requests: int) -> Counts | Problem:
             return read
         numbers[name] = read
     numbers.setdefault("requests", default_requests)
-    return _disjoint(numbers)
+    return disjoint(numbers)
 
 
-def _disjoint(told: Mapping[str, int]) -> Counts | Problem:
-    """Takes each part out of its total. Cached audio is part of both the cached and the audio tokens, so it is taken
-    out of the input once. Cache writes of an unsaid lifetime are five-minute ones, which is what providers default to.
+def disjoint(told: Mapping[str, int]) -> Counts | Problem:
+    """Counts in the order of METERS, of totals and what is part of them (`INCLUSIVE_NAMES`), or what is wrong.
+
+    Takes each part out of its total. Cached audio is part of both the cached and the audio tokens, so it is taken out
+    of the input once. Cache writes of an unsaid lifetime are five-minute ones, which is what providers default to.
     """
     get: Callable[[str, int], int] = told.get
     five, hour = get("cache_write_5m_tokens", 0), get("cache_write_1h_tokens", 0)

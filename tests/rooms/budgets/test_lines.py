@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from threading import Timer
 
 import psycopg
 import pytest
@@ -38,9 +40,33 @@ def test_who_only_listens_notices_it_too(forgetful: Network, monkeypatch: pytest
     forgetful.forgets()
     with pytest.raises(psycopg.OperationalError):
         for _ in range(100):
-            assert list(line.notifies(timeout=0.05)) == []
+            assert line.told(0.05) == []
             line.check()
     assert line.closed
+
+
+def test_what_others_tell_is_heard_once_and_whenever_it_came(transactional_db: None) -> None:
+    with connect(database_address()) as line, connect(database_address()) as other:
+        line.execute("LISTEN house")
+        other.execute("NOTIFY house, 'one'")
+        # It comes with the answer, and waits here.
+        line.execute("SELECT 1")
+        assert [told.payload for told in line.told(0.0)] == ["one"]
+        assert line.told(0.0) == []
+        late = Timer(0.1, other.execute, ["NOTIFY house, 'two'"])
+        late.start()
+        assert [told.payload for told in line.told(10.0)] == ["two"]
+        late.join()
+
+
+def test_to_listen_costs_nothing(transactional_db: None) -> None:
+    with connect(database_address()) as line:
+        line.execute("LISTEN nobody")
+        before = time.thread_time()
+        for _ in range(20):
+            assert line.told(0.01) == []
+        # Busy for a millisecond of each, it would be 20.
+        assert time.thread_time() - before < 0.01
 
 
 def test_a_long_statement_that_says_something_now_and_then_is_waited_for(forgetful: Network) -> None:
