@@ -1,7 +1,8 @@
 """A gateway process of the stress test: many callers at one desk. No Django.
 
-Goes on until its standard input is closed. Writes a line for every call the moment it is settled (`spent`) or refused
-(`refused`), so that a test can add up what a process did that was killed.
+Says that it is `ready`, begins with a line of its standard input, and goes on until that is closed. Writes a line for
+every call the moment it is settled (`spent`) or refused (`refused`), so that a test can add up what a process did that
+was killed.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ def main(address: str, holder: str, account: int, callers: int, log: int) -> Non
                 post()
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
+    os.write(log, b"ready\n")
+    sys.stdin.readline()
     for thread in threads:
         thread.start()
     sys.stdin.read()

@@ -55,6 +55,12 @@ def _run(tmp_path: Path, desk: Desk, *, limit: int, callers: int) -> None:
     logs = [tmp_path / str(holder) for holder in holders]
     running = [_start(holder, account, callers, log) for holder, log in zip(holders, logs, strict=True)]
     try:
+        # Whoever came first would else have spent all there is before the last one has started.
+        until(lambda: all(log.read_text() == "ready\n" for log in logs))
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
         until(lambda: _spent(logs[0]) > 0)
         running[0].kill()
         # The cap is met: all the others are refused.
