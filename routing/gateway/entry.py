@@ -38,6 +38,10 @@ class Entry:
         self._now = now
         self._count = count
 
+    def allows(self, organization_id: int, call: Call) -> bool:
+        """Whether the lists of models that hold for a call have its model."""
+        return self._guard.allows_model(organization_id, call)
+
     @asynccontextmanager
     async def entered(self, house: House, key: Key, request: Authorize) -> AsyncIterator[None]:
         """A call is under way for as long as this lasts: a request of its minute without tokens, and one of the calls

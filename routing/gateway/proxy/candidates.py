@@ -150,7 +150,7 @@ def ordered(
     there is. Calls of one `key` (a session) go to the same deployment while it is there, where their caches are.
     Raises NoDeployment when the wishes leave none, KeyExcludes when it is those of the key.
     """
-    left = _left(candidates, wishes, price)
+    left = left_of(candidates, wishes, price)
     if not left:
         raise NoDeployment("no deployment of the model is left by the providers and the price asked for", field="model")
     if wishes.bound is not None:
@@ -175,7 +175,7 @@ def within(
     bound: Wishes, candidates: Sequence[Candidate], price: Callable[[Candidate], Price | None]
 ) -> list[Candidate]:
     """Those that a key's wishes leave. Raises KeyExcludes when that is none."""
-    left = _left(candidates, bound, price)
+    left = left_of(candidates, bound, price)
     if not left:
         told = [f"only {', '.join(bound.order)}"] if bound.only else []
         if bound.most is not None:
@@ -186,9 +186,10 @@ def within(
     return left
 
 
-def _left(
-    candidates: Sequence[Candidate], wishes: Wishes, price: Callable[[Candidate], Price | None]
+def left_of(
+    candidates: Iterable[Candidate], wishes: Wishes, price: Callable[[Candidate], Price | None]
 ) -> list[Candidate]:
+    """Those that wishes leave."""
     left = list(candidates)
     if wishes.only:
         left = [one for one in left if any(_is(one.upstream, name) for name in wishes.order)]

@@ -23,7 +23,7 @@ from routing.gateway.batches.door import Batches
 from routing.gateway.captured import Captured
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.registry import by_path
-from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Wording
+from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Told, Wording
 from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.keys import Keys
@@ -36,6 +36,7 @@ from routing.gateway.proxy.failing import Failed
 from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
 from routing.gateway.proxy.free import pass_free
 from routing.gateway.proxy.headers import CALL
+from routing.gateway.proxy.listed import Lists
 from routing.gateway.refusals import TooMany
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Relay:
         house, key = self._keys.authenticated(client.secret, PERMISSION)
         course.organization, course.key_prefix = house.id, key.prefix
         if client.method == "GET" and (asked := _MODELS.fullmatch(client.path)):
-            await self._models(client, house, family, asked.group(1))
+            await self._models(client, house, key, family, asked.group(1))
             return
         act: Callable[[], Awaitable[None]]
         if family == OPENAI and self._batches.takes(client.method, client.path):
@@ -237,8 +238,7 @@ class Relay:
 
     def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, body: bytes) -> Ask:
         call = dialect.read(body)
-        tree = self._trees.setdefault(house.id, Tree())
-        whose = attributed(client.raw_headers, call.told, tree, also=WISHES)
+        whose = attributed(client.raw_headers, call.told, self._tree(house), also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
         if key.wishes is not None:
             wishes = met(wishes, house.wishes[key.prefix])
@@ -282,15 +282,15 @@ class Relay:
         at = whereabouts.of(house.id, follows) if follows else 0
         return sorted(found, key=lambda one: one.upstream.upstream_id != at or not usable(one)) if at else found
 
-    async def _models(self, client: Client, house: House, family: str, name: str | None) -> None:
-        """All that may be asked for, or one of them by name. Raises NoDeployment."""
-        day = self._now().date()
-        if name is None:
-            body = models_answer(family, house.models(family, day))
-        else:
-            house.deployments.of(family, name, day)
-            body = model_answer(family, name)
+    async def _models(self, client: Client, house: House, key: Key, family: str, name: str | None) -> None:
+        """All that this key may ask for, or one of them by name. Raises NoDeployment."""
+        whose = attributed(client.raw_headers, Told(), self._tree(house), also=WISHES)
+        lists = Lists(house, key, whose, family, self._now(), self._means.entry.allows)
+        body = models_answer(family, lists.all()) if name is None else model_answer(family, lists.one(name))
         await client.answer(200, [("content-type", "application/json")], body)
+
+    def _tree(self, house: House) -> Tree:
+        return self._trees.setdefault(house.id, Tree())
 
     async def _failed(self, client: Client, words: Wording, failed: Failed) -> None:
         """No upstream had an answer: the last one's own words, where it had any that are meant for the client."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from finops.budgets.rules.limits import LimitDraft
+from finops.budgets.services.limits import set_limit
 from finops.pricing.services.contracts import Agreed, set_committed_prices
 from finops.pricing.types import StepRates
 from routing.upstreams.services import clear_wishes
@@ -85,6 +87,45 @@ def test_a_key_with_a_highest_price_refuses_the_dear_and_the_lower_of_two_holds(
     assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
     assert provider.seen == []
     idle(gateway, provider, standby)
+
+
+def test_a_key_is_listed_what_its_wishes_leave(
+    cast: Cast, secret: str, sold: None, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    # Of the same house, what only `dear` serves.
+    deployed(cast.acme.id, provider, at=now, name="first", rank=2)
+    other = key(cast.acme.id, "calls.make", at=now)
+    wishes(key_of(secret), order=("dear", "cheap"), only=True, most_per_million=Decimal(5), at=now)
+    gateway = gateways()
+    assert listed(gateway, other) == ["embed", "gpt", "gpt-mini"]
+    assert listed(gateway, secret) == ["gpt"]
+    assert shown(gateway, secret, "gpt").status == 200
+    said = shown(gateway, secret, "gpt-mini")
+    assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
+    assert said.body["error"]["message"] == "this key may not ask for 'gpt-mini'"
+
+
+def test_who_asks_is_listed_what_the_lists_of_models_that_hold_for_them_have(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    draft = LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt-*", "claude"))
+    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    search = {"x-capstan-team": "search"}
+    assert listed(gateway, secret, search) == ["gpt-mini"]
+    assert shown(gateway, secret, "gpt", search).status == 404
+    assert listed(gateway, secret) == ["embed", "gpt", "gpt-mini"]
+    assert shown(gateway, secret, "gpt").status == 200
+
+
+def shown(gateway: Gateway, secret: str, name: str, headers: dict[str, str] | None = None) -> Exchange:
+    path = "/v1/models" + (f"/{name}" if name else "")
+    return Exchange(gateway, path, b"", {"authorization": f"Bearer {secret}", **(headers or {})}, "GET").whole()
+
+
+def listed(gateway: Gateway, secret: str, headers: dict[str, str] | None = None) -> list[str]:
+    return [model["id"] for model in shown(gateway, secret, "", headers).body["data"]]
 
 
 def test_a_tier_that_is_dearer_is_not_a_way_around_a_highest_price(
