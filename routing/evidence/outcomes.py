@@ -1,0 +1,110 @@
+"""Measured outcomes: how well models did on the same tasks, and what that cost. Read from files of the shape in which
+evaluations are published; Parquet, one row for one model on one task.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from finops.core.errors import FinopsError
+
+Floats = NDArray[np.float64]
+REQUIRED: Final = ("task_id", "task_type", "model", "score", "cost_usd")
+OPTIONAL: Final = ("dataset", "prompt")
+MOST_ROWS: Final = 20_000_000
+
+
+class OutcomesInvalid(FinopsError):
+    """A file of outcomes that cannot be read, and which field of it is why."""
+
+    code = "evidence.outcomes_invalid"
+
+
+class Outcomes(NamedTuple):
+    """`scores` (0 to 1) and `costs` (dollars) have the shape (tasks, models), NaN where a model was not tried; `types`
+    and `prompts` the shape (tasks,), '' where there is none.
+    """
+
+    models: tuple[str, ...]
+    types: NDArray[np.str_]
+    prompts: NDArray[np.object_]
+    scores: Floats
+    costs: Floats
+
+    def of(self, model: str) -> int:
+        """The model's column. Raises OutcomesInvalid."""
+        if model not in self.models:
+            raise OutcomesInvalid(f"no outcome is of {model!r}; there are {', '.join(self.models)}", field="model")
+        return self.models.index(model)
+
+    def differences(self, incumbent: str, candidate: str) -> tuple[Floats, NDArray[np.str_]]:
+        """Of the tasks that both were tried on, in their order: the candidate's score minus the incumbent's, and the
+        type. Raises OutcomesInvalid.
+        """
+        found = self.scores[:, self.of(candidate)] - self.scores[:, self.of(incumbent)]
+        both = ~np.isnan(found)
+        return found[both], self.types[both]
+
+
+def read_outcomes(path: Path) -> Outcomes:
+    """Raises OutcomesInvalid."""
+    try:
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows > MOST_ROWS:
+                raise OutcomesInvalid(f"at most {MOST_ROWS:,} rows", field="rows")
+            columns = [name for name in (*REQUIRED, *OPTIONAL) if name in file.schema_arrow.names]
+            for name in REQUIRED:
+                if name not in columns:
+                    raise OutcomesInvalid(f"there is no column {name}", field=name)
+            rows = file.read(columns=columns).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise OutcomesInvalid(f"{path.name} cannot be read as Parquet: {error}", field="outcomes") from None
+    return outcomes_of(rows)
+
+
+def outcomes_of(rows: pd.DataFrame) -> Outcomes:
+    """As rows have them, tasks in the order they come. Raises OutcomesInvalid, which names the row."""
+    rows = rows.assign(dataset=_text(rows, "dataset"), prompt=_text(rows, "prompt"), task_type=_text(rows, "task_type"))
+    rows["score"], rows["cost_usd"] = _numbers(rows, "score", most=1.0), _numbers(rows, "cost_usd", most=1e9)
+    for name in ("task_id", "model"):
+        if (missing := rows[name].isna()).any():
+            raise OutcomesInvalid(f"row {_first(missing)} has no {name}", field=name)
+    task = ["dataset", "task_id"]
+    if (again := rows.duplicated([*task, "model"])).any():
+        raise OutcomesInvalid(f"row {_first(again)} is of a task and a model that came before", field="task_id")
+    number = rows.groupby(task, sort=False).ngroup().to_numpy()
+    column, models = pd.factorize(rows["model"].astype(str), sort=True)
+    shape = (int(number.max()) + 1 if len(number) else 0, len(models))
+    scores, costs = np.full(shape, np.nan), np.full(shape, np.nan)
+    scores[number, column], costs[number, column] = rows["score"], rows["cost_usd"]
+    tasks = rows.drop_duplicates(task)
+    return Outcomes(
+        tuple(str(one) for one in models),
+        tasks["task_type"].to_numpy(dtype=np.str_),
+        tasks["prompt"].to_numpy(dtype=np.object_),
+        scores,
+        costs,
+    )
+
+
+def _text(rows: pd.DataFrame, name: str) -> Any:
+    return rows[name].fillna("").astype(str) if name in rows else ""
+
+
+def _numbers(rows: pd.DataFrame, name: str, *, most: float) -> Any:
+    found = pd.to_numeric(rows[name], errors="coerce")
+    if (wrong := ~found.between(0.0, most)).any():
+        raise OutcomesInvalid(f"{name} of row {_first(wrong)} is no number from 0 to {most:g}", field=name)
+    return found.astype(float)
+
+
+def _first(where: Any) -> int:
+    """Rows are counted from 1."""
+    return int(np.flatnonzero(where.to_numpy())[0]) + 1
