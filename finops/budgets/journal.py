@@ -101,10 +101,15 @@ class Journal:
         """Return once all that was appended by now is durable. Raises JournalFailed."""
         self.wait(self._taken)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a thread makes it durable, or begins a segment."""
-        return self._syncing.locked()
+    def sync_at_once(self) -> bool:
+        """As `sync`, unless another thread is at it or begins a segment: False, then, at once. Raises JournalFailed."""
+        if not self._syncing.acquire(blocking=False):
+            return False
+        try:
+            self._make_durable()
+        finally:
+            self._syncing.release()
+        return True
 
     def _is_durable(self, ticket: int) -> bool:
         if self._durable < ticket and self._failed:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from finops.connectors.capstan.usage import disjoint
+from finops.connectors.capstan.usage import INCLUSIVE_NAMES, disjoint
 from finops.connectors.types import Problem
 from finops.connectors.wording import problem
 from finops.core.tokens import MAX_COUNT, METERS
 
 Meters = dict[str, int]
+_NAMES: Final = frozenset(INCLUSIVE_NAMES)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -46,6 +47,8 @@ def meters(**counts: int) -> Meters | Problem:
     """Totals and their parts, as the inclusive convention names them, as disjoint meters; one request at least, so that
     what used nothing is not taken for what said nothing.
     """
+    if not counts.keys() <= _NAMES:
+        raise TypeError(f"no such counts: {', '.join(sorted(counts.keys() - _NAMES))}")
     made = disjoint({"requests": 1, **counts})
     if isinstance(made, Problem):
         return made

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 REQUIRED: Final = ("task_id", "task_type", "model", "score", "cost_usd")
 OPTIONAL: Final = ("dataset", "prompt")
 MOST_ROWS: Final = 20_000_000
+# Kinds of columns that may hold numbers, or what reads as one.
+_NUMBERS: Final = "biufO"
 
 
 class OutcomesInvalid(FinopsError):
@@ -63,7 +65,7 @@ def read_outcomes(path: Path) -> Outcomes:
             for name in REQUIRED:
                 if name not in columns:
                     raise OutcomesInvalid(f"there is no column {name}", field=name)
-            rows = file.read(columns=columns).to_pandas()
+            rows = file.read(columns=columns).to_pandas(ignore_metadata=True)
     except (OSError, pa.ArrowException) as error:
         raise OutcomesInvalid(f"{path.name} cannot be read as Parquet: {error}", field="outcomes") from None
     return outcomes_of(rows)
@@ -74,13 +76,16 @@ def outcomes_of(rows: pd.DataFrame) -> Outcomes:
     rows = rows.assign(dataset=_text(rows, "dataset"), prompt=_text(rows, "prompt"), task_type=_text(rows, "task_type"))
     rows["score"], rows["cost_usd"] = _numbers(rows, "score", most=1.0), _numbers(rows, "cost_usd", most=1e9)
     for name in ("task_id", "model"):
-        if (missing := rows[name].isna()).any():
+        rows[name] = _text(rows, name)
+        if (missing := rows[name] == "").any():
             raise OutcomesInvalid(f"row {_first(missing)} has no {name}", field=name)
     task = ["dataset", "task_id"]
     if (again := rows.duplicated([*task, "model"])).any():
         raise OutcomesInvalid(f"row {_first(again)} is of a task and a model that came before", field="task_id")
     number = rows.groupby(task, sort=False).ngroup().to_numpy()
-    column, models = pd.factorize(rows["model"].astype(str), sort=True)
+    if (other := rows["task_type"] != rows.groupby(number)["task_type"].transform("first")).any():
+        raise OutcomesInvalid(f"row {_first(other)} has another task_type than its task before", field="task_type")
+    column, models = pd.factorize(rows["model"], sort=True)
     shape = (int(number.max()) + 1 if len(number) else 0, len(models))
     scores, costs = np.full(shape, np.nan), np.full(shape, np.nan)
     scores[number, column], costs[number, column] = rows["score"], rows["cost_usd"]
@@ -95,14 +100,16 @@ def outcomes_of(rows: pd.DataFrame) -> Outcomes:
 
 
 def _text(rows: pd.DataFrame, name: str) -> Any:
-    return rows[name].fillna("").astype(str) if name in rows else ""
+    return rows[name].astype(object).fillna("").astype(str) if name in rows else ""
 
 
 def _numbers(rows: pd.DataFrame, name: str, *, most: float) -> Any:
-    found = pd.to_numeric(rows[name], errors="coerce")
+    if rows[name].dtype.kind not in _NUMBERS:
+        raise OutcomesInvalid(f"{name} is a column of {rows[name].dtype}, which are no numbers", field=name)
+    found = pd.to_numeric(rows[name], errors="coerce").astype(float)
     if (wrong := ~found.between(0.0, most)).any():
         raise OutcomesInvalid(f"{name} of row {_first(wrong)} is no number from 0 to {most:g}", field=name)
-    return found.astype(float)
+    return found
 
 
 def _first(where: Any) -> int:

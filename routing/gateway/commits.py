@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 from finops.budgets.journal import Journal, JournalFailed
 
 # A disk that takes less is waited for where nobody else is held up: to wake a thread and be woken takes as long.
 QUICK_S: Final = 0.001
+T = TypeVar("T")
 
 
 class Commits:
@@ -34,8 +36,7 @@ class Commits:
         """
         if ticket <= self._journal.durable:
             return
-        if alone and self._took_s < QUICK_S and not self._journal.busy:
-            self._sync_now()
+        if alone and self._took_s < QUICK_S and self._timed(self._journal.sync_at_once):
             return
         future: asyncio.Future[None] = self._loop.create_future()
         with self._changing:
@@ -59,15 +60,18 @@ class Commits:
                 continue
             failed: JournalFailed | None = None
             try:
-                self._sync_now()
+                self._timed(self._journal.sync)
             except JournalFailed as error:
                 failed = error
             self._loop.call_soon_threadsafe(_tell, waiting, failed)
 
-    def _sync_now(self) -> None:
-        began = perf_counter()
-        self._journal.sync()
-        self._took_s = perf_counter() - began
+    def _timed(self, syncs: Callable[[], T]) -> T:
+        durable, began = self._journal.durable, perf_counter()
+        said = syncs()
+        if self._journal.durable > durable:
+            # Where there was nothing to do, that says nothing of the disk.
+            self._took_s = perf_counter() - began
+        return said
 
 
 def _tell(futures: list[asyncio.Future[None]], failed: JournalFailed | None) -> None:

@@ -105,6 +105,7 @@ class House:
         asked = [terms for terms in self.terms.values() if terms.enforcement is not Enforcement.ALERT]
         self.downgrades = any(terms.downgrade_to for terms in asked)
         self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
+        self.limits_models = any(limit.models is not None for limit in published.guard.limits)
         self.captures = published.captures
         self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
         self._matcher = Matcher(asked, published.above)
@@ -127,10 +128,13 @@ class House:
         key = (self._snapshot.memo_key(event, self.source_id), found.provider, found.model, event.session)
         known = self._calls.get(key)
         if known is None or not known.since <= at < known.until:
-            owner = self.owner(event)
-            call = Call(*owner[:6], provider=found.provider, model=found.model, session=event.session)
-            known = _bounded(self._calls)[key] = self._concerned(call, at)
+            known = _bounded(self._calls)[key] = self._concerned(self.call(event), at)
         return known
+
+    def call(self, event: UsageEvent) -> Call:
+        """Whom and what it concerns, worked out anew."""
+        found = self._find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
+        return Call(*self.owner(event)[:6], provider=found.provider, model=found.model, session=event.session)
 
     def owner(self, event: UsageEvent) -> Owner:
         """Whose a call is, as its charge will be attributed."""

@@ -4,6 +4,9 @@ Somebody bets, pair by pair, against what is to be refuted: that the mean is `le
 follows from those before it alone, so that, were it true, what they own would not grow on average, whenever it is
 looked at; that it ever reaches 1/alpha has a probability of at most alpha (Ville). What they own is an e-value.
 
+That holds where pairs are drawn alike: after any of them, the mean of the next is what the mean is. Who has them in an
+order of their own, by kind or by day, shuffles them first; what changes with time is seen by looking at times apart.
+
 Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024), on [-1, 1]
 instead of [0, 1]. How much is bet is ours: half of the money expects that the two are equal, which is what mostly is
 when somebody asks whether one is as good; the other half follows the mean so far (their "aGRAPA").
@@ -55,10 +58,15 @@ def log_evidence(differences: Floats, least: float | Floats, weights: Floats | N
 
     `differences` has the shape (..., n), in the order they came; `least`, between -1 and 1, is one number or has the
     shape (...) of what is before n. `weights`, as `differences`, are between 0 and 1: what is refuted is then
-    that the weighted mean is `least` or lower, as with means of clusters that are not equally large.
+    that the weighted mean is `least` or lower, as with means of clusters that are not equally large. Raises ValueError
+    for what is beyond these.
     """
     x = np.asarray(differences, dtype=np.float64)
     floor = np.asarray(least, dtype=np.float64)[..., None]
+    _within("differences", x, -1.0, 1.0)
+    _within("weights", np.asarray(1.0 if weights is None else weights), 0.0, 1.0)
+    if not (np.abs(floor) < 1.0).all():
+        raise ValueError("the mean to refute is between -1 and 1")
     gained = x - floor
     mean, variance = _before(x)
     # What one would bet who knew that the mean is this: it makes wealth grow fastest, to second order.
@@ -75,8 +83,10 @@ def log_evidence(differences: Floats, least: float | Floats, weights: Floats | N
 def judged(differences: Floats, margin: float, *, alpha: float = 0.05, weights: Floats | None = None) -> Judged:
     """What is said first of (n,), however often it was looked at, and after how many pairs: PASS when it is refuted
     that the candidate is worse by the margin or more, FAIL when it is refuted that it is not. Nothing is said of fewer
-    than LEAST_PAIRS.
+    than LEAST_PAIRS. Raises ValueError for a margin that is not between 0 and 1.
     """
+    if not 0.0 < margin < 1.0:
+        raise ValueError("a margin is between 0 and 1: 0.05 is 5 points")
     x, goal = np.asarray(differences, dtype=np.float64), log(1.0 / alpha)
     good = _first(log_evidence(x, -margin, weights) >= goal)
     bad = _first(log_evidence(-x, margin, weights) >= goal)
@@ -88,7 +98,9 @@ def judged(differences: Floats, margin: float, *, alpha: float = 0.05, weights: 
 
 
 def bounds(differences: Floats, *, alpha: float = 0.05, weights: Floats | None = None) -> Bounds:
-    """Of the mean of (n,), by all that was seen. `judged` says PASS for the margins below which the lower one stays."""
+    """Of the mean of (n,), by all that was seen, however few they are. Where the lower one is above -margin, a PASS by
+    that margin was to be said. In an order that was not drawn the two may cross.
+    """
     x = np.asarray(differences, dtype=np.float64)
     return Bounds(_lower(x, alpha, weights), -_lower(-x, alpha, weights))
 
@@ -111,6 +123,11 @@ def _before(x: Floats) -> tuple[Floats, Floats]:
     mean = np.cumsum(x, axis=-1) / (seen + 1.0)
     variance = (_VARIANCE * _SEEN + np.cumsum((x - mean) ** 2, axis=-1)) / (seen + _SEEN)
     return _later(mean, 0.0), _later(variance, _VARIANCE)
+
+
+def _within(name: str, values: Floats, least: float, most: float) -> None:
+    if not ((values >= least) & (values <= most)).all():
+        raise ValueError(f"{name} are numbers from {least:g} to {most:g}")
 
 
 def _later(what: Floats, at_first: float) -> Floats:

@@ -10,13 +10,16 @@ import numpy as np
 
 def believed(log_evidence: Sequence[float], *, rate: float) -> list[bool]:
     """For each of many hypotheses, of which the logarithm of an e-value is given, whether it is refuted, so that of all
-    that are, no more than this rate is expected to have been true: whatever they have to do with each other.
+    that are, no more than this rate is expected to have been true: whatever they have to do with each other. Raises
+    ValueError for what is no number.
 
     The e-BH procedure of Wang and Ramdas, "False discovery rate control with e-values", JRSS B 84 (2022).
     """
     found = np.asarray(log_evidence, dtype=np.float64)
     if not found.size:
         return []
+    if np.isnan(found).any():
+        raise ValueError("an e-value is missing")
     ranked = np.sort(found)[::-1]
     enough = ranked >= log(found.size / rate) - np.log(np.arange(1, found.size + 1))
     if not enough.any():

@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from finops.core.errors import FinopsError
 
 Floats = NDArray[np.float64]
-# A call that was made by a smaller chance would outweigh a hundred others.
-LEAST_CHANCE: Final = 0.005
+# A call that was made by a smaller chance would outweigh a thousand others.
+LEAST_CHANCE: Final = 0.001
+# So few, calls or clusters of them, do not say how much they differ.
+LEAST_DRAWN: Final = 20
 
 
 class NoPropensity(FinopsError):
-    """Calls that nobody drew for, or by too small a chance to count."""
+    """Calls that nobody drew for, where the rule would have chosen otherwise; or by too small a chance to count."""
 
     code = "evidence.no_propensity"
 
 
 class Estimate(NamedTuple):
-    """`lower` and `upper` are two-sided, by normal approximation; `effective` is how many equally weighted calls would
-    say as much.
+    """`lower` and `upper` are two-sided, by normal approximation, and infinite for fewer than LEAST_DRAWN calls that
+    the rule might have made, or clusters of such; `effective` is how many equally weighted calls would say as much.
     """
 
     value: float
@@ -82,14 +84,22 @@ def _weights(chances: Floats, would: Floats) -> Floats:
         raise NoPropensity("there are no calls", field="chances")
     if not ((found >= LEAST_CHANCE) & (found <= 1.0)).all():
         raise NoPropensity(f"every choice has a chance, from {LEAST_CHANCE} to 1", field="chances")
-    weights: Floats = np.asarray(would, dtype=np.float64) / found
+    rule = np.asarray(would, dtype=np.float64)
+    if ((found == 1.0) & (rule < 1.0)).any():
+        raise NoPropensity("where the rule would choose otherwise, a choice was certain", field="chances")
+    weights: Floats = rule / found
     return weights
 
 
 def _estimate(
     value: float, residuals: Floats, clusters: NDArray[np.int64] | None, confidence: float, weight: Floats
 ) -> Estimate:
-    drawn = residuals if clusters is None else np.bincount(clusters, weights=residuals)
-    spread = float(np.sqrt((drawn**2).sum())) * NormalDist().inv_cdf((1 + confidence) / 2)
+    which = np.arange(len(weight)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    drawn, heavy = (np.bincount(which, weights=one) for one in (residuals, weight))
+    number = len(drawn)
+    spread = float("inf")
+    if np.count_nonzero(heavy) >= LEAST_DRAWN:
+        error = np.sqrt((drawn**2).sum() * number / (number - 1))
+        spread = float(error) * NormalDist().inv_cdf((1 + confidence) / 2)
     effective = float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0
     return Estimate(value, value - spread, value + spread, effective)

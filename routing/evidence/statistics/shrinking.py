@@ -1,8 +1,8 @@
 """Small types lean on what they are part of: a mean of few is drawn to the mean of all, the more the less it is worth.
 
-Empirical Bayes with normal means, after Morris, "Parametric empirical Bayes inference" (JASA 78, 1983), whose errors
-count that how much types differ is only estimated; here as Paule and Mandel did (J. Res. NBS 87, 1982): by what makes
-the weighted squares as large as they should be.
+Empirical Bayes with normal means, in the manner of Morris, "Parametric empirical Bayes inference" (JASA 78, 1983): the
+errors count that how much types differ is only estimated; here as Paule and Mandel did (J. Res. NBS 87, 1982), by what
+makes the weighted squares as large as they should be.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class Lists(NamedTuple):
         return any(self._allows(one) for one in found)
 
     def _allows(self, candidate: Candidate) -> bool:
+        if not self.house.limits_models:
+            return True
         upstream, whose = candidate.upstream, self.whose
         request = Authorize(
             id="",
@@ -56,5 +58,7 @@ class Lists(NamedTuple):
             identities=whose.identities,
             tags=dict(whose.tags),
             session=whose.session,
+            task_type=whose.task_type,
         )
-        return self.allowed(self.house.id, self.house.whose(event_of(request, self.key, self.now)).call)
+        # Not as `whose` does: what it remembers is for calls that are made.
+        return self.allowed(self.house.id, self.house.call(event_of(request, self.key, self.now)))

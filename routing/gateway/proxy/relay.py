@@ -238,7 +238,7 @@ class Relay:
 
     def _ask(self, client: Client, house: House, key: Key, dialect: Dialect, words: Wording, body: bytes) -> Ask:
         call = dialect.read(body)
-        whose = attributed(client.raw_headers, call.told, self._tree(house), also=WISHES)
+        whose = attributed(client.raw_headers, call.told, self._trees.setdefault(house.id, Tree()), also=WISHES)
         model, wishes = wishes_of(call.model, client.headers)
         if key.wishes is not None:
             wishes = met(wishes, house.wishes[key.prefix])
@@ -284,13 +284,10 @@ class Relay:
 
     async def _models(self, client: Client, house: House, key: Key, family: str, name: str | None) -> None:
         """All that this key may ask for, or one of them by name. Raises NoDeployment."""
-        whose = attributed(client.raw_headers, Told(), self._tree(house), also=WISHES)
+        whose = attributed(client.raw_headers, Told(), Tree(), also=WISHES)
         lists = Lists(house, key, whose, family, self._now(), self._means.entry.allows)
         body = models_answer(family, lists.all()) if name is None else model_answer(family, lists.one(name))
         await client.answer(200, [("content-type", "application/json")], body)
-
-    def _tree(self, house: House) -> Tree:
-        return self._trees.setdefault(house.id, Tree())
 
     async def _failed(self, client: Client, words: Wording, failed: Failed) -> None:
         """No upstream had an answer: the last one's own words, where it had any that are meant for the client."""

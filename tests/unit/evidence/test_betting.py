@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import exp, log, prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,9 +109,30 @@ def test_the_truth_is_seldom_beyond_a_bound_and_the_bounds_are_not_wide() -> Non
 def test_what_passes_a_margin_is_what_stays_above_it(seen: Floats, times: int, margin: float) -> None:
     repeated = np.tile(seen, times)
     lower, upper = bounds(repeated)
-    assert -1.0 <= lower <= upper <= 1.0
+    assert -1.0 <= lower <= 1.0
+    assert -1.0 <= upper <= 1.0
     if abs(lower + margin) > 1e-3:
         assert (log_evidence(repeated, -margin).max() >= log(20)) == (lower > -margin)
+
+
+@pytest.mark.parametrize("margin", [-0.05, 0.0, 1.0, 5.0, float("nan")])
+def test_a_margin_is_a_share(margin: float) -> None:
+    with pytest.raises(ValueError, match="a margin is between 0 and 1"):
+        judged(np.zeros(50), margin)
+
+
+@pytest.mark.parametrize(
+    ("seen", "least", "weights", "said"),
+    [
+        ([0.0, 1.1], 0.0, None, "differences are numbers from -1 to 1"),
+        ([0.0, float("nan")], 0.0, None, "differences"),
+        ([0.0, 0.0], 1.0, None, "the mean to refute"),
+        ([0.0, 0.0], 0.0, [0.5, 2.0], "weights are numbers from 0 to 1"),
+    ],
+)
+def test_what_is_beyond_all_sense_is_refused(seen: list[float], least: float, weights: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        log_evidence(np.array(seen), least, None if weights is None else np.array(weights))
 
 
 def test_many_runs_are_weighed_at_once() -> None:

@@ -20,6 +20,11 @@ def test_the_more_are_believed_the_less_each_needs() -> None:
     assert believed([-np.inf, log(50)], rate=0.1) == [False, True]
 
 
+def test_what_is_missing_is_no_evidence() -> None:
+    with pytest.raises(ValueError, match="missing"):
+        believed([log(100), float("nan")], rate=0.1)
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_of_those_chosen_few_are_wrong_even_if_all_go_together(together: bool) -> None:
     drawn = np.random.default_rng(3)

@@ -59,13 +59,34 @@ def test_all_that_was_chosen_as_the_rule_would_is_a_plain_mean() -> None:
     assert self_normalized(done, np.full(4, 0.5), np.ones(4)).effective == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize("chance", [0.0, -0.1, 1.1, 0.001, float("nan")])
+@pytest.mark.parametrize("chance", [0.0, -0.1, 1.1, 0.0005, float("nan")])
 def test_calls_that_nobody_drew_for_say_nothing(chance: float) -> None:
     done, chances = np.ones(3), np.array([0.5, chance, 0.5])
     with pytest.raises(NoPropensity):
         self_normalized(done, chances, np.ones(3))
     with pytest.raises(NoPropensity):
         doubly_robust(done, chances, np.ones(3), done, done)
+
+
+def test_a_choice_that_was_certain_says_nothing_of_another() -> None:
+    # All easy calls went to the cheap model, all others did not: how it does on those nobody knows.
+    done, chances = np.ones(100), np.ones(100)
+    would = np.where(np.arange(100) < 50, 1.0, 0.0)
+    with pytest.raises(NoPropensity, match="a choice was certain"):
+        self_normalized(done, chances, would)
+    with pytest.raises(NoPropensity, match="a choice was certain"):
+        doubly_robust(done, chances, would, done, done)
+    assert self_normalized(done, chances, chances).value == 1.0
+
+
+@pytest.mark.parametrize(("calls", "clusters"), [(1, None), (19, None), (100, 1), (100, 19)])
+def test_of_a_handful_nobody_knows_how_much_they_differ(calls: int, clusters: int | None) -> None:
+    which = None if clusters is None else 10**12 + np.arange(calls) % clusters
+    done, chances = np.resize([0.0, 1.0], calls), np.full(calls, 0.5)
+    found = self_normalized(done, chances, np.ones(calls), clusters=which)
+    assert (found.lower, found.upper) == (-np.inf, np.inf)
+    robust = doubly_robust(done, chances, np.ones(calls), done, done, clusters=which)
+    assert (robust.lower, robust.upper) == (-np.inf, np.inf)
 
 
 def test_no_calls_and_none_that_the_rule_would_make_say_nothing() -> None:

@@ -42,6 +42,11 @@ def test_a_file_has_a_row_for_each_model_on_each_task(tmp_path: Path) -> None:
         ({"score": ["1", "half", "0", "1"]}, "score", "row 2"),
         ({"cost_usd": [0.2, 0.1, 0.1, float("inf")]}, "cost_usd", "cost_usd of row 4"),
         ({"cost_usd": [0.2, -0.1, 0.1, 0.1]}, "cost_usd", "row 2"),
+        ({"score": pd.array([1.0, 0.5, None, 1.0], dtype="Float64")}, "score", "row 3"),
+        ({"cost_usd": pd.array([1, None, 0, 1], dtype="Int64")}, "cost_usd", "row 2"),
+        ({"score": pd.to_datetime(["1970-01-01"] * 4)}, "score", "which are no numbers"),
+        ({"model": ["strong", "", "strong", "strong"]}, "model", "row 2 has no model"),
+        ({"task_type": ["bug", "test", "test", "bug"]}, "task_type", "row 2 has another task_type"),
         ({"model": ["strong", None, "strong", "strong"]}, "model", "row 2 has no model"),
         ({"task_id": ["1", "1", None, "1"]}, "task_id", "row 3 has no task_id"),
         (
@@ -55,6 +60,12 @@ def test_what_cannot_be_is_refused_by_its_row(wrong: dict[str, Any], field: str,
     with pytest.raises(OutcomesInvalid, match=said) as refused:
         outcomes_of(pd.DataFrame(GOOD | wrong))
     assert refused.value.field == field
+
+
+def test_a_file_may_have_its_tasks_for_an_index_and_its_words_as_categories(tmp_path: Path) -> None:
+    rows = pd.DataFrame(GOOD | {"dataset": pd.Categorical(["house", "house", None, "other"])})
+    rows.set_index("task_id").to_parquet(tmp_path / "outcomes.parquet")
+    assert read_outcomes(tmp_path / "outcomes.parquet").scores.shape == (3, 2)
 
 
 def test_a_column_that_is_missing_and_a_file_that_is_none_are_said(tmp_path: Path) -> None:
@@ -95,10 +106,12 @@ def drawn(tasks: int, **shares: float) -> Outcomes:
     return outcomes_of(pd.DataFrame(rows))
 
 
-def told(monkeypatch: pytest.MonkeyPatch, outcomes: Outcomes, *candidates: str) -> dict[str, Any]:
+def told(
+    monkeypatch: pytest.MonkeyPatch, outcomes: Outcomes, *candidates: str, draws: int | None = None
+) -> dict[str, Any]:
     monkeypatch.setattr(evidence, "read_outcomes", lambda _: outcomes)
     given = {"outcomes": Path("drawn"), "incumbent": "strong", "candidate": list(candidates), "margin": 0.05}
-    return evidence.run(given | {"alpha": 0.05, "replays": 50, "seed": 0}, lambda _: None)
+    return evidence.run(given | {"alpha": 0.05, "replays": 50, "seed": 0, "draws": draws}, lambda _: None)
 
 
 def test_the_benchmark_finds_what_is_as_good_and_nothing_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +123,16 @@ def test_the_benchmark_finds_what_is_as_good_and_nothing_that_is_not(monkeypatch
     assert same["lower"] <= same["difference"] <= same["upper"]
     worse = told(monkeypatch, outcomes, "worse")
     assert (worse["pass_rate"], worse["median_n_pass"], worse["verdict"]) == (0.0, None, "fail")
+    assert told(monkeypatch, outcomes, "same", draws=19)["pass_rate"] == 0.0
+    assert told(monkeypatch, outcomes, "same", draws=3_000)["pass_rate"] >= 0.98
     many = told(monkeypatch, outcomes, *(name for name in shares if name != "strong"))
-    assert many["candidates"] == 10
+    assert (many["candidates"], many["tasks_of_all"]) == (10, 2_000)
     assert 0.8 <= many["chosen"] <= 1.1
     assert many["held"] >= 0.9
+
+
+def test_without_a_task_that_all_were_tried_on_the_benchmark_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told(monkeypatch, outcomes_of(pd.DataFrame(GOOD)), "cheap", "cheap")
+    assert (found["tasks"], found["tasks_of_all"], found["chosen"], found["held"]) == (1, 1, None, None)
+    apart = outcomes_of(pd.DataFrame(GOOD).iloc[[1, 2, 3]])
+    assert told(monkeypatch, apart, "cheap")["pass_rate"] is None

@@ -72,6 +72,23 @@ def test_while_the_disk_is_slow_nobody_waits_for_it_where_calls_are_answered(
     assert disk.waited == ["commits", "commits"]
 
 
+def test_that_there_was_nothing_to_do_says_nothing_of_the_disk(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        journal = Journal(tmp_path / "one")
+        async with committing(journal) as made:
+            monkeypatch.setattr(commits, "QUICK_S", 0.0)
+            await made.wait(journal.append(b"x"))
+            slow = made._took_s
+            # Whoever came while another's record was made durable finds that theirs is, too.
+            journal.sync()
+            made._timed(journal.sync)
+            assert made._took_s == slow
+
+    asyncio.run(story())
+
+
 def test_while_a_segment_begins_nobody_waits_for_that_where_calls_are_answered(tmp_path: Path, disk: Disk) -> None:
     async def story() -> None:
         journal = Journal(tmp_path / "one")

@@ -13,6 +13,7 @@ from finops.budgets.services.limits import set_limit
 from finops.pricing.services.contracts import Agreed, set_committed_prices
 from finops.pricing.types import StepRates
 from routing.upstreams.services import clear_wishes
+from tests.factories.attribution import draft, rule
 from tests.factories.batching import asked, batch_book, create, line, upload
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.orgs import HOUSE, Cast
@@ -105,11 +106,23 @@ def test_a_key_is_listed_what_its_wishes_leave(
     assert said.body["error"]["message"] == "this key may not ask for 'gpt-mini'"
 
 
+def test_a_task_that_belongs_to_a_team_is_listed_what_the_team_may_use(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    limit = LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt-mini",))
+    set_limit(organization_id=cast.acme.id, draft=limit, by=HOUSE, at=now)
+    rule(cast.acme.id, draft(("task_type", "is", ("index",)), team=cast.search.id), at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    assert listed(gateway, secret, {"x-capstan-task": "index"}) == ["gpt-mini"]
+    assert listed(gateway, secret, {"x-capstan-task": "other"}) == ["embed", "gpt", "gpt-mini"]
+
+
 def test_who_asks_is_listed_what_the_lists_of_models_that_hold_for_them_have(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
 ) -> None:
-    draft = LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt-*", "claude"))
-    set_limit(organization_id=cast.acme.id, draft=draft, by=HOUSE, at=now)
+    limit = LimitDraft(dimension="team", subject=str(cast.search.id), allowed_models=("gpt-*", "claude"))
+    set_limit(organization_id=cast.acme.id, draft=limit, by=HOUSE, at=now)
     deployed(cast.acme.id, provider, at=now)
     gateway = gateways()
     search = {"x-capstan-team": "search"}
@@ -117,6 +130,23 @@ def test_who_asks_is_listed_what_the_lists_of_models_that_hold_for_them_have(
     assert shown(gateway, secret, "gpt", search).status == 404
     assert listed(gateway, secret) == ["embed", "gpt", "gpt-mini"]
     assert shown(gateway, secret, "gpt").status == 200
+
+
+def test_what_may_be_asked_for_by_any_name_is_listed_too_and_nothing_where_nothing_is_left(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    deployed(cast.acme.id, provider, at=now, any_model=True)
+    other = key(cast.acme.id, "calls.make", at=now)
+    wishes(key_of(other), most_per_million=Decimal("0.0001"), at=now)
+    gateway = gateways()
+    claude = {"anthropic-version": "2023-06-01"}
+    assert {"embed", "gpt", "gpt-mini"} <= set(listed(gateway, secret))
+    assert "claude" in listed(gateway, secret, claude)
+    assert "gpt" not in listed(gateway, secret, claude)
+    for headers in (None, claude):
+        assert listed(gateway, other, headers) == []
+    assert shown(gateway, other, "claude", claude).body["error"]["type"] == "not_found_error"
+    assert shown(gateway, secret, "a/b%20c").status in (200, 404)
 
 
 def shown(gateway: Gateway, secret: str, name: str, headers: dict[str, str] | None = None) -> Exchange:
