@@ -1,7 +1,7 @@
 """`bench evidence`: how soon, and how often wrongly, the product would believe in a cheaper model.
 
-Real outcomes come in random orders, and it is looked after every task, by the function that recommendations are made
-by. Beside one candidate, many at once: those that are believed after one half of the tasks are tried on the other.
+Real outcomes come in random orders, and it is looked after every task, by the functions of `routing/evidence`. Beside
+one candidate, many at once: those that are believed after one half of the tasks are tried on the other.
 """
 
 from __future__ import annotations
