@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Callable
-from math import log
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from routing.evidence.outcomes import Outcomes, read_outcomes
-from routing.evidence.statistics.betting import LEAST_PAIRS, Floats, bounds, judged, log_evidence
+from routing.evidence.statistics.betting import bounds, judged, log_evidence, refuted_after
 from routing.evidence.statistics.choosing import believed
 
 NEEDS_DATABASE: Final = False
@@ -66,7 +65,7 @@ def _one(outcomes: Outcomes, candidate: str, parameters: dict[str, Any], drawn: 
     # As many as there are, each once; or so many, each as often as it comes.
     size, again = parameters["draws"] or len(differences), parameters["draws"] is not None
     replays = [drawn.choice(differences, size, replace=again) for _ in range(parameters["replays"] if size else 0)]
-    passed = [after for one in replays if (after := _passes(one, margin, alpha)) is not None]
+    passed = [after for one in replays if (after := refuted_after(one, -margin, alpha=alpha)) is not None]
     between = bounds(differences, alpha=alpha)
     return {
         "tasks": len(differences),
@@ -92,7 +91,7 @@ def _many(outcomes: Outcomes, parameters: dict[str, Any], drawn: np.random.Gener
     for _ in range(parameters["replays"] if tasks.shape[1] > 1 else 0):
         order = drawn.permutation(tasks.shape[1])
         learned, fresh = np.array_split(order, 2)
-        picked = believed(list(_evidence(tasks[:, learned], margin)), rate=_RATE)
+        picked = believed(list(log_evidence(tasks[:, learned], -margin)[:, -1]), rate=_RATE)
         chosen.append(sum(picked))
         if any(picked):
             held += list(tasks[picked][:, fresh].mean(axis=1) >= -margin)
@@ -102,13 +101,3 @@ def _many(outcomes: Outcomes, parameters: dict[str, Any], drawn: np.random.Gener
         "chosen": round(float(np.mean(chosen)), 2) if chosen else None,
         "held": round(float(np.mean(held)), 3) if held else None,
     }
-
-
-def _passes(differences: Floats, margin: float, alpha: float) -> int | None:
-    """After how many tasks PASS would be said, had nothing been said before."""
-    reached = np.flatnonzero(log_evidence(differences, -margin) >= log(1.0 / alpha))
-    return max(int(reached[0]) + 1, LEAST_PAIRS) if reached.size and len(differences) >= LEAST_PAIRS else None
-
-
-def _evidence(differences: Floats, margin: float) -> Floats:
-    return log_evidence(differences, -margin)[:, -1]

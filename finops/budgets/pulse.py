@@ -222,7 +222,8 @@ class Pulse:
 
     def _cut_all(self) -> None:
         """Tell whoever cuts calls, and again next turn should they fail. Calls that were stopped while they waited for
-        their money are told of a turn later: by then they are known to be under way.
+        their money are told of with the next turn, however short this one was: they are in the book before the guard
+        has let them in.
         """
         self._cuts += [([call_id], stop) for call_id, stop in self._late]
         self._late = self._guard.late()

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from finops.core.errors import FinopsError
+from routing.evidence.types import Floats
 
-Floats = NDArray[np.float64]
 REQUIRED: Final = ("task_id", "task_type", "model", "score", "cost_usd")
 OPTIONAL: Final = ("dataset", "prompt")
 MOST_ROWS: Final = 20_000_000

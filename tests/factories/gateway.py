@@ -103,6 +103,11 @@ class Gateway:
         self.process.desk.give_back()
         return ends
 
+    def brings_one_home(self, secret: str, call_id: str) -> None:
+        """A call ends, having used 500 and 10 tokens ($0.0052 by the small book), and it is the only one."""
+        self.settles(secret, call_id, used(500, 10))
+        assert self.comes_home() == 1
+
     def stop(self) -> None:
         self.run(self.process.stop())
         self.halt()

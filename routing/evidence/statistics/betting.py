@@ -19,9 +19,8 @@ from math import log
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from routing.evidence.types import Floats, Interval
 
 # What is known of a variance before anything was seen: that of pairs of which every fourth disagrees, as if seen so
 # often.
@@ -44,13 +43,6 @@ class Judged(NamedTuple):
     verdict: Verdict
     # So many pairs were looked at.
     after: int
-
-
-class Bounds(NamedTuple):
-    """Of a mean difference: each alone is passed by the truth with a probability of at most alpha, at any look."""
-
-    lower: float
-    upper: float
 
 
 def log_evidence(differences: Floats, least: float | Floats, weights: Floats | None = None) -> Floats:
@@ -82,27 +74,36 @@ def log_evidence(differences: Floats, least: float | Floats, weights: Floats | N
 
 def judged(differences: Floats, margin: float, *, alpha: float = 0.05, weights: Floats | None = None) -> Judged:
     """What is said first of (n,), however often it was looked at, and after how many pairs: PASS when it is refuted
-    that the candidate is worse by the margin or more, FAIL when it is refuted that it is not. Nothing is said of fewer
-    than LEAST_PAIRS. Raises ValueError for a margin that is not between 0 and 1.
+    that the candidate is worse by the margin or more, FAIL when it is refuted that it is not. Raises ValueError for a
+    margin that is not between 0 and 1.
     """
     if not 0.0 < margin < 1.0:
         raise ValueError("a margin is between 0 and 1: 0.05 is 5 points")
-    x, goal = np.asarray(differences, dtype=np.float64), log(1.0 / alpha)
-    good = _first(log_evidence(x, -margin, weights) >= goal)
-    bad = _first(log_evidence(-x, margin, weights) >= goal)
-    if len(x) < LEAST_PAIRS or (good is None and bad is None):
-        return Judged(Verdict.INCONCLUSIVE, len(x))
-    if bad is None or (good is not None and good <= bad):
-        return Judged(Verdict.PASS, max(good or 0, LEAST_PAIRS))
-    return Judged(Verdict.FAIL, max(bad, LEAST_PAIRS))
+    x = np.asarray(differences, dtype=np.float64)
+    good = refuted_after(x, -margin, alpha=alpha, weights=weights)
+    bad = refuted_after(-x, margin, alpha=alpha, weights=weights)
+    if good is not None and (bad is None or good <= bad):
+        return Judged(Verdict.PASS, good)
+    return Judged(Verdict.INCONCLUSIVE, len(x)) if bad is None else Judged(Verdict.FAIL, bad)
 
 
-def bounds(differences: Floats, *, alpha: float = 0.05, weights: Floats | None = None) -> Bounds:
-    """Of the mean of (n,), by all that was seen, however few they are. Where the lower one is above -margin, a PASS by
-    that margin was to be said. In an order that was not drawn the two may cross.
+def refuted_after(
+    differences: Floats, least: float, *, alpha: float = 0.05, weights: Floats | None = None
+) -> int | None:
+    """How many pairs of (n,) it takes to refute that the mean is `least` or lower, LEAST_PAIRS at least; None where
+    they do not.
+    """
+    (reached,) = np.nonzero(log_evidence(differences, least, weights) >= log(1.0 / alpha))
+    return max(int(reached[0]) + 1, LEAST_PAIRS) if reached.size and len(differences) >= LEAST_PAIRS else None
+
+
+def bounds(differences: Floats, *, alpha: float = 0.05, weights: Floats | None = None) -> Interval:
+    """Of the mean of (n,), by all that was seen, however few they are: each bound alone is passed by the truth with a
+    probability of at most alpha, at any look. Where the lower one is above -margin, a PASS by that margin was to be
+    said. In an order that was not drawn the two may cross.
     """
     x = np.asarray(differences, dtype=np.float64)
-    return Bounds(_lower(x, alpha, weights), -_lower(-x, alpha, weights))
+    return Interval(_lower(x, alpha, weights), -_lower(-x, alpha, weights))
 
 
 def _lower(x: Floats, alpha: float, weights: Floats | None) -> float:
@@ -137,8 +138,3 @@ def _later(what: Floats, at_first: float) -> Floats:
 
 def _weighted(gained: Floats, weights: Floats | None) -> Floats:
     return gained if weights is None else gained * weights
-
-
-def _first(reached: NDArray[np.bool_]) -> int | None:
-    """How many it took; None where it was not reached."""
-    return int(reached.argmax()) + 1 if reached.any() else None

@@ -7,15 +7,15 @@ and Li, "Doubly robust policy evaluation and learning" (ICML 2011).
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finops.core.errors import FinopsError
+from routing.evidence.statistics.paired import two_sided
+from routing.evidence.types import Floats
 
-Floats = NDArray[np.float64]
 # A call that was made by a smaller chance would outweigh a thousand others.
 LEAST_CHANCE: Final = 0.001
 # So few, calls or clusters of them, do not say how much they differ.
@@ -100,6 +100,6 @@ def _estimate(
     spread = float("inf")
     if np.count_nonzero(heavy) >= LEAST_DRAWN:
         error = np.sqrt((drawn**2).sum() * number / (number - 1))
-        spread = float(error) * NormalDist().inv_cdf((1 + confidence) / 2)
+        spread = float(error) * two_sided(confidence)
     effective = float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0
     return Estimate(value, value - spread, value + spread, effective)

@@ -6,6 +6,8 @@ from math import ceil, copysign, isclose, sqrt
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
+from routing.evidence.types import Interval
+
 _HALVINGS: Final = 60
 
 
@@ -27,18 +29,13 @@ class Table(NamedTuple):
         return (self.gained - self.lost) / self.items
 
 
-class Interval(NamedTuple):
-    lower: float
-    upper: float
-
-
 def newcombe(table: Table, *, confidence: float = 0.9) -> Interval:
     """Two-sided, of the difference of two shares: Newcombe's "method 10", from the score intervals of each share and
     how they go together. Statistics in Medicine 17 (1998) 2635-2650.
     """
     both, gained, lost, neither = table
     items = table.items
-    z = _quantile(confidence)
+    z = two_sided(confidence)
     ours, theirs = (both + gained) / items, (both + lost) / items
     (low, high), (their_low, their_high) = (_wilson(share, items, z) for share in (ours, theirs))
     sizes = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
@@ -58,7 +55,7 @@ def tango(table: Table, *, confidence: float = 0.9) -> Interval:
     """Two-sided, of the difference of two shares: where Tango's score statistic is as large as the confidence allows.
     Statistics in Medicine 17 (1998) 891-908.
     """
-    z = _quantile(confidence)
+    z = two_sided(confidence)
 
     def limit(side: float) -> float:
         inside, outside = table.difference, side
@@ -95,7 +92,8 @@ def items_needed(margin: float, disagreeing: float, *, alpha: float = 0.05, powe
     return ceil(z**2 * disagreeing / margin**2)
 
 
-def _quantile(confidence: float) -> float:
+def two_sided(confidence: float) -> float:
+    """So many standard errors to either side."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 

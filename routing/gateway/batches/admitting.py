@@ -15,11 +15,12 @@ from routing.gateway.asked import event_of
 from routing.gateway.attributed import Attribution
 from routing.gateway.dialects.types import OPENAI
 from routing.gateway.house import House
+from routing.gateway.proxy.ask import asking
 from routing.gateway.proxy.candidates import Candidate, NoDeployment, Price, met, ordered, wishes_of, within
 from routing.gateway.proxy.errors import UpstreamAway
 from routing.gateway.proxy.health import Health
 from routing.gateway.refusals import guarded
-from routing.gateway.requests import Authorize, Input
+from routing.gateway.requests import Input
 
 _TIER: Final = "batch"
 # Whether a call may be at all, whatever it costs: the organization and the call.
@@ -81,20 +82,7 @@ class Admitting:
         return events[0] if len(events) == 1 else self._event(key, whose, call_id, upstream, "")
 
     def _event(self, key: Key, whose: Attribution, call_id: str, upstream: Upstream, model: str) -> UsageEvent:
-        request = Authorize(
-            id=call_id,
-            model=model,
-            provider=upstream.provider,
-            host=upstream.host,
-            service_tier=_TIER,
-            region=upstream.region,
-            input=Input(),
-            dimensions=whose.dimensions,
-            identities=whose.identities,
-            tags=dict(whose.tags),
-            session=whose.session,
-            task_type=whose.task_type,
-        )
+        request = asking(upstream, model, whose, id=call_id, service_tier=_TIER, input=Input())
         return event_of(request, key, self._now())
 
     def _dearest(self, house: House, models: Sequence[str]) -> Callable[[Candidate], Price | None]:

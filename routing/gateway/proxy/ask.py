@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from routing.configuration.wire import Key
+from routing.configuration.wire import Key, Upstream
 from routing.gateway.attributed import Attribution
 from routing.gateway.dialects.types import Dialect, ModelCall, Wording
 from routing.gateway.house import House
@@ -19,6 +19,22 @@ _GRACE_S: Final = 60
 
 def expires_in_s(candidate: Candidate) -> int:
     return int(candidate.upstream.total_s) + _GRACE_S
+
+
+def asking(upstream: Upstream, model: str, whose: Attribution, **more: Any) -> Authorize:
+    """What a call of a model at an upstream asks of budgets and guard; `more` is as `Authorize` has it."""
+    return Authorize(
+        model=model,
+        provider=upstream.provider,
+        host=upstream.host,
+        region=upstream.region,
+        dimensions=whose.dimensions,
+        identities=whose.identities,
+        tags=dict(whose.tags),
+        session=whose.session,
+        task_type=whose.task_type,
+        **more,
+    )
 
 
 class Ask(NamedTuple):
@@ -40,27 +56,21 @@ class Ask(NamedTuple):
 
     def request(self, candidate: Candidate, number: int) -> Authorize:
         """What one try asks of the budgets."""
-        call, whose, upstream = self.call, self.whose, candidate.upstream
-        return Authorize(
+        call = self.call
+        return asking(
+            candidate.upstream,
+            candidate.model,
+            self.whose,
             id=f"{self.id}.{number}",
-            model=candidate.model,
-            provider=upstream.provider,
-            host=upstream.host,
             service_tier=call.service_tier,
-            region=upstream.region,
             input=call.input,
             max_output_tokens=call.max_output_tokens,
             least_output_tokens=call.least_output_tokens,
             choices=call.choices,
-            server_input=call.server_input,  # type: ignore[arg-type]
+            server_input=call.server_input,
             hosted_tools=call.hosted_tools,
-            dimensions=whose.dimensions,
-            identities=whose.identities,
-            tags=dict(whose.tags),
-            session=whose.session,
-            task_type=whose.task_type,
             fingerprint=call.fingerprint,
-            depth=whose.depth,
+            depth=self.whose.depth,
             expires_in_s=expires_in_s(candidate),
         )
 

@@ -13,8 +13,9 @@ from routing.configuration.wire import Key
 from routing.gateway.asked import event_of
 from routing.gateway.attributed import Attribution
 from routing.gateway.house import House
+from routing.gateway.proxy.ask import asking
 from routing.gateway.proxy.candidates import Candidate, NoDeployment, Wishes, left_of
-from routing.gateway.requests import Authorize, Input
+from routing.gateway.requests import Input
 
 
 class Lists(NamedTuple):
@@ -46,19 +47,6 @@ class Lists(NamedTuple):
     def _allows(self, candidate: Candidate) -> bool:
         if not self.house.limits_models:
             return True
-        upstream, whose = candidate.upstream, self.whose
-        request = Authorize(
-            id="",
-            model=candidate.model,
-            provider=upstream.provider,
-            host=upstream.host,
-            region=upstream.region,
-            input=Input(),
-            dimensions=whose.dimensions,
-            identities=whose.identities,
-            tags=dict(whose.tags),
-            session=whose.session,
-            task_type=whose.task_type,
-        )
+        request = asking(candidate.upstream, candidate.model, self.whose, id="", input=Input())
         # Not as `whose` does: what it remembers is for calls that are made.
         return self.allowed(self.house.id, self.house.call(event_of(request, self.key, self.now)))

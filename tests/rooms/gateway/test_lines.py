@@ -90,8 +90,7 @@ def test_what_others_are_in_the_way_of_is_taken_over_later_and_keeps_nobody(
         # It is known that it was not.
         assert not process.keeper._unsure
     until(lambda: process.calls.book.has(said.body["id"]))
-    second.settles(secret, said.body["id"], used(500, 10))
-    assert second.comes_home() == 1
+    second.brings_one_home(secret, said.body["id"])
     assert standing(cap, now).authorised == Decimal("0.0052")
 
 

@@ -137,8 +137,7 @@ def test_who_was_not_told_that_calls_are_theirs_now_asks_again_before_anybody_el
     gateways()
     takes_over(second)
 
-    second.settles(secret, call_id, used(500, 10))
-    assert second.comes_home() == 1
+    second.brings_one_home(secret, call_id)
     assert standing(cap, now).authorised == Decimal("0.0052")
 
 
@@ -149,8 +148,7 @@ def test_who_dies_before_they_are_told_that_calls_are_theirs_leaves_them_to_the_
     second, call_id = half_adopted(gateways, secret)
     die(second)
     third = gateways()
-    third.settles(secret, call_id, used(500, 10))
-    assert third.comes_home() == 1
+    third.brings_one_home(secret, call_id)
     found = standing(cap, now)
     assert (found.authorised, found.leased) == (Decimal("0.0052"), Decimal(0))
 
@@ -166,8 +164,7 @@ def test_what_may_be_ours_is_not_returned_as_if_it_were_nobodys(
     die(first)
     until(lambda: second.process.calls.book.has(said.body["id"]) and not second.process.desk.in_doubt)
     assert standing(cap, now).leased == Decimal("0.012")
-    second.settles(secret, said.body["id"], used(500, 10))
-    assert second.comes_home() == 1
+    second.brings_one_home(secret, said.body["id"])
     assert standing(cap, now).authorised == Decimal("0.0052")
 
 

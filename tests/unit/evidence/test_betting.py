@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.evidence.statistics.betting import Floats, Verdict, bounds, judged, log_evidence
+from routing.evidence.statistics.betting import Verdict, bounds, judged, log_evidence
+from routing.evidence.types import Floats
 
 MARGIN = 0.05
 WORSE, SAME, BETTER = -1.0, 0.0, 1.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from routing.evidence.statistics.offpolicy import Floats, NoPropensity, doubly_robust, self_normalized
+from routing.evidence.statistics.offpolicy import NoPropensity, doubly_robust, self_normalized
+from routing.evidence.types import Floats
 
 TRUTH = 0.62
 

@@ -37,18 +37,18 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @asynccontextmanager
-async def committing(journal: Journal) -> AsyncIterator[Commits]:
+async def committing(folder: Path) -> AsyncIterator[tuple[Journal, Commits]]:
+    journal = Journal(folder / "one")
     made = Commits(journal, asyncio.get_running_loop())
     try:
-        yield made
+        yield journal, made
     finally:
         await asyncio.to_thread(made.close)
 
 
 def test_who_is_alone_waits_for_the_disk_itself_and_nobody_else_is_held_up(tmp_path: Path, disk: Disk) -> None:
     async def story() -> None:
-        journal = Journal(tmp_path / "one")
-        async with committing(journal) as made:
+        async with committing(tmp_path) as (journal, made):
             for alone in (False, True, True, False):
                 await made.wait(journal.append(b"x"), alone=alone)
                 assert journal.durable == journal.last
@@ -61,8 +61,7 @@ def test_while_the_disk_is_slow_nobody_waits_for_it_where_calls_are_answered(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
-        journal = Journal(tmp_path / "one")
-        async with committing(journal) as made:
+        async with committing(tmp_path) as (journal, made):
             await made.wait(journal.append(b"x"), alone=True)
             monkeypatch.setattr(commits, "QUICK_S", 0.0)
             await made.wait(journal.append(b"x"), alone=True)
@@ -76,8 +75,7 @@ def test_that_there_was_nothing_to_do_says_nothing_of_the_disk(
     tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
-        journal = Journal(tmp_path / "one")
-        async with committing(journal) as made:
+        async with committing(tmp_path) as (journal, made):
             monkeypatch.setattr(commits, "QUICK_S", 0.0)
             await made.wait(journal.append(b"x"))
             slow = made._took_s
@@ -91,8 +89,7 @@ def test_that_there_was_nothing_to_do_says_nothing_of_the_disk(
 
 def test_while_a_segment_begins_nobody_waits_for_that_where_calls_are_answered(tmp_path: Path, disk: Disk) -> None:
     async def story() -> None:
-        journal = Journal(tmp_path / "one")
-        async with committing(journal) as made:
+        async with committing(tmp_path) as (journal, made):
             await made.wait(journal.append(b"x"), alone=True)
             with journal._syncing:
                 waiting = asyncio.ensure_future(made.wait(journal.append(b"x"), alone=True))
@@ -112,8 +109,7 @@ def test_who_waits_for_a_disk_that_fails_hears_of_it(
         raise OSError(errno.EIO, "the disk is gone")
 
     async def story() -> None:
-        journal = Journal(tmp_path / "one")
-        async with committing(journal) as made:
+        async with committing(tmp_path) as (journal, made):
             await made.wait(journal.append(b"x"))
             monkeypatch.setattr(os, "fdatasync", gone)
             with pytest.raises(JournalFailed, match="the disk is gone"):

@@ -41,3 +41,11 @@ def patient(cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: d
     budget(cast.acme.id, "1", at=now)
     deployed(cast.acme.id, provider, at=now, bills_cancelled=True)
     return gateways()
+
+
+@pytest.fixture
+def two(cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime) -> Gateway:
+    """In front of the provider, and of a standby behind it."""
+    deployed(cast.acme.id, provider, at=now, name="first")
+    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+    return gateways()

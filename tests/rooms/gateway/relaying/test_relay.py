@@ -86,13 +86,10 @@ def test_another_upstream_answers_where_the_first_fails(
 
 
 def test_what_the_client_did_wrong_is_tried_nowhere_else(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+    secret: str, two: Gateway, provider: Upstream, standby: Upstream
 ) -> None:
-    deployed(cast.acme.id, provider, at=now)
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    gateway = gateways()
     provider.then(Plan(status=400, message="this is not how it is done"))
-    said = chat(gateway, secret).whole()
+    said = chat(two, secret).whole()
     assert (said.status, said.body["error"]["message"]) == (400, "this is not how it is done")
     assert standby.seen == []
 

@@ -55,13 +55,9 @@ def test_a_limit_that_the_first_try_has_reached_does_not_hide_what_became_of_it(
 
 
 def test_a_stop_between_two_tries_is_what_the_client_hears(
-    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    deployed(cast.acme.id, provider, at=now)
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    gateway = gateways()
-    deciding = gateway.process.deciding
+    secret: str, two: Gateway, provider: Upstream, standby: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deciding = two.process.deciding
     decision = deciding.decision
 
     async def stopped_meanwhile(*given: Any) -> Any:
@@ -71,9 +67,9 @@ def test_a_stop_between_two_tries_is_what_the_client_hears(
 
     monkeypatch.setattr(type(deciding), "decision", staticmethod(stopped_meanwhile))
     provider.then(Plan(status=503))
-    assert chat(gateway, secret).whole().body["error"]["code"] == "budgets.stopped"
+    assert chat(two, secret).whole().body["error"]["code"] == "budgets.stopped"
     assert standby.seen == []
-    idle(gateway, provider)
+    idle(two, provider)
 
 
 def test_what_one_upstream_said_is_heard_though_another_cannot_be_reached(

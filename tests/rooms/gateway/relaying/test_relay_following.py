@@ -43,14 +43,6 @@ def has_its_own(upstream: Upstream, ids: set[str]) -> None:
     upstream.decides(decide)
 
 
-@pytest.fixture
-def two(cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime) -> Gateway:
-    """In front of the provider, and of a standby behind it."""
-    deployed(cast.acme.id, provider, at=now, name="first")
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    return gateways()
-
-
 @pytest.mark.parametrize("says", [UNKNOWN, NOT_FOUND])
 def test_who_does_not_have_it_costs_nothing_has_not_failed_and_the_next_is_asked(
     cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime, says: Plan

@@ -124,14 +124,6 @@ def test_a_minute_that_cannot_be_asked_about_refuses_but_where_the_budgets_go_on
     assert counting(gateway, secret).whole().status == status
 
 
-@pytest.fixture
-def two(cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime) -> Gateway:
-    """In front of the provider, and of a standby behind it."""
-    deployed(cast.acme.id, provider, at=now, name="first")
-    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
-    return gateways()
-
-
 def test_another_upstream_answers_in_the_same_cases_as_of_any_call(
     secret: str, two: Gateway, provider: Upstream, standby: Upstream
 ) -> None:
