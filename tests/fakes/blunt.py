@@ -22,6 +22,8 @@ class Blunt:
         self._thread.start()
         # Connections so far, and those that are open.
         self.connections = self.open = 0
+        # Asyncio itself forgets whoever waits for what never happens.
+        self._talking: set[asyncio.Task[None] | None] = set()
         self._server = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(_PATIENCE_S)
 
     @property
@@ -34,12 +36,14 @@ class Blunt:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
+        self._talking.add(asyncio.current_task())
         try:
             await self._talk(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # who asked is gone, or all of this ends
         finally:
             self.open -= 1
+            self._talking.discard(asyncio.current_task())
             writer.close()
 
     def close(self) -> None:
