@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(180)
 def fragile(tmp_path: Path, provider: Fake, capstan: Fake) -> Iterator[Proxy]:
     models = [deployment(how, "openai/gpt-4o-mini", provider.port, how) for how in ("ok", "slow")]
     environment = {"CAPSTAN_URL": f"http://127.0.0.1:{capstan.port}", "CAPSTAN_KEY": "cap_of_the_tests"}
-    made = Proxy(tmp_path, models, {**environment, "CAPSTAN_WHEN_UNREACHABLE": "open", "CAPSTAN_TIMEOUT": "1"})
+    made = Proxy(tmp_path, models, {**environment, "CAPSTAN_WHEN_UNREACHABLE": "open"})
     with ending(made):
         yield made
 
@@ -28,8 +28,9 @@ def test_a_killed_proxy_loses_no_settlement(fragile: Proxy, capstan: Fake, tmp_p
     with ending(client.child):
         under_way = client.start("chat", model="slow", stream=True, max_tokens=500, messages=_hello())
         until(lambda: len(capstan.told()["open"]) == 1)
-        answered = client.start("chat", model="slow", stream=True, leave_after=40, messages=_hello())
+        answered = client.start("chat", model="slow", stream=True, leave_after=150, messages=_hello())
         until(lambda: len(capstan.told()["open"]) == 2)
+        # Seconds before the second client has read what it wants.
         capstan.tell(away=True)
         client.wait(answered)
         assert client.chat("ok")["answer"]["usage"]["completion_tokens"] == 40
@@ -45,7 +46,7 @@ def test_a_killed_proxy_loses_no_settlement(fragile: Proxy, capstan: Fake, tmp_p
     until(lambda: not capstan.told()["open"] and len(capstan.told()["usage"]) == 1)
     told = capstan.told()
     came, unseen = sorted(told["settled"].values(), key=lambda one: int(one["usage"]["output_tokens"]))
-    assert 1 <= came["usage"]["output_tokens"] < 100
+    assert 1 <= came["usage"]["output_tokens"] < 400
     assert (unseen["usage"]["output_tokens"], unseen["estimated"]) == (500, True)
     assert told["usage"][0]["usage"]["output_tokens"] == 40
     until(lambda: _kept(fragile) == 0)
