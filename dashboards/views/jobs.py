@@ -25,6 +25,7 @@ KINDS = {
     "replay": "Replaying quarantine",
     "rebuild": "Rebuilding rollups",
     "import": "Importing a file",
+    "train": "Learning task types",
 }
 MOVING = (Job.State.QUEUED, Job.State.RUNNING)
 

@@ -31,11 +31,16 @@ class Kind(StrEnum):
     BLOCKED = "enforcement.blocked"
     NOT_BLOCKED = "enforcement.failed"
     STUCK = "inbox.stuck"
+    RULE_PAUSED = "rollout.paused"
+    ROLLED_BACK = "rollout.rolled_back"
 
 
 # Kinds that rooms below announce; all others are looked for on schedule.
 SIGNALLED: Final = frozenset(
-    {Kind.CAP, Kind.BREAKER, Kind.STOP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED, Kind.STUCK}
+    {
+        *(Kind.CAP, Kind.BREAKER, Kind.STOP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED, Kind.STUCK),
+        *(Kind.RULE_PAUSED, Kind.ROLLED_BACK),
+    }
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.utils import timezone
 from rest_framework import serializers
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -38,7 +39,7 @@ class Resource(APIView):
     permission: ClassVar[str | Mapping[str, str] | None] = None
     # Fields of an answer that are shown once: kept out of the first answer that an idempotency key keeps.
     secret_fields: ClassVar[tuple[str, ...]] = ()
-    parser_classes = (BoundedJSON,)
+    parser_classes: Sequence[type[BaseParser]] = (BoundedJSON,)
 
 
 def valid(kind: type[serializers.Serializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:

@@ -56,6 +56,32 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"queue": "control", "expires": 60},
     },
+    "train classifiers": {"task": "classify.train_daily", "schedule": 24 * 3600.0, "options": {"queue": "routing"}},
+    "resume trainings": {
+        "task": "classify.resume_trainings",
+        "schedule": 60.0,
+        "options": {"queue": "routing", "expires": 60},
+    },
+    "forget decisions": {
+        "task": "rules.forget_decisions",
+        "schedule": 60.0,
+        "options": {"queue": "control", "expires": 60},
+    },
+    "follow evidence": {
+        "task": "recommend.follow",
+        "schedule": 60.0,
+        "options": {"queue": "routing", "expires": 120},
+    },
+    "follow rollouts": {
+        "task": "rollouts.follow",
+        "schedule": 20.0,
+        "options": {"queue": "routing", "expires": 20},
+    },
+    "measure savings": {
+        "task": "rollouts.measure",
+        "schedule": 900.0,
+        "options": {"queue": "routing", "expires": 900},
+    },
     "take signals": {"task": "alerts.take_signals", "schedule": 1.0, "options": {"queue": "alerts", "expires": 5}},
     "deliver alerts": {"task": "alerts.deliver", "schedule": 3.0, "options": {"queue": "alerts", "expires": 10}},
     "evaluate thresholds": {"task": "alerts.evaluate", "schedule": 30.0, "options": {"queue": "alerts", "expires": 60}},

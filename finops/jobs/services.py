@@ -15,7 +15,7 @@ from finops.jobs.models import Job
 from finops.jobs.selectors import waiting
 
 # Kinds worked by a command in somebody's terminal, not by the server's workers: what to run to go on.
-COMMANDS: Final = {"import": "import_usage"}
+COMMANDS: Final = {"import": "import_usage", "outcomes": "import_outcomes"}
 ENDED: Final = (Job.State.STOPPED, Job.State.DONE, Job.State.FAILED)
 
 

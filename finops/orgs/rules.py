@@ -60,6 +60,11 @@ class Permission(StrEnum):
     # What was asked and answered, where an organization has some of it kept: read it; say whether, and of which calls.
     CAPTURES_READ = "captures.read"
     CAPTURES_MANAGE = "captures.manage"
+    # Which model answers what: outcomes, recommendations, rules and what became of calls; and changing the rules.
+    ROUTING_READ = "routing.read"
+    ROUTING_MANAGE = "routing.manage"
+    # Say how well models did: for evaluation harnesses and for what engineers build.
+    OUTCOMES_WRITE = "outcomes.write"
     ALERTS_READ = "alerts.read"
     # Acknowledge and resolve incidents.
     ALERTS_HANDLE = "alerts.handle"
@@ -90,6 +95,8 @@ _ENGINEER: Final = _VIEWER | {
     Permission.BUDGETS_ASK,
     Permission.ALERTS_READ,
     Permission.GATEWAY_READ,
+    Permission.ROUTING_READ,
+    Permission.OUTCOMES_WRITE,
 }
 
 ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(

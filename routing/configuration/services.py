@@ -17,8 +17,10 @@ from finops.pricing import selectors as pricing
 from finops.sources.services import ensure_gateway_source
 from routing.captures import selectors as captures
 from routing.captures.hot import WHOLE
+from routing.classify import selectors as classify
 from routing.configuration import wire
 from routing.configuration.models import CATALOGUE, Published
+from routing.rules import selectors as rules
 from routing.upstreams import selectors as upstreams
 from routing.upstreams.models import KeyWishes, Upstream
 
@@ -35,7 +37,8 @@ _OF_WISHES: Final = ("order", "only", "sort", "most_per_million")
 # One small row for each organization; the parts are the tokens that rooms change with whatever they own.
 _STAMPS: Final = """
 SELECT o.id,
-    concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token, k.token) AS stamp, d.stamp
+    concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token, k.token,
+        r.token, y.version) AS stamp, d.stamp
 FROM orgs_organization AS o
 LEFT JOIN pricing_pricingversion AS p ON p.organization_id = o.id
 LEFT JOIN pricing_pricingversion AS c ON c.organization_id IS NULL
@@ -43,6 +46,8 @@ LEFT JOIN attribution_attributionstamp AS a ON a.organization_id = o.id
 LEFT JOIN budgets_budgetsversion AS b ON b.organization_id = o.id
 LEFT JOIN upstreams_upstreamsversion AS u ON u.organization_id = o.id
 LEFT JOIN captures_capturesettings AS k ON k.organization_id = o.id
+LEFT JOIN rules_rulesversion AS r ON r.organization_id = o.id
+LEFT JOIN classify_trainedclassifier AS y ON y.organization_id = o.id AND y.is_in_force
 LEFT JOIN configuration_published AS d ON d.organization_id = o.id
 UNION ALL
 SELECT %s, coalesce((SELECT token::text FROM pricing_pricingversion WHERE organization_id IS NULL), ''),
@@ -124,6 +129,8 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
             for row in upstreams.deployments_in_use(organization_id)
         ),
         captures=_capturing(organization_id),
+        rules=rules.published(organization_id),
+        classifier=classify.published(organization_id),
     )
 
 

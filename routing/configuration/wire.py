@@ -19,6 +19,8 @@ from finops.budgets.guard import GuardRules
 from finops.budgets.types import Enforcement, Period, Terms
 from finops.core.money import from_pico, to_pico
 from finops.pricing.types import AliasRule, ContractTerms, PriceVersion, ProviderEntry, RateFact
+from routing.classify.types.wire import Classifier
+from routing.rules.hot import Published
 
 
 class Catalogue(msgspec.Struct, frozen=True, array_like=True):
@@ -212,6 +214,10 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     deployments: tuple[Deployment, ...] = ()
     # None: the contents of no call are kept.
     captures: Capturing | None = None
+    # Of routing, in their order.
+    rules: tuple[Published, ...] = ()
+    # Says what kind of work calls are of which nobody says it.
+    classifier: Classifier | None = None
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

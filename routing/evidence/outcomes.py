@@ -31,10 +31,11 @@ class OutcomesInvalid(FinopsError):
 
 class Outcomes(NamedTuple):
     """`scores` (0 to 1) and `costs` (dollars) have the shape (tasks, models), NaN where a model was not tried; `types`
-    and `prompts` the shape (tasks,), '' where there is none.
+    and `prompts` the shape (tasks,), '' where there is none; `tasks` are their ids.
     """
 
     models: tuple[str, ...]
+    tasks: NDArray[np.object_]
     types: NDArray[np.str_]
     prompts: NDArray[np.object_]
     scores: Floats
@@ -73,12 +74,7 @@ def read_outcomes(path: Path) -> Outcomes:
 
 def outcomes_of(rows: pd.DataFrame) -> Outcomes:
     """As rows have them, tasks in the order they come. Raises OutcomesInvalid, which names the row."""
-    rows = rows.assign(dataset=_text(rows, "dataset"), prompt=_text(rows, "prompt"), task_type=_text(rows, "task_type"))
-    rows["score"], rows["cost_usd"] = _numbers(rows, "score", most=1.0), _numbers(rows, "cost_usd", most=1e9)
-    for name in ("task_id", "model"):
-        rows[name] = _text(rows, name)
-        if (missing := rows[name] == "").any():
-            raise OutcomesInvalid(f"row {_first(missing)} has no {name}", field=name)
+    rows = checked_rows(rows)
     task = ["dataset", "task_id"]
     if (again := rows.duplicated([*task, "model"])).any():
         raise OutcomesInvalid(f"row {_first(again)} is of a task and a model that came before", field="task_id")
@@ -92,6 +88,7 @@ def outcomes_of(rows: pd.DataFrame) -> Outcomes:
     tasks = rows.drop_duplicates(task)
     return Outcomes(
         tuple(str(one) for one in models),
+        tasks["task_id"].to_numpy(dtype=np.object_),
         tasks["task_type"].to_numpy(dtype=np.str_),
         tasks["prompt"].to_numpy(dtype=np.object_),
         scores,
@@ -99,16 +96,30 @@ def outcomes_of(rows: pd.DataFrame) -> Outcomes:
     )
 
 
+def checked_rows(rows: pd.DataFrame, *, before: int = 0) -> pd.DataFrame:
+    """Words as text, numbers as floats; `before` is how many rows of the file came before these. Raises
+    OutcomesInvalid, which names the row.
+    """
+    rows = rows.assign(dataset=_text(rows, "dataset"), prompt=_text(rows, "prompt"), task_type=_text(rows, "task_type"))
+    rows["score"] = _numbers(rows, "score", most=1.0, before=before)
+    rows["cost_usd"] = _numbers(rows, "cost_usd", most=1e9, before=before)
+    for name in ("task_id", "model"):
+        rows[name] = _text(rows, name)
+        if (missing := rows[name] == "").any():
+            raise OutcomesInvalid(f"row {_first(missing) + before} has no {name}", field=name)
+    return rows
+
+
 def _text(rows: pd.DataFrame, name: str) -> Any:
     return rows[name].astype(object).fillna("").astype(str) if name in rows else ""
 
 
-def _numbers(rows: pd.DataFrame, name: str, *, most: float) -> Any:
+def _numbers(rows: pd.DataFrame, name: str, *, most: float, before: int) -> Any:
     if rows[name].dtype.kind not in _NUMBERS:
         raise OutcomesInvalid(f"{name} is a column of {rows[name].dtype}, which are no numbers", field=name)
     found = pd.to_numeric(rows[name], errors="coerce").astype(float)
     if (wrong := ~found.between(0.0, most)).any():
-        raise OutcomesInvalid(f"{name} of row {_first(wrong)} is no number from 0 to {most:g}", field=name)
+        raise OutcomesInvalid(f"{name} of row {_first(wrong) + before} is no number from 0 to {most:g}", field=name)
     return found
 
 

@@ -18,10 +18,12 @@ from finops.core.tokens import METERS
 from finops.pricing.rules import Catalogue, Exchange, Found, Names, Overrides, Pricer, rate
 from finops.pricing.rules.outputs import LARGEST_OUTPUTS
 from finops.pricing.types import Rated
+from routing.classify.hot import Classifier
 from routing.configuration import wire
 from routing.gateway.bounds import bounds_of
 from routing.gateway.proxy.candidates import Candidate, Deployments, Price, wishes_of_key
 from routing.gateway.requests import Authorize, Deployment
+from routing.rules.hot import Rules
 
 # What is remembered of strangers' words is bounded.
 _REMEMBERED: Final = 50_000
@@ -107,6 +109,8 @@ class House:
         self.limits_tokens = any(limit.tokens_per_minute is not None for limit in published.guard.limits)
         self.limits_models = any(limit.models is not None for limit in published.guard.limits)
         self.captures = published.captures
+        self.rules = Rules(published.rules)
+        self.classifier = Classifier.of(published.classifier) if published.classifier is not None else None
         self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))

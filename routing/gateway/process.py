@@ -41,6 +41,7 @@ from routing.gateway.commits import Commits
 from routing.gateway.configured import Configured
 from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
+from routing.gateway.decisions import Decisions
 from routing.gateway.door import Door
 from routing.gateway.entry import Entry
 from routing.gateway.figures.figures import Figures
@@ -50,8 +51,8 @@ from routing.gateway.keeper import Keeper
 from routing.gateway.keys import Keys
 from routing.gateway.logs import CallLog
 from routing.gateway.peers import FORWARDED, Peers
-from routing.gateway.proxy.flow import Means
 from routing.gateway.proxy.health import Health, RetryBudget
+from routing.gateway.proxy.means import Means
 from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.relay import Relay
 from routing.gateway.proxy.sender import Sender
@@ -141,8 +142,9 @@ class Process:
             whereabouts=Whereabouts(),
         )  # fmt: skip
         self.captured = Captured(settings.address, settings.secrets, self.clock.now)
+        self.decisions = Decisions(settings.address)
         batches = self._batches(health)
-        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured, batches)
+        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured, self.decisions, batches)
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
@@ -183,6 +185,7 @@ class Process:
         await asyncio.to_thread(self.commits.close)
         await asyncio.to_thread(self._log.close)
         await asyncio.to_thread(self.captured.close)
+        await asyncio.to_thread(self.decisions.close)
         await self._sender.close()
         await self.peers.close()
         await self._peer_runner.cleanup()

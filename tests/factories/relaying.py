@@ -65,14 +65,15 @@ def deployed(
 
 
 def sold_as(
-    organization_id: int, provider: Addressed, upstream_model: str, *, at: datetime, name: str, rank: int = 0
-) -> None:
-    """gpt at an upstream that calls it otherwise, and sells it at that one's price."""
+    organization_id: int, provider: Addressed, upstream_model: str, *, at: datetime, name: str, rank: int = 0,
+    model: str = "gpt",
+) -> None:  # fmt: skip
+    """gpt, or another model, at an upstream that calls it otherwise, and sells it at that one's price."""
     draft = UpstreamDraft(
         name=name, dialect="openai", base_url=provider.address + "/v1", provider="openai", first_byte_s=20.0
     )
     row = create_upstream(organization_id=organization_id, draft=draft, credential="sk-upstream", by=HOUSE, at=at)
-    deployment = DeploymentDraft(model="gpt", upstream_model=upstream_model, rank=rank)
+    deployment = DeploymentDraft(model=model, upstream_model=upstream_model, rank=rank)
     set_deployment(organization_id=organization_id, upstream_id=row.id, draft=deployment, by=HOUSE, at=at)
 
 

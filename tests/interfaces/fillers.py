@@ -40,8 +40,15 @@ from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
 from finops.sources.models import Source
 from routing.captures.models import Capture
+from routing.evidence.models import Evaluation
+from routing.recommend.models import Recommendation
+from routing.recommend.services import recompute
+from routing.rollouts.models import Rollout
+from routing.rules.models import RoutingRule
+from routing.rules.types import When
 from routing.upstreams.models import Deployment, Upstream
-from tests.factories import alerts, attribution, captures, upstreams
+from tests.factories import alerts, attribution, captures, evidence, recommend, rollouts, upstreams
+from tests.factories import rules as routing_rules
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
 from tests.factories.pricing import steps
@@ -240,11 +247,42 @@ class World:
         return upstreams.deployment(self.upstream, f"{MARKER}-model", at=NOON)
 
     @cached_property
+    def evaluation(self) -> Evaluation:
+        said = evidence.outcome(MARKER, MARKER, task_type="their-type", provider=MARKER, cluster=MARKER)
+        run = evidence.recorded(self.globex.id, [said], name=f"{MARKER} run", evaluator=MARKER, at=NOON)
+        return Evaluation.objects.get(id=run.evaluation_id)
+
+    @cached_property
     def capture(self) -> Capture:
         said: dict[str, Any] = {"body": MARKER.encode(), "answer": MARKER.encode(), "task_type": MARKER}
         return captures.captured(
             self.globex.id, "ca11" * 6, model=f"{MARKER}-model", session=MARKER, at=timezone.now(), **said
         )
+
+    @cached_property
+    def routing_rule(self) -> RoutingRule:
+        """With a version of theirs, and a call that went by it."""
+        says = routing_rules.triage(name=f"{MARKER.lower()}-rule", when=When(task_types=(MARKER,)))
+        row = routing_rules.saved(self.globex.id, says, at=timezone.now()).row
+        routing_rules.decision(self.globex.id, f"{MARKER}-call", rule_id=row.id, session=MARKER, at=timezone.now())
+        return row
+
+    @cached_property
+    def rollout(self) -> Rollout:
+        """Of a rule of theirs that is a canary."""
+        at = timezone.now()
+        says = routing_rules.triage(name=f"{MARKER.lower()}-canary", when=When(task_types=(MARKER,)))
+        return rollouts.followed(rollouts.rolling(self.globex.id, rule=says, at=at), at=at)
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """An experiment that is worth it, by thirty tasks of theirs."""
+        models = {f"{MARKER}-strong": 0.9, f"{MARKER}-cheap": 0.9}
+        costs = dict(zip(models, (0.02, 0.002), strict=True))
+        at = timezone.now()
+        recommend.known(self.globex, models, at=at, number=30, task_type=f"{MARKER}-type", name=MARKER, costs=costs)
+        recompute(organization_id=self.globex.id, by=HOUSE, at=at)
+        return Recommendation.objects.get(organization=self.globex)
 
     @cached_property
     def charge_id(self) -> UUID:
@@ -303,6 +341,13 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "upstream_id": lambda world: world.upstream.id,
     "deployment_id": lambda world: world.deployment.id,
     "call_id": lambda world: world.capture.call_id,
+    "evaluation_id": lambda world: world.evaluation.id,
+    "evidence_type": lambda world: world.evaluation.task_types[0],
+    "routing_rule_id": lambda world: world.routing_rule.id,
+    "rollout_rule_id": lambda world: world.rollout.rule_id,
+    "recommendation_id": lambda world: world.recommendation.id,
+    # Of a version of it.
+    "number": lambda world: world.routing_rule.version.number if world.routing_rule.version else 0,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

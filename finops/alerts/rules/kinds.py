@@ -79,6 +79,8 @@ PARAMS: Final[Mapping[Kind, Mapping[str, tuple[Read, Any]]]] = MappingProxyType(
         Kind.BLOCKED: {"budgets": (_budgets, None)},
         Kind.NOT_BLOCKED: {"budgets": (_budgets, None)},
         Kind.STUCK: {},
+        Kind.RULE_PAUSED: {},
+        Kind.ROLLED_BACK: {},
     }
 )
 

@@ -17,8 +17,11 @@ _SEVERITIES: Final = {
     Kind.BLOCKED: Severity.WARNING,
     Kind.NOT_BLOCKED: Severity.CRITICAL,
     Kind.STUCK: Severity.CRITICAL,
+    Kind.RULE_PAUSED: Severity.WARNING,
+    Kind.ROLLED_BACK: Severity.CRITICAL,
 }
-# Without an end of its own, so long after it was last seen it is over. A stop and a block last until they are lifted.
+# Without an end of its own, so long after it was last seen it is over. A stop, a block and a pause last until they are
+# lifted.
 _CALMS_DOWN: Final = {
     Kind.CAP: timedelta(days=1),
     Kind.BREAKER: timedelta(days=1),
@@ -26,6 +29,7 @@ _CALMS_DOWN: Final = {
     Kind.EXPIRED: timedelta(days=1),
     Kind.NOT_BLOCKED: timedelta(days=7),
     Kind.STUCK: timedelta(days=7),
+    Kind.ROLLED_BACK: timedelta(days=7),
 }
 # Signals that tell the end of others with their key.
 ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
@@ -33,6 +37,8 @@ ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "breaker.reset": (Kind.BREAKER,),
     "stop.lifted": (Kind.STOP, Kind.BREAKER),
     "enforcement.unblocked": (Kind.BLOCKED, Kind.NOT_BLOCKED),
+    "rollout.resumed": (Kind.RULE_PAUSED, Kind.ROLLED_BACK),
+    "rollout.ended": (Kind.RULE_PAUSED,),
 }
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key", "source")
 _SUBJECTS: Final = (*_OWNERS, "provider", "model", "session")

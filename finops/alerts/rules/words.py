@@ -25,6 +25,8 @@ KINDS: Final[Mapping[str, str]] = {
     Kind.BLOCKED: "Keys blocked at their provider",
     Kind.NOT_BLOCKED: "Keys that could not be blocked",
     Kind.STUCK: "Calls that cannot be booked",
+    Kind.RULE_PAUSED: "Routing rules that were paused",
+    Kind.ROLLED_BACK: "Routing rules that were rolled back",
 }
 EVENTS: Final[Mapping[str, str]] = {
     Event.OPENED: "",
@@ -129,6 +131,8 @@ def _signal(kind: str, details: Mapping[str, Any], called: Called) -> tuple[str,
         Kind.BLOCKED: f"A key is blocked at its provider, for {called.account}",
         Kind.NOT_BLOCKED: f"A key cannot be blocked or given back at its provider, for {called.account}",
         Kind.STUCK: f"Calls of {called.whose or 'a source'} cannot be booked",
+        Kind.RULE_PAUSED: f"Routing rule {details.get('rule') or 'unknown'} is paused: its answers seem worse",
+        Kind.ROLLED_BACK: f"Routing rule {details.get('rule') or 'unknown'} was rolled back",
     }.get(Kind(kind), kind)
     known = {**_TOLD, **(_AMOUNTS if kind in _OF_MONEY else {})}
     sentences = [

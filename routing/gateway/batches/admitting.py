@@ -21,6 +21,7 @@ from routing.gateway.proxy.errors import UpstreamAway
 from routing.gateway.proxy.health import Health
 from routing.gateway.refusals import guarded
 from routing.gateway.requests import Input
+from routing.gateway.routes import left
 
 _TIER: Final = "batch"
 # Whether a call may be at all, whatever it costs: the organization and the call.
@@ -34,14 +35,18 @@ class Admitting:
         self._now = now
 
     def place(self, house: House, key: Key, models: Sequence[str], headers: Mapping[str, str]) -> Upstream:
-        """Where a file of requests goes. A batch is run where its file is. Raises NoDeployment and WishInvalid."""
+        """Where a file of requests goes. A batch is run where its file is. Raises NoDeployment and
+        WishInvalid.
+        """
         _, wishes = wishes_of("", headers)
+        price = self._dearest(house, models)
         first, *_ = ordered(
-            self._serving(house, models),
+            # A file is many calls, and whose they will be is not known yet.
+            left(self._serving(house, models), house.rules.unread, price),
             met(wishes, house.wishes.get(key.prefix)),
             key=key.prefix,
             usable=lambda one: self._health.usable(one.name),
-            price=self._dearest(house, models),
+            price=price,
             pace=lambda one: self._health.first_byte_s(one.name),
         )
         return first.upstream
@@ -62,6 +67,7 @@ class Admitting:
         here = [one for one in self._serving(house, models) if one.upstream.upstream_id == upstream.upstream_id]
         if not here:
             raise NoDeployment("the upstream that has the file does not serve its models any more", field="model")
+        left(here, house.rules.unread, self._dearest(house, models))
         if key.wishes is not None:
             # The file may be another key's.
             within(house.wishes[key.prefix], here, self._dearest(house, models))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 from routing.configuration.wire import Key, Upstream
 from routing.gateway.attributed import Attribution
+from routing.gateway.dialects.shaping import with_effort
 from routing.gateway.dialects.types import Dialect, ModelCall, Wording
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate, NoDeployment
 from routing.gateway.requests import Authorize
+from routing.gateway.routes import Route
 
 # A hold outlives its try by so long, for what is still to be read and settled.
 _GRACE_S: Final = 60
@@ -39,6 +41,7 @@ def asking(upstream: Upstream, model: str, whose: Attribution, **more: Any) -> A
 
 class Ask(NamedTuple):
     id: str
+    at: datetime
     day: date
     house: House
     key: Key
@@ -53,10 +56,23 @@ class Ask(NamedTuple):
     headers: list[tuple[str, str]]
     # Deployments as the caller wishes them. Raises NoDeployment where none is left.
     order: Callable[[Sequence[Candidate]], Sequence[Candidate]]
+    route: Route
+
+    def shaped(self, candidate: Candidate) -> ModelCall:
+        """The call as a rule wants it made there."""
+        use = candidate.use
+        if use is None:
+            return self.call
+        call = with_effort(self.call, use.effort) if use.effort else self.call
+        if use.most_output_tokens is None:
+            return call
+        return call._replace(
+            max_output_tokens=min(use.most_output_tokens, call.max_output_tokens or use.most_output_tokens)
+        )
 
     def request(self, candidate: Candidate, number: int) -> Authorize:
         """What one try asks of the budgets."""
-        call = self.call
+        call = self.shaped(candidate)
         return asking(
             candidate.upstream,
             candidate.model,

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from finops.core.errors import FinopsError, Invalid
 from routing.configuration import wire
 from routing.configuration.wire import Deployment, Upstream
+from routing.rules.types import Use
 from routing.upstreams.rules import FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO
 
 # A model's name that leaves the choice to routing.
@@ -47,6 +48,8 @@ class Candidate(NamedTuple):
     model: str
     rank: int = 0
     weight: int = 1
+    # How a rule that chose the model wants it used.
+    use: Use | None = None
 
     @property
     def name(self) -> tuple[int, str]:
@@ -101,7 +104,7 @@ class Deployments:
         found = self._deployed.get((family, model), [])
         where, _, rest = model.partition("/")
         if not found and rest:
-            found = [one for one in self._named(family, rest, day) if _is(one.upstream, where)]
+            found = [one for one in self._named(family, rest, day) if is_called(one.upstream, where)]
         if not found and model == AUTO:
             # An upstream that takes any name would take it for its own choice.
             raise NoDeployment(
@@ -159,7 +162,7 @@ def ordered(
         return left
 
     def place(one: Candidate) -> tuple[float, ...]:
-        first = next((n for n, name in enumerate(wishes.order) if _is(one.upstream, name)), len(wishes.order))
+        first = next((n for n, name in enumerate(wishes.order) if is_called(one.upstream, name)), len(wishes.order))
         by = 0.0
         if wishes.sort == FLOOR:
             cost = price(one)
@@ -192,7 +195,7 @@ def left_of(
     """Those that wishes leave."""
     left = list(candidates)
     if wishes.only:
-        left = [one for one in left if any(_is(one.upstream, name) for name in wishes.order)]
+        left = [one for one in left if any(is_called(one.upstream, name) for name in wishes.order)]
     if wishes.most is not None:
         left = [one for one in left if (cost := price(one)) is not None and cost.dearest <= wishes.most]
     return left
@@ -248,7 +251,8 @@ def _most(headers: Mapping[str, str]) -> int | None:
     return int(most * _MILLION)
 
 
-def _is(upstream: Upstream, name: str) -> bool:
+def is_called(upstream: Upstream, name: str) -> bool:
+    """Whether an upstream, its provider or its host goes by a name."""
     return name in (upstream.name, upstream.provider, upstream.host)
 
 

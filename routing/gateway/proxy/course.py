@@ -5,13 +5,16 @@ but where the organization has that kept.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from routing.configuration.wire import Upstream
 
 if TYPE_CHECKING:
     from routing.gateway.captured import Kept
     from routing.gateway.proxy.attempt import Attempt
+
+# How a call ended whose client left before its answer's end.
+CLIENT_GONE: Final = "client_gone"
 
 
 class Course:

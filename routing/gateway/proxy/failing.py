@@ -30,6 +30,10 @@ class Fate(Enum):
     UNKNOWN = auto()
 
 
+# What a call names that only one upstream may have.
+OF_ONE_UPSTREAM: Final = frozenset({"previous_response_id", "conversation", "file_id"})
+
+
 class Failed(Exception):
     """No answer that can be passed on came of it: `why` in words, and its `kind` in one of few. `elsewhere`: another
     upstream may do better.

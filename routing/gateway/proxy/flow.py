@@ -12,60 +12,33 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from finops.budgets.journal import Journal
 from finops.budgets.rules.worst import Unbounded, Unpriced
 from finops.core.errors import FinopsError
 from routing.gateway.asked import Elsewhere
-from routing.gateway.calls import Calls
-from routing.gateway.commits import Commits
-from routing.gateway.deciding import Deciding
-from routing.gateway.entry import Entry
-from routing.gateway.figures.figures import Figures
+from routing.gateway.dialects.types import Dialect, ModelCall
 from routing.gateway.proxy.ask import Ask, expires_in_s
 from routing.gateway.proxy.attempt import SILENCE_S, Attempt
 from routing.gateway.proxy.candidates import Candidate
 from routing.gateway.proxy.client import Client, ClientGone
-from routing.gateway.proxy.course import Course
+from routing.gateway.proxy.course import CLIENT_GONE, Course
 from routing.gateway.proxy.errors import CutOff, UpstreamBroke
-from routing.gateway.proxy.failing import Failed, Fate
+from routing.gateway.proxy.failing import OF_ONE_UPSTREAM, Failed, Fate
+from routing.gateway.proxy.gated import why_not
 from routing.gateway.proxy.headers import told_of
-from routing.gateway.proxy.health import Health, RetryBudget
-from routing.gateway.proxy.probes import Probes
-from routing.gateway.proxy.sender import Sender
-from routing.gateway.proxy.whereabouts import Whereabouts
+from routing.gateway.proxy.means import Means
 from routing.gateway.refusals import Exceeded
 from routing.gateway.requests import Authorize
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
-# How a call ended whose client left before its answer's end.
-CLIENT_GONE: Final = "client_gone"
 # Most answers that are not streamed are there before; and a client that leaves earlier is noticed then.
 _WATCHED_AFTER_S: Final = 0.05
 # A client has so long to read what is left, once an upstream's time is over.
 _LATE_S: Final = 5.0
 # What refuses one deployment may not refuse another: it is cheaper, or its price is known.
 _OF_ONE_CANDIDATE: Final = (Exceeded, Unbounded, Unpriced)
-# What a call names that only one upstream may have.
-_OF_ONE_UPSTREAM: Final = frozenset({"previous_response_id", "conversation", "file_id"})
-
-
-class Means(NamedTuple):
-    """What every call of a process is made with."""
-
-    deciding: Deciding
-    entry: Entry
-    calls: Calls
-    commits: Commits
-    journal: Journal
-    sender: Sender
-    health: Health
-    retries: RetryBudget
-    probes: Probes
-    figures: Figures
-    whereabouts: Whereabouts
 
 
 class Flow:
@@ -201,6 +174,7 @@ class Flow:
         last: Failed | None = None
         missed: Failed | None = None
         refused: FinopsError | None = None
+        doubtful: tuple[Attempt, bytes] | None = None
         for candidate in self._ask.candidates[:MOST_TRIES]:
             if last is not None and not retries.may():
                 break
@@ -210,7 +184,7 @@ class Flow:
                 refused = error
                 continue
             except FinopsError as error:
-                if last is None or error.code == CutOff.code:
+                if (last is None and doubtful is None) or error.code == CutOff.code:
                     raise
                 # What became of the call first is what there is to say; that no other try was allowed follows from it.
                 log.info("no other try: %s", error.message)
@@ -222,7 +196,7 @@ class Flow:
             except Failed as failed:
                 self._tried(attempt, failed.kind, first=not (last or missed))
                 attempt.give_up(failed.fate)
-                if failed.not_there and not _OF_ONE_UPSTREAM.isdisjoint(self._ask.call.server_input):
+                if failed.not_there and not OF_ONE_UPSTREAM.isdisjoint(self._ask.call.server_input):
                     log.info("%s: what the call names is not there", failed.why)
                     missed = failed
                     continue
@@ -234,10 +208,36 @@ class Flow:
                 health.failed(name)
             else:
                 self._tried(attempt, "answered", first=not (last or missed))
-                return attempt, first
+                why = "" if attempt.streams else await why_not(self._ask, attempt.candidate, first, self._asks)
+                if not why:
+                    return attempt, first
+                log.info("an answer of %s is not given: %s", attempt.candidate.model, why)
+                doubtful = attempt, first
+                await self._settled(attempt)
+        if doubtful is not None:
+            return doubtful
         found = last or missed or refused
         assert found is not None  # noqa: S101 - there is at least one candidate
         raise found
+
+    async def _asks(self, candidate: Candidate, dialect: Dialect, call: ModelCall) -> bytes:
+        """One more call, to its whole answer: paid for as any is. Raises what refuses it, and Failed."""
+        ask, means = self._ask._replace(dialect=dialect, call=call), self._means
+        self._interruptible = False
+        self._tries += 1
+        request = ask.request(candidate._replace(use=None), self._tries)
+        attempt = Attempt(
+            means.calls, means.sender, ask.house, candidate, await means.deciding.decision(ask.house, ask.key, request)
+        )
+        means.journal.flush()
+        try:
+            self._wait_for_upstream()
+            return await attempt.send(dialect, call, "POST", "", ask.headers)
+        except Failed as failed:
+            attempt.fate = failed.fate
+            raise
+        finally:
+            await means.commits.wait(attempt.give_up(attempt.fate))
 
     def _tried(self, attempt: Attempt, outcome: str, *, first: bool) -> None:
         self._means.figures.tried(self._ask.house.id, attempt.candidate.upstream, outcome, first=first)
@@ -280,7 +280,7 @@ class Flow:
         ask, means = self._ask, self._means
         self._wait_for_upstream()
         try:
-            first = await attempt.send(ask.dialect, ask.call, ask.method, ask.query, ask.headers)
+            first = await attempt.send(ask.dialect, ask.shaped(attempt.candidate), ask.method, ask.query, ask.headers)
         finally:
             self._course.sent(attempt.sent_at)
         self._course.first_byte_s = attempt.first_byte_s

@@ -14,8 +14,9 @@ from routing.gateway.proxy.client import Client
 from routing.gateway.proxy.course import Course
 from routing.gateway.proxy.errors import CutOff
 from routing.gateway.proxy.failing import Failed, not_reached, refused
-from routing.gateway.proxy.flow import MOST_TRIES, Means
+from routing.gateway.proxy.flow import MOST_TRIES
 from routing.gateway.proxy.headers import answered_by
+from routing.gateway.proxy.means import Means
 from routing.gateway.proxy.plain import Said, said_by
 from routing.gateway.proxy.sender import FAILS
 

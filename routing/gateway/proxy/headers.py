@@ -30,6 +30,8 @@ def answered_by(candidate: Candidate, call_id: str, tries: int) -> Iterator[tupl
 def _ours(attempt: Attempt, ask: Ask, tries: int) -> Iterator[tuple[str, str]]:
     allowance = attempt.allowance
     yield from answered_by(attempt.candidate, ask.id, tries)
+    if (rule := ask.route.decided.rule) is not None:
+        yield "x-capstan-rule", f"{rule.rule.name}; version={rule.version}; arm={ask.route.decided.arm}"
     if allowance.downgraded_from:
         yield "x-capstan-downgraded-from", allowance.downgraded_from
     clamped = [ask.call.bounded] if ask.call.bounded else []

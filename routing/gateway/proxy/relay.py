@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -21,23 +21,26 @@ from routing.gateway.answers import Unexpected
 from routing.gateway.attributed import Tree, attributed
 from routing.gateway.batches.door import Batches
 from routing.gateway.captured import Captured
+from routing.gateway.decisions import Decisions
 from routing.gateway.dialects.errors import model_answer, models_answer, wording
 from routing.gateway.dialects.registry import by_path
-from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, ModelCall, Told, Wording
+from routing.gateway.dialects.types import ANTHROPIC, OPENAI, Dialect, Told, Wording
 from routing.gateway.forwarded import forwarded
 from routing.gateway.house import House
 from routing.gateway.keys import Keys
 from routing.gateway.proxy.ask import Ask
-from routing.gateway.proxy.candidates import WISHES, Candidate, Price, Wishes, met, ordered, wishes_of
+from routing.gateway.proxy.candidates import WISHES, met, wishes_of
 from routing.gateway.proxy.client import BODY_MOST, Client, ClientGone
-from routing.gateway.proxy.course import Course
+from routing.gateway.proxy.course import CLIENT_GONE, Course
 from routing.gateway.proxy.errors import CutOff, Overloaded, PathRefused, Stopping, UpstreamAway, UpstreamRefusesUs
 from routing.gateway.proxy.failing import Failed
-from routing.gateway.proxy.flow import CLIENT_GONE, Flow, Means
+from routing.gateway.proxy.flow import Flow
 from routing.gateway.proxy.free import pass_free
 from routing.gateway.proxy.headers import CALL
 from routing.gateway.proxy.listed import Lists
+from routing.gateway.proxy.means import Means
 from routing.gateway.refusals import TooMany
+from routing.gateway.routes import Router
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.make"
@@ -50,13 +53,6 @@ _BROKEN_OFF_WITHIN_S: Final = 1.0
 # Where each family's clients look for what to tell support.
 _REQUEST_ID: Final = {OPENAI: "x-request-id", ANTHROPIC: "request-id"}
 _MODELS: Final = re.compile(r"(?:/openai|/anthropic)?(?:/v1)?/models(?:/(.+))?/?")
-
-# Where a call may go, in the order it is tried: what Routing decides by. The identity, until there is a rule.
-Route = Callable[[House, ModelCall, Sequence[Candidate]], Sequence[Candidate]]
-
-
-def as_asked(_house: House, _call: ModelCall, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    return candidates
 
 
 def family_of(path: str, headers: Mapping[str, str]) -> str:
@@ -85,17 +81,18 @@ class Relay:
         now: Callable[[], datetime],
         over: Callable[[Course], None],
         captured: Captured,
+        decisions: Decisions,
         batches: Batches,
-        route: Route = as_asked,
     ) -> None:
         """`over` is told of every call that is."""
         self._batches = batches
         self._keys = keys
         self._over = over
         self._captured = captured
+        self._decisions = decisions
+        self._router = Router(means.health, means.whereabouts)
         self._means = means
         self._now = now
-        self._route = route
         # Calls under way, and those of them that were asked for to their end and are not free.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._flows: set[Flow] = set()
@@ -229,6 +226,7 @@ class Relay:
             await flow.run()
         finally:
             self._flows.discard(flow)
+            self._decisions.over(ask, course)
 
     def _took(self, size: int) -> None:
         """What is read counts from when it is there: many large bodies at once may be more than there is room for."""
@@ -242,45 +240,16 @@ class Relay:
         model, wishes = wishes_of(call.model, client.headers)
         if key.wishes is not None:
             wishes = met(wishes, house.wishes[key.prefix])
-        call_id, day = client.call_id, self._now().date()
-        found = house.deployments.of(dialect.family, model, day)
-        order = partial(
-            self._ordered, house, wishes, day, call.service_tier or "", whose.session or call_id, call.follows
-        )
-        candidates = self._route(house, call, order(found))
+        call_id, now = client.call_id, self._now()
+        ways = self._router.ways(house, key, dialect.family, call, whose, wishes, model, call_id, now)
+        if not whose.task_type and ways.route.confidence is not None:
+            # What was guessed of it, where nobody said it, is what it is charged as.
+            whose = whose._replace(task_type=ways.route.task_type)
         return Ask(
-            call_id, day, house, key, dialect, words, call, whose, candidates, client.method, client.query,
-            forwarded(client.raw_headers, call.form.content_type if call.form else ""), order,
+            call_id, now, now.date(), house, key, dialect, words, call, whose, ways.candidates, client.method,
+            client.query, forwarded(client.raw_headers, call.form.content_type if call.form else ""), ways.order,
+            ways.route,
         )  # fmt: skip
-
-    def _ordered(
-        self,
-        house: House,
-        wishes: Wishes,
-        day: date,
-        tier: str,
-        key: str,
-        follows: str,
-        candidates: Sequence[Candidate],
-    ) -> Sequence[Candidate]:
-        health, whereabouts = self._means.health, self._means.whereabouts
-
-        def usable(one: Candidate) -> bool:
-            return health.usable(one.name)
-
-        def price(one: Candidate) -> Price | None:
-            return house.price(one, day, tier)
-
-        found = ordered(
-            candidates,
-            wishes,
-            key=key,
-            usable=usable,
-            price=price,
-            pace=lambda one: health.first_byte_s(one.name),
-        )
-        at = whereabouts.of(house.id, follows) if follows else 0
-        return sorted(found, key=lambda one: one.upstream.upstream_id != at or not usable(one)) if at else found
 
     async def _models(self, client: Client, house: House, key: Key, family: str, name: str | None) -> None:
         """All that this key may ask for, or one of them by name. Raises NoDeployment."""

@@ -146,6 +146,8 @@ def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
            **money)  # fmt: skip
     signal(acme, "hold.exceeded", "authorization:1", at=NOON, spent="0.5", beyond="0.1", model="gpt")
     signal(acme, "inbox.stuck", "source:1", at=NOON, row=4, error="Malformed")
+    signal(acme, "rollout.paused", "rule:3", at=NOON, rule="triage", reason="It seems worse")
+    signal(acme, "rollout.rolled_back", "rule:4", at=NOON, rule="chat", reason="It is worse")
     take_signals(at=NOON)
     told = stories(acme, [(one, "") for one in Incident.objects.order_by("id")])
     assert {one.kind: (one.title, " ".join(one.sentences)) for one in told} == {
@@ -162,6 +164,8 @@ def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
             "A call cost more than was held for it", "Model: gpt. Spent: 0.500000 USD. Beyond its hold: 0.100000 USD.",
         ),
         "inbox.stuck": ("Calls of source #1 cannot be booked", "What went wrong: Malformed."),
+        "rollout.paused": ("Routing rule triage is paused: its answers seem worse", "Why: It seems worse."),
+        "rollout.rolled_back": ("Routing rule chat was rolled back", "Why: It is worse."),
     }  # fmt: skip
 
 

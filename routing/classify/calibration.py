@@ -1,0 +1,127 @@
+"""Whether chances mean what they say: how often what was said with 80 % was so, and what makes them honest. Pure.
+
+Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks" (ICML 2017) for temperatures, bins and the
+expected calibration error; Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
+estimates" (KDD 2002) for curves.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from statistics import NormalDist
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from routing.classify.types.learned import Bin
+
+Floats: TypeAlias = NDArray[np.float64]
+Knots: TypeAlias = tuple[tuple[float, float], ...]
+
+BINS: Final = 10
+# Of a curve: so many groups, and so many calls in each.
+MOST_KNOTS: Final = 20
+LEAST_IN_GROUP: Final = 30
+# Thresholds that are tried; few, so that the best of them is not so by luck.
+THRESHOLDS: Final = tuple(step / 20 for step in range(20))
+_COLDEST: Final = 0.02
+_HOTTEST: Final = 50.0
+
+
+def reliability(chances: Floats, right: Floats, *, bins: int = BINS) -> tuple[Bin, ...]:
+    """Both of shape (n,), from 0 to 1; `right` may be graded. Bins of one width, those without any left out."""
+    where = np.minimum((np.asarray(chances) * bins).astype(np.int64), bins - 1)
+    found = []
+    for one in np.unique(where):
+        of = where == one
+        found.append(
+            Bin(
+                float(one) / bins,
+                float(one + 1) / bins,
+                int(of.sum()),
+                float(np.mean(chances[of])),
+                float(np.mean(right[of])),
+            )
+        )
+    return tuple(found)
+
+
+def calibration_error(bins: tuple[Bin, ...]) -> float:
+    """How far chances are from what came true, on average over calls (the expected calibration error); 0 for none."""
+    number = sum(one.number for one in bins)
+    return sum(one.number * abs(one.chance - one.right) for one in bins) / number if number else 0.0
+
+
+def softmax(scores: Floats) -> Floats:
+    """Of shape (n, outputs), each row a distribution."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    chances: Floats = shifted / shifted.sum(axis=1, keepdims=True)
+    return chances
+
+
+def temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
+    """What scores of shape (n, outputs) are to be divided by, so that their softmax is as likely as can be."""
+    rows = np.arange(len(labels))
+
+    def surprise(logarithm: float) -> float:
+        cooled = scores / np.exp(logarithm)
+        cooled = cooled - cooled.max(axis=1, keepdims=True)
+        return float(np.mean(np.log(np.exp(cooled).sum(axis=1)) - cooled[rows, labels]))
+
+    bounds = (float(np.log(_COLDEST)), float(np.log(_HOTTEST)))
+    return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
+
+
+def curve(scores: Floats, outcomes: Floats) -> Knots:
+    """How scores of shape (n,), of any scale, become chances: means of groups of one size, in ascending order of scores
+    and so put together that no higher score has a lower chance (isotonic regression by pooling adjacent violators).
+    Outcomes are from 0 to 1; with one more in each group that went as all did on average, so that few make nobody
+    certain. One call at least.
+    """
+    order = np.argsort(scores, kind="stable")
+    groups = np.array_split(order, max(1, min(MOST_KNOTS, len(order) // LEAST_IN_GROUP)))
+    usual = float(np.mean(outcomes))
+    # Of each block: calls, the sum of their scores, and the sum of their outcomes.
+    blocks: list[tuple[int, float, float]] = []
+    for one in groups:
+        block = (len(one) + 1, float(np.mean(scores[one])) * (len(one) + 1), float(outcomes[one].sum()) + usual)
+        while blocks and blocks[-1][2] / blocks[-1][0] >= block[2] / block[0]:
+            last = blocks.pop()
+            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
+        blocks.append(block)
+    return tuple((total / number, good / number) for number, total, good in blocks)
+
+
+def along(knots: Knots, scores: Floats) -> Floats:
+    """The chances of scores by a curve: between knots in a straight line, beyond them as at the last."""
+    x, y = zip(*knots, strict=True)
+    found: Floats = np.interp(scores, x, y)
+    return found
+
+
+def least_share(right: int, number: int, *, confidence: float = 0.95) -> float:
+    """The one-sided lower bound of a share (Wilson's score); 0 for none."""
+    if not number:
+        return 0.0
+    z = NormalDist().inv_cdf(confidence)
+    share = right / number
+    half = z * sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+    return max(0.0, (share + z**2 / (2 * number) - half) / (1 + z**2 / number))
+
+
+def threshold(confidences: Floats, right: NDArray[np.bool_], *, share: float) -> float | None:
+    """The least of THRESHOLDS at which this share of guesses is right also at the lower bound of what was seen, and at
+    none above it fewer were; None where there is none.
+    """
+    found = None
+    for one in reversed(THRESHOLDS):
+        named = confidences >= one
+        number = int(named.sum())
+        hits = int(right[named].sum())
+        if least_share(hits, number) >= share:
+            found = one
+        elif number and hits < share * number:
+            break
+    return found

@@ -1,0 +1,76 @@
+"""When classifiers are trained: when somebody asks, and every day where there is more to learn from."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any, Final
+
+from celery import shared_task
+from django.db import OperationalError, transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerAway
+
+from finops.core.actors import system
+from finops.core.errors import FinopsError
+from finops.jobs import selectors as jobs_selectors
+from finops.jobs import services as jobs
+from finops.jobs.models import Job
+from routing.classify import services
+from routing.classify.selectors import TRAIN
+
+logger = logging.getLogger(__name__)
+TRAINER: Final = system("trainer")
+QUEUE: Final = "routing"
+
+
+def _now() -> datetime:
+    return timezone.now()
+
+
+@shared_task(name="classify.run_training", acks_late=True)
+def run_training(*, job_id: int, **_: Any) -> None:
+    """Work one training, if nobody else does."""
+    job = jobs.claim(job_id=job_id, at=_now())
+    if job is None:
+        return
+    try:
+        services.run_training(job=job, now=_now)
+    except jobs.JobLost:
+        return
+    except FinopsError as error:
+        jobs.fail(job=job, error=error.message, at=_now())
+    except OperationalError:
+        # The database went away: the job falls silent, and is taken up again when it is back.
+        raise
+    except Exception as error:
+        # What cannot be learned from must not be tried for ever; the log has the whole story.
+        logger.exception("training %s failed", job.id)
+        jobs.fail(job=job, error=f"{type(error).__name__} stopped this job; the worker's log says where.", at=_now())
+
+
+@shared_task(name="classify.resume_trainings")
+def resume_trainings(**_: Any) -> None:
+    """Take up trainings that wait or whose worker fell silent."""
+    for job_id in jobs_selectors.claimable(_now(), kinds=(TRAIN,)):
+        run_training.apply_async(kwargs={"job_id": job_id}, queue=QUEUE, expires=60)
+
+
+@shared_task(name="classify.train_daily")
+def train_daily(**_: Any) -> None:
+    """Queue a training for each organization that has enough more labels than its last training had."""
+    services.open_trainings(by=TRAINER, at=_now())
+
+
+def send(job: Job) -> None:
+    """Tells a worker of a job once it is committed. Nobody there to tell is no failure: the schedule finds the job."""
+
+    def tell() -> None:
+        try:
+            run_training.apply_async(kwargs={"job_id": job.id}, queue=QUEUE, retry=False)
+        except BrokerAway as error:
+            logger.warning(
+                "job %s waits for the schedule: the broker does not answer (%s)", job.id, type(error).__name__
+            )
+
+    transaction.on_commit(tell)

@@ -1,0 +1,58 @@
+"""Learned weights as they are published: compact, and read without Django or numpy."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """One row for each bucket that says something, in ascending order of buckets; all little-endian.
+
+    `buckets` are unsigned of 16 bits, of words below `words.BUCKETS` and of marks from there on. `rarities` are floats
+    of 32 bits: what a bucket's presence counts. `sizes` say in a byte how many weights each row has; `outputs`, a byte
+    each, and `weights`, floats of 16 bits, are those of all rows one after the other. `biases` has one for each output.
+    """
+
+    buckets: bytes
+    rarities: bytes
+    sizes: bytes
+    outputs: bytes
+    weights: bytes
+    biases: tuple[float, ...]
+
+
+class Classifier(msgspec.Struct, frozen=True, kw_only=True):
+    """The type of output i is `types[i]`. A guess less sure than `threshold`, or of a text of whose words a smaller
+    share than `least_known` was ever seen, is none.
+    """
+
+    version: int
+    types: tuple[str, ...]
+    weights: Weights
+    threshold: float
+    least_known: float
+
+
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely one candidate does a call well: one output, and what it stands for. `curve` has ascending scores with
+    their chances; between two of them it is straight, beyond it stays.
+    """
+
+    weights: Weights
+    curve: tuple[tuple[float, float], ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_classifier = msgspec.msgpack.Decoder(Classifier).decode
+
+
+def encode(value: Classifier | Success) -> bytes:
+    return _encode(value)
+
+
+def renamed(value: Classifier, *, version: int) -> Classifier:
+    return msgspec.structs.replace(value, version=version)
+
+
+def decode_classifier(body: bytes) -> Classifier:
+    return _decode_classifier(body)

@@ -1,0 +1,254 @@
+"""Where rules of routing send a call: what they see of it, the models that follow, and within what it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from functools import cached_property, partial
+from typing import Final, NamedTuple
+
+from finops.attribution.types import Owner
+from finops.connectors.types import UsageEvent
+from routing.classify.reading import Call as Read
+from routing.classify.sensitivity import LABEL, judge
+from routing.classify.types import UNKNOWN
+from routing.classify.words import Counts
+from routing.configuration.wire import Key
+from routing.gateway.asked import event_of
+from routing.gateway.attributed import Attribution
+from routing.gateway.dialects.texts import read_texts
+from routing.gateway.dialects.types import ModelCall
+from routing.gateway.house import House
+from routing.gateway.proxy.candidates import Candidate, NoDeployment, Price, Wishes, is_called, ordered
+from routing.gateway.proxy.health import Health
+from routing.gateway.proxy.whereabouts import Whereabouts
+from routing.gateway.requests import Authorize
+from routing.rules.hot import NOTHING, Decided, Subject
+from routing.rules.types import Use, Within
+
+_MILLION: Final = 10**6
+# Of a text whose tokens nobody has counted.
+_BYTES_A_TOKEN: Final = 4
+
+
+class Excluded(NoDeployment):
+    """Somebody serves the model, and nobody whom the rules leave."""
+
+    code = "rules.excluded"
+    status = 403
+
+
+class Route(NamedTuple):
+    """`models` are tried in this order. The rest is what rules saw of the call, where there are any: `confidence` is of
+    a task type that was guessed, None where somebody said it.
+    """
+
+    models: tuple[str, ...]
+    decided: Decided = NOTHING
+    owner: Owner | None = None
+    task_type: str = ""
+    confidence: float | None = None
+    tokens: int = 0
+    # How a rule wants its models used, by their names.
+    uses: Mapping[str, Use] = {}
+
+
+class _Seen:
+    """What rules ask about a call, worked out once, when the first of them asks."""
+
+    def __init__(self, call: ModelCall, whose: Attribution) -> None:
+        self._call = call
+        self._whose = whose
+
+    @cached_property
+    def read(self) -> Read:
+        return read_texts(self._call, depth=self._whose.depth, tags=dict(self._whose.tags))
+
+    def words(self) -> Counts | None:
+        found = self.read.known.words
+        return dict(found) if found else None
+
+    def sensitive(self) -> bool:
+        """Nobody knowing is as if it were."""
+        said = dict(self._whose.tags).get(LABEL, "")
+        return judge(self.read.content, labels=[said] if said else []).stays_local
+
+
+class Ways(NamedTuple):
+    """Where a call may go: `order` puts other deployments into the order in which this call would try them, without
+    those that it may not use; it raises NoDeployment where that leaves none.
+    """
+
+    route: Route
+    candidates: Sequence[Candidate]
+    order: Callable[[Sequence[Candidate]], Sequence[Candidate]]
+
+
+class Router:
+    """Used by the event loop alone."""
+
+    def __init__(self, health: Health, whereabouts: Whereabouts) -> None:
+        self._health = health
+        self._whereabouts = whereabouts
+
+    def ways(
+        self, house: House, key: Key, family: str, call: ModelCall, whose: Attribution, wishes: Wishes, model: str,
+        call_id: str, at: datetime,
+    ) -> Ways:  # fmt: skip
+        """Of a call of `model`, that wishes so. Raises NoDeployment where nobody serves it, or nobody may."""
+        found = route(house, key, call, whose, model, call_id, at)
+        order = partial(
+            self._ordered,
+            house,
+            bounded(wishes, found.decided.limits),
+            found.decided.limits,
+            at.date(),
+            call.service_tier or "",
+            whose.session or call_id,
+            call.follows,
+        )
+        return Ways(found, candidates_of(house, family, found, at.date(), order), order)
+
+    def _ordered(
+        self,
+        house: House,
+        wishes: Wishes,
+        limits: Sequence[Within],
+        day: date,
+        tier: str,
+        key: str,
+        follows: str,
+        candidates: Sequence[Candidate],
+    ) -> Sequence[Candidate]:
+        health = self._health
+
+        def usable(one: Candidate) -> bool:
+            return health.usable(one.name)
+
+        def price(one: Candidate) -> Price | None:
+            return house.price(one, day, tier)
+
+        found = ordered(
+            left(candidates, limits, price),
+            wishes,
+            key=key,
+            usable=usable,
+            price=price,
+            pace=lambda one: health.first_byte_s(one.name),
+        )
+        at = self._whereabouts.of(house.id, follows) if follows else 0
+        return sorted(found, key=lambda one: one.upstream.upstream_id != at or not usable(one)) if at else found
+
+
+def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: str, call_id: str, at: datetime) -> Route:
+    """By the rules of the house; as it is asked for where none says anything."""
+    if not house.rules and house.classifier is None:
+        return Route((model,))
+    owner = house.owner(_event(key, call, whose, model, call_id, at))
+    seen = _Seen(call, whose)
+    task_type, confidence = owner.task_type, None
+    if not task_type and house.classifier is not None:
+        # A guess that is not sure enough is none.
+        guess = house.classifier.guess(seen.read.known)
+        task_type, confidence = guess.task_type if guess.task_type != UNKNOWN else "", guess.confidence
+    asked = call.input
+    tokens = asked.tokens if asked.tokens is not None else asked.bytes // _BYTES_A_TOKEN
+    tokens += asked.audio_tokens + asked.image_tokens
+    subject = Subject(
+        model=model,
+        key=whose.session or call_id,
+        sensitive=seen.sensitive,
+        words=seen.words,
+        task_type=task_type,
+        team=owner.team_id,
+        project=owner.project_id,
+        agent=owner.agent_id,
+        customer=owner.customer_id,
+        key_prefix=key.prefix,
+        tags=dict(whose.tags),
+        tokens=tokens,
+        tools=call.tools,
+        depth=whose.depth,
+        # Of what a session began with, as its words are, so that it goes one way for as long as it lasts.
+        characters=seen.read.known.length if house.rules.learned else 0,
+    )
+    decided = house.rules.decide(subject)
+    # What was asked for is what is tried last, so that a rule never takes away what worked without it.
+    uses = {one.model: one for one in decided.use if one.gate is None or not call.stream}
+    models = dict.fromkeys([*uses, model])
+    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses)
+
+
+def candidates_of(
+    house: House,
+    family: str,
+    route: Route,
+    day: date,
+    order: Callable[[Sequence[Candidate]], Sequence[Candidate]],
+) -> list[Candidate]:
+    """Where these models are had, each in the order it is to be tried. One that nobody here serves is passed over.
+    Raises NoDeployment where that is so of all of them.
+    """
+    found: list[Candidate] = []
+    missing: NoDeployment | None = None
+    for model in route.models:
+        use = route.uses.get(model)
+        try:
+            found += [one._replace(use=use) for one in order(house.deployments.of(family, model, day))]
+        except NoDeployment as error:
+            # What the caller asked for comes last, and is what it wants to hear of.
+            missing = error
+    if not found:
+        assert missing is not None  # noqa: S101 - there is at least one model
+        raise missing
+    return found
+
+
+def bounded(wishes: Wishes, limits: Sequence[Within]) -> Wishes:
+    """What a request wishes comes first; then what rules do."""
+    for limit in limits:
+        order = wishes.order if wishes.only else wishes.order + limit.order
+        wishes = wishes._replace(sort=wishes.sort or limit.sort, order=order)
+    return wishes
+
+
+def left(
+    candidates: Iterable[Candidate], limits: Sequence[Within], price: Callable[[Candidate], Price | None]
+) -> list[Candidate]:
+    """Those that all limits leave. Raises Excluded where that is none."""
+    if not limits:
+        return list(candidates)
+    found = [one for one in candidates if all(_leaves(limit, one, price) for limit in limits)]
+    if not found:
+        raise Excluded("the rules of routing leave no deployment of the model for this call", field="model")
+    return found
+
+
+def _leaves(limit: Within, one: Candidate, price: Callable[[Candidate], Price | None]) -> bool:
+    upstream = one.upstream
+    if limit.labels and upstream.labels.isdisjoint(limit.labels):
+        return False
+    if limit.regions and upstream.region not in limit.regions:
+        return False
+    if limit.only and not any(is_called(upstream, name) for name in limit.only):
+        return False
+    if any(is_called(upstream, name) for name in limit.never):
+        return False
+    if limit.most_per_million is None:
+        return True
+    found = price(one)
+    return found is not None and found.dearest <= limit.most_per_million * _MILLION
+
+
+def _event(key: Key, call: ModelCall, whose: Attribution, model: str, call_id: str, at: datetime) -> UsageEvent:
+    request = Authorize(
+        id=call_id,
+        model=model,
+        input=call.input,
+        dimensions=whose.dimensions,
+        identities=whose.identities,
+        tags=dict(whose.tags),
+        session=whose.session,
+        task_type=whose.task_type,
+    )
+    return event_of(request, key, at)

@@ -1,0 +1,248 @@
+"""Learns a policy from measured tasks: which calls may go to a cheaper model so that quality stays above a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import NormalDist
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.evidence.types import Floats
+from routing.recommend.learning.fitting import Fit, expectations, fitted, learnt
+from routing.recommend.learning.tables import Tasks
+from routing.rules.policy import Policy, packed
+
+Places = NDArray[np.int64]
+# What texts say of a loss counts as much as what types do.
+TRUST: Final = 0.5
+# Where texts are read, candidates are at most so many: each is a table of its own.
+_MOST_WITH_TEXTS: Final = 8
+_FOLDS: Final = 10
+_PRICES: Final = 100
+_AMOUNTS: Final = 200
+# Who saves less than this share of the cost need not bother.
+_WORTH: Final = 0.02
+# Tasks whose prices are looked at.
+_LOOKED_AT: Final = 2_000
+# What was learned from looks better than it will be: what tasks say that a fit has seen counts for so much, as in the
+# .632 bootstrap, and for the rest what those say that it has not.
+_SEEN: Final = 0.3
+# Prices are chosen where they look best: that is paid for by so many standard errors.
+_CHOSEN: Final = 0.25
+
+
+class Estimate(NamedTuple):
+    """Shares of the incumbent's quality and of its cost; `error` is of `kept`, on as many fresh tasks."""
+
+    kept: float
+    saved: float
+    error: float
+
+
+class Learned(NamedTuple):
+    """`policy` is None where nothing may be changed."""
+
+    policy: Policy | None
+    expected: Estimate
+
+
+class _Path(NamedTuple):
+    """Which way tasks go for each amount to be saved, `amounts` rising from nothing: at one price with a chance of
+    `shares`, else at the one below; columns of models, 0 for the incumbent. All have a row for each amount.
+    """
+
+    high: Places
+    low: Places
+    shares: Floats
+    prices: Floats
+    floors: Floats
+
+
+KEEP: Final = Learned(None, Estimate(1.0, 0.0, 0.0))
+
+
+def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
+    """The policy that saves most of those that keep `target` of the incumbent's quality on fresh tasks, as many again,
+    with a chance of `assurance`.
+    """
+    if len(tasks) < 2 * _FOLDS or tasks.scores[:, 0].sum() <= 0:
+        return KEEP
+    tasks = tasks.of(_worth_learning(tasks))
+    if len(tasks.models) == 1:
+        return KEEP
+    fit = fitted(tasks)
+    unseen, seen = _expected(tasks, fit)
+    most = _most(*seen, _usual(tasks))
+    amounts = np.linspace(0.0, most, _AMOUNTS + 1)[1:]
+    folded = _joined(
+        [(rows, _path(losses, savings, _usual(tasks.at(rows)), amounts)) for rows, losses, savings in unseen]
+    )
+    path = _path(*seen, _usual(tasks), amounts)
+    found = _best(tasks, ((folded, 1 - _SEEN), (path, _SEEN)), target, NormalDist().inv_cdf(assurance) + _CHOSEN)
+    if found is None or found[1].saved < _WORTH:
+        return KEEP
+    place, expected = found
+    price, floor, share = (one[place].item() for one in (path.prices, path.floors, path.shares))
+    return Learned(_policy(fit, price, floor, share), expected)
+
+
+def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Scores and costs of tasks at the model that was chosen for each (a column), and which of them are known."""
+    rows = np.arange(len(tasks))
+    scores, costs = tasks.scores[rows, choices], tasks.costs[rows, choices]
+    known = ~(np.isnan(scores) | np.isnan(costs) | np.isnan(tasks.costs[:, 0]))
+    return scores, costs, known
+
+
+def _worth_learning(tasks: Tasks) -> Sequence[str]:
+    """Candidates that save anything; where texts are read, those of them that types alone would send calls to."""
+    mean = np.nanmean(np.where(np.isnan(tasks.scores), np.nan, tasks.costs), axis=0)
+    cheaper = [model for n, model in enumerate(tasks.models) if n and mean[n] < mean[0]]
+    if tasks.words is None or len(cheaper) <= 1:
+        return cheaper
+    plain = tasks.of(cheaper).without_words()
+    losses, savings = expectations(fitted(plain), plain, 0.0)
+    often = np.zeros(len(cheaper) + 1, dtype=np.int64)
+    for choices in _choices(losses, savings, _prices(losses, savings)):
+        often += np.bincount(choices, minlength=len(often))
+    ranked = [n for n in np.argsort(-often[1:], kind="stable") if often[n + 1]]
+    return [cheaper[n] for n in sorted(ranked[:_MOST_WITH_TEXTS])]
+
+
+def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:
+    """Losses and savings to be expected: of each part of the tasks (its rows) by what was learned from others; and of
+    all by what was learned from all.
+    """
+    by_text = np.zeros((len(tasks), len(tasks.models) - 1))
+    parts = []
+    order = np.random.default_rng(0).permutation(len(tasks))
+    for held in np.array_split(order, _FOLDS):
+        learned, here = fitted(tasks.at(np.setdiff1d(order, held))), tasks.at(held)
+        losses, savings = expectations(learned, here, TRUST)
+        by_text[held] = losses - (1 - TRUST) * expectations(learned, here, 0.0)[0]
+        parts.append((held, losses, savings))
+    types, savings = expectations(fit, tasks, 0.0)
+    if fit.texts is None:
+        return parts, (types, savings)
+    # A text's own words give it away: what they say is always of those who have not seen it.
+    return parts, ((1 - TRUST) * types + by_text, savings)
+
+
+def _usual(tasks: Tasks) -> float:
+    return float(np.nanmean(tasks.costs[:, 0]))
+
+
+def _most(losses: Floats, savings: Floats, usual: float) -> float:
+    """The share of the cost that is saved where every task goes to the cheapest."""
+    return float(np.maximum(savings.max(axis=1), 0.0).mean()) / usual
+
+
+def _path(losses: Floats, savings: Floats, usual: float, amounts: Floats) -> _Path:
+    """For tasks of which nobody has seen the scores: prices that come to these amounts."""
+    prices = np.r_[0.0, _prices(losses, savings)]
+    choices = np.array(_choices(losses, savings, prices))
+    rows = np.arange(len(losses))
+    each = np.column_stack([np.zeros(len(losses)), savings])
+    comes_to = np.maximum.accumulate([each[rows, one].mean() / usual for one in choices])
+    above = np.clip(np.searchsorted(comes_to, amounts, side="left"), 1, len(prices) - 1)
+    low, high = comes_to[above - 1], comes_to[above]
+    shares = np.clip((amounts - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
+    return _Path(choices[above], choices[above - 1], shares[:, None], prices[above], prices[above - 1])
+
+
+def _joined(parts: Sequence[tuple[Places, _Path]]) -> _Path:
+    """Of parts of the tasks, each by prices of its own."""
+    size = sum(len(rows) for rows, _ in parts)
+    amounts = len(parts[0][1].prices)
+    high, low, shares = (
+        np.zeros((amounts, size), np.int64),
+        np.zeros((amounts, size), np.int64),
+        np.zeros((amounts, size)),
+    )
+    for rows, path in parts:
+        high[:, rows], low[:, rows], shares[:, rows] = path.high, path.low, path.shares
+    return _Path(high, low, shares, np.empty(0), np.empty(0))
+
+
+def _prices(losses: Floats, savings: Floats) -> Floats:
+    """Prices at which choices change, as many as are worth trying, rising."""
+    some = np.unique(np.linspace(0, len(losses) - 1, _LOOKED_AT).astype(np.int64))
+    found = np.array(sorted({price for row in some for price in _steps(losses[row], savings[row])}))
+    if len(found) > _PRICES:
+        found = np.unique(np.quantile(found, np.linspace(0, 1, _PRICES)))
+    least = found[0] / 2 if len(found) else 1.0
+    # Just above, so that what costs exactly this is in.
+    return np.asarray(np.r_[least, found * (1 + 1e-9)])
+
+
+def _steps(losses: Floats, savings: Floats) -> list[float]:
+    """Prices at which one task goes to the next candidate: the convex hull of what they lose by what they save."""
+    found: list[float] = []
+    loss = saving = 0.0
+    while (more := savings > saving + 1e-15).any():
+        slopes = np.where(more, (losses - loss) / np.where(more, savings - saving, 1.0), np.inf)
+        best = int(slopes.argmin())
+        if slopes[best] > 0:
+            found.append(float(slopes[best]))
+        loss, saving = float(losses[best]), float(savings[best])
+    return found
+
+
+def _choices(losses: Floats, savings: Floats, prices: Floats) -> list[Places]:
+    """The column of the model each task goes to at each of these prices, 0 for the incumbent."""
+    found = []
+    rows = np.arange(len(losses))
+    for price in prices:
+        worth = np.where(savings > 0, losses - price * savings, np.inf)
+        best = worth.argmin(axis=1)
+        found.append(np.where((worth[rows, best] < 0) & (price > 0), best + 1, 0))
+    return found
+
+
+def _best(
+    tasks: Tasks, paths: Sequence[tuple[_Path, float]], target: float, errors: float
+) -> tuple[int, Estimate] | None:
+    """The amount that saves most of those that keep enough, and what is expected of it."""
+    best: tuple[int, Estimate] | None = None
+    for place in range(len(paths[0][0].shares)):
+        kept = saved = variance = 0.0
+        for path, part in paths:
+            found = _mixed(tasks, path.high[place], path.low[place], path.shares[place])
+            kept, saved, variance = kept + part * found[0], saved + part * found[1], variance + part * found[2]
+        found_here = Estimate(kept, saved, sqrt(variance))
+        if kept - errors * found_here.error >= target and saved > (best[1].saved if best else 0.0):
+            best = place, found_here
+    return best
+
+
+def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[float, float, float]:
+    """Kept and saved where a share of the tasks goes one way and the others another, and the variance of what is kept
+    on as many fresh tasks: of these tasks, of those, and of who goes where.
+    """
+    (good, dear, known), (good_low, dear_low, known_low) = measured(high, tasks), measured(low, tasks)
+    known = known & known_low
+    shares = np.broadcast_to(shares, len(tasks))[known]
+    usual, usual_cost = tasks.scores[known, 0], tasks.costs[known, 0]
+    scores = shares * good[known] + (1 - shares) * good_low[known]
+    costs = shares * dear[known] + (1 - shares) * dear_low[known]
+    kept = float(scores.sum() / usual.sum())
+    off = (scores - kept * usual) / usual.mean()
+    drawn = float((shares * (1 - shares) * (good - good_low)[known] ** 2).mean()) / float(usual.mean()) ** 2
+    return kept, 1.0 - float(costs.sum() / usual_cost.sum()), (2 * float(off.var()) + drawn) / len(scores)
+
+
+def _policy(fit: Fit, price: float, floor: float, share: float) -> Policy:
+    texts: dict[str, Any] = {}
+    if fit.texts is not None:
+        texts = {"trust": TRUST, "rarity": packed(fit.texts.rarity.tolist())}
+    return Policy(
+        incumbent=learnt(fit, 0),
+        candidates=tuple(learnt(fit, n) for n in range(1, len(fit.models))),
+        price=price,
+        floor=floor,
+        share=share,
+        **texts,
+    )

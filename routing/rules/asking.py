@@ -1,0 +1,190 @@
+"""What the rules would do with a call, and why: answered by what gateways decide with, from what they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from hashlib import blake2b
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from finops.attribution.rules import Snapshot, attribute
+from finops.attribution.selectors import load_snapshot
+from finops.attribution.types import DIMENSIONS, Owner
+from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
+from finops.sources.services import GATEWAY
+from routing.classify.reading import Call, read
+from routing.classify.sensitivity import LABEL, judge
+from routing.classify.types import UNKNOWN, Content
+from routing.classify.words import Counts
+from routing.rules import rules, selectors
+from routing.rules.hot import Decided, Subject
+from routing.rules.selectors import Ready
+
+MOST_CALLS: Final = 1_000
+MOST_TAGS: Final = 50
+LONGEST_SESSION: Final = 300
+# Of a text whose tokens nobody has counted.
+CHARACTERS_A_TOKEN: Final = 4
+
+Name = Annotated[str, Meta(max_length=rules.LONGEST_MODEL)]
+Count = Annotated[int, Meta(ge=0, le=rules.MOST_TOKENS)]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call that somebody might make. Owners go by their slugs or ids, the key by its prefix; what is not said follows
+    from what is, as it does for a call. `text` is what is asked of the model: it is read, and kept nowhere. Without
+    `session` it is drawn for by what it says. `sensitive` where it is known; else its label and its text decide, and
+    what nobody can tell is sensitive.
+    """
+
+    model: Annotated[str, Meta(min_length=1, max_length=rules.LONGEST_MODEL)]
+    task_type: Name = ""
+    team: Name = ""
+    project: Name = ""
+    agent: Name = ""
+    customer: Name = ""
+    key: Name = ""
+    tags: Annotated[dict[Name, Name], Meta(max_length=MOST_TAGS)] = {}
+    tools: Count = 0
+    depth: Count = 0
+    tokens: Count | None = None
+    text: str | None = None
+    session: Annotated[str, Meta(max_length=LONGEST_SESSION)] = ""
+    sensitive: bool | None = None
+
+
+class Several(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    calls: Annotated[list[Asked], Meta(min_length=1, max_length=MOST_CALLS)]
+
+
+def read_one(said: Any) -> Asked:
+    """Raises RuleInvalid, which names the field."""
+    found: Asked = _read(said, Asked)
+    return found
+
+
+def read_several(said: Any) -> list[Asked]:
+    """Raises RuleInvalid, which names the field."""
+    found: Several = _read(said, Several)
+    return found.calls
+
+
+def answers(organization_id: int, calls: Sequence[Asked], at: datetime, *, batch: bool) -> list[dict[str, Any]]:
+    """What would become of each. Raises RuleInvalid for an owner or a key that there is not; it names the field, as of
+    `calls` where they are a batch.
+    """
+    ready, snapshot = selectors.ready(organization_id), load_snapshot(organization_id)
+    source_id = next((row for row, slug in snapshot.sources.items() if slug == GATEWAY), 0)
+    found = []
+    for place, asked in enumerate(calls):
+        _check_owners(asked, snapshot, f"calls[{place}]." if batch else "")
+        owner = attribute(snapshot, _event(asked, at), source_id)
+        found.append(_answer(ready, asked, owner))
+    return found
+
+
+def _read(said: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError as error:
+        raise rules.unreadable(error) from None
+
+
+def _check_owners(asked: Asked, snapshot: Snapshot, path: str) -> None:
+    for place, name in enumerate(DIMENSIONS):
+        said = getattr(asked, name, "")
+        if said and said not in snapshot.names[place]:
+            raise rules.RuleInvalid(f"there is no {name} {said[:60]!r}", field=path + name)
+    if asked.key and asked.key not in snapshot.keys:
+        raise rules.RuleInvalid(f"there is no key {asked.key[:60]!r}", field=f"{path}key")
+
+
+def _event(asked: Asked, at: datetime) -> UsageEvent:
+    return UsageEvent(
+        external_id="",
+        occurred_at=at,
+        provider="",
+        model=asked.model,
+        counts=NO_COUNTS,
+        session=asked.session,
+        task_type=asked.task_type,
+        dimensions=Dimensions(team=asked.team, project=asked.project, agent=asked.agent, customer=asked.customer),
+        key_prefix=asked.key,
+        tags=tuple(sorted(asked.tags.items())),
+    )
+
+
+class _Seen:
+    """What is worked out of a text once, when somebody asks."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    @cached_property
+    def read(self) -> Call:
+        asked = self._asked
+        return read([{"role": "user", "content": asked.text}], tools=asked.tools, depth=asked.depth, tags=asked.tags)
+
+    def words(self) -> Counts | None:
+        return dict(self.read.known.words) or None if self._asked.text else None
+
+    def sensitive(self) -> bool:
+        asked = self._asked
+        if asked.sensitive is not None:
+            return asked.sensitive
+        label = asked.tags.get(LABEL, "")
+        # Of a call whose text nobody shows nobody can tell.
+        content = Content((asked.text,)) if asked.text is not None else Content((), ("a text that is not shown",))
+        return judge(content, labels=[label] if label else []).stays_local
+
+
+def _answer(ready: Ready, asked: Asked, owner: Owner) -> dict[str, Any]:
+    """As `gateway.routes` decides it."""
+    text, seen = asked.text or "", _Seen(asked)
+    task_type, confidence = owner.task_type, None
+    if not task_type and text and ready.classifier is not None:
+        guess = ready.classifier.guess(seen.read.known)
+        task_type, confidence = guess.task_type if guess.task_type != UNKNOWN else "", guess.confidence
+    decided = ready.rules.decide(
+        Subject(
+            model=asked.model,
+            key=asked.session or blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest(),
+            sensitive=seen.sensitive,
+            words=seen.words,
+            task_type=task_type,
+            team=owner.team_id,
+            project=owner.project_id,
+            agent=owner.agent_id,
+            customer=owner.customer_id,
+            key_prefix=asked.key,
+            tags=asked.tags,
+            tokens=len(text) // CHARACTERS_A_TOKEN if asked.tokens is None else asked.tokens,
+            tools=asked.tools,
+            depth=asked.depth,
+            characters=len(text),
+        )
+    )
+    return _told(asked, decided) | {"task_type": task_type, "confidence": confidence}
+
+
+def _told(asked: Asked, decided: Decided) -> dict[str, Any]:
+    rule = decided.rule
+    limits = [msgspec.to_builtins(one) for one in decided.limits]
+    return {
+        "rule": rule.rule.name if rule else None,
+        "rule_id": rule.rule_id if rule else None,
+        "version": rule.version if rule else None,
+        "arm": decided.arm,
+        # As a gateway tries them: what is asked for comes last, where no rule names it.
+        "models": list(dict.fromkeys([*(one.model for one in decided.use), asked.model])),
+        "use": [msgspec.to_builtins(one) for one in decided.use],
+        "would": decided.would or None,
+        "why": decided.why or "no rule that chooses is for this call",
+        "passed_over": [{"model": model, "why": why} for model, why in decided.passed_over],
+        "propensity": decided.propensity,
+        "within": [one for one in limits if one],
+    }

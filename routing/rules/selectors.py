@@ -1,0 +1,211 @@
+"""Reads of rules, of their versions and of decisions. Organization first; lists have a total order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from threading import Lock
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db.models import Case, Count, Q, QuerySet
+from django.db.models import When as Where
+
+from finops.attribution.models import AttributionStamp
+from finops.core.errors import NotFound
+from finops.orgs.models import Agent, Customer, Project, Team
+from finops.orgs.rules import below
+from finops.orgs.selectors import team_parents
+from routing.classify import selectors as classify
+from routing.classify.hot import Classifier
+from routing.rules.hot import OWNERS, Published, Rules
+from routing.rules.models import Decision, RoutingRule, RulesVersion, RuleVersion
+from routing.rules.rollout import Stage, State
+from routing.rules.types import Rule, When
+
+# Rules made ready, of the organizations that this process was asked about last.
+_KEPT: Final = 8
+_kept: OrderedDict[int, tuple[_Token, Ready]] = OrderedDict()
+_lock = Lock()
+# Conditions that name owners, and what a call calls them.
+_OWNERS: Final[Mapping[str, tuple[str, type[Team | Project | Agent | Customer]]]] = {
+    "teams": ("team", Team),
+    "projects": ("project", Project),
+    "agents": ("agent", Agent),
+    "customers": ("customer", Customer),
+}
+
+
+class Ready(NamedTuple):
+    """What decides calls, as gateways have it. `classifier` guesses the type of work of a call that does not say it."""
+
+    rules: Rules
+    classifier: Classifier | None
+
+
+class _Token(NamedTuple):
+    """Which state rules, owners and the classifier are in."""
+
+    rules: UUID | None
+    owners: UUID | None
+    classifier: int | None
+
+
+def rules(organization_id: int, *, retired: bool = False) -> QuerySet[RoutingRule]:
+    """In the order they are asked, without policies."""
+    rows = RoutingRule.objects.filter(organization_id=organization_id)
+    if not retired:
+        rows = rows.exclude(state=State.RETIRED)
+    return rows.select_related("version").defer("version__policy").order_by("position", "id")
+
+
+def rule(organization_id: int, rule_id: int) -> RoutingRule:
+    """With its policy. Raises NotFound."""
+    rows = RoutingRule.objects.filter(organization_id=organization_id, id=rule_id)
+    found = rows.select_related("version").first()
+    if found is None:
+        raise NotFound("There is no such rule.")
+    return found
+
+
+def versions(organization_id: int, rule_id: int) -> QuerySet[RuleVersion]:
+    """Newest first, without policies. Raises NotFound."""
+    if not RoutingRule.objects.filter(organization_id=organization_id, id=rule_id).exists():
+        raise NotFound("There is no such rule.")
+    rows = RuleVersion.objects.filter(organization_id=organization_id, rule_id=rule_id)
+    return rows.defer("policy").order_by("-number")
+
+
+def proposals(organization_id: int) -> dict[int, int]:
+    """How many wait to be decided, by the id of each rule that is not retired and has any."""
+    rows = RuleVersion.objects.filter(organization_id=organization_id, state=RuleVersion.State.PROPOSED)
+    rows = rows.exclude(rule__state=State.RETIRED)
+    counted = rows.values("rule_id").annotate(waiting=Count("id")).order_by("rule_id")
+    return dict(counted.values_list("rule_id", "waiting"))
+
+
+def document_of(version: RuleVersion) -> Rule:
+    """What a version says."""
+    said = version.document if version.policy is None else version.document | {"policy": version.policy}
+    return msgspec.convert(said, Rule)
+
+
+def documents(organization_id: int) -> list[Rule]:
+    """Of all rules that are not retired and have a version in force, in their order: what an export holds."""
+    return [document_of(row.version) for row in _whole(organization_id) if row.version is not None]
+
+
+def published(organization_id: int) -> tuple[Published, ...]:
+    """What gateways have: rules that are in force, in their order, with the ids of whom they name."""
+    rows = _whole(organization_id).filter(state=State.IN_FORCE).exclude(stage=Stage.ROLLED_BACK)
+    said = [(row, row.version, document_of(row.version)) for row in rows if row.version is not None]
+    named = _Named(organization_id, [rule.when for _, _, rule in said])
+    return tuple(
+        Published(
+            rule_id=row.id,
+            version=version.number,
+            rule=rule,
+            owners=named.ids(rule.when),
+            share=row.share,
+            held_back=row.held_back,
+            salt=row.salt,
+            shadow=row.stage == Stage.SHADOW,
+        )
+        for row, version, rule in said
+    )
+
+
+def ready(organization_id: int) -> Ready:
+    """What is in force, made ready; kept in the process while nothing has changed. Not to be changed."""
+    # Before the rows: newer rows under an older token only cost another reading.
+    token = _token(organization_id)
+    with _lock:
+        kept = _kept.get(organization_id)
+        if kept is not None and kept[0] == token:
+            _kept.move_to_end(organization_id)
+            return kept[1]
+    classifier = classify.published(organization_id) if token.classifier is not None else None
+    made = Ready(Rules(published(organization_id)), Classifier.of(classifier) if classifier is not None else None)
+    with _lock:
+        _kept[organization_id] = token, made
+        _kept.move_to_end(organization_id)
+        while len(_kept) > _KEPT:
+            _kept.popitem(last=False)
+    return made
+
+
+def rule_id_of(organization_id: int, name: str) -> int:
+    """Of the rule that has this name, or else of the last one that had. Raises NotFound."""
+    rows = RoutingRule.objects.filter(organization_id=organization_id, name=name)
+    live_first = rows.order_by(Case(Where(state=State.RETIRED, then=1), default=0), "-id")
+    found = live_first.values_list("id", flat=True).first()
+    if found is None:
+        raise NotFound("There is no such rule.")
+    return found
+
+
+def decisions(
+    organization_id: int,
+    *,
+    reach: Mapping[str, frozenset[int]],
+    rule_id: int | None = None,
+    call_id: str = "",
+    arm: str = "",
+) -> QuerySet[Decision]:
+    """Newest first; those within somebody's reach (`orgs.rules.Caller.reach`). Nothing here is of a person."""
+    rows = Decision.objects.filter(organization_id=organization_id)
+    for name, ids in reach.items():
+        rows = rows.filter(**{f"{name}_id__in": ids}) if name in OWNERS else rows.none()
+    if rule_id is not None:
+        rows = rows.filter(rule_id=rule_id)
+    if call_id:
+        rows = rows.filter(call_id=call_id)
+    if arm:
+        rows = rows.filter(arm=arm)
+    return rows.order_by("-at", "-id")
+
+
+def unknown_owner(organization_id: int, when: When) -> tuple[str, str] | None:
+    """The first condition that names an owner whom nobody here knows, and the name."""
+    named = _Named(organization_id, [when])
+    for field, (kind, _) in _OWNERS.items():
+        for slug in getattr(when, field):
+            if slug not in named.known[kind]:
+                return field, slug
+    return None
+
+
+def _whole(organization_id: int) -> QuerySet[RoutingRule]:
+    rows = RoutingRule.objects.filter(organization_id=organization_id, version__isnull=False)
+    return rows.exclude(state=State.RETIRED).select_related("version").order_by("position", "id")
+
+
+def _token(organization_id: int) -> _Token:
+    mine = Q(organization_id=organization_id)
+    rules_token = RulesVersion.objects.filter(mine).values_list("token", flat=True).first()
+    owners = AttributionStamp.objects.filter(mine).values_list("value", flat=True).first()
+    classifier = classify.in_force(organization_id)
+    return _Token(rules_token, owners, None if classifier is None else classifier.pk)
+
+
+class _Named:
+    """The owners that some rules name, by one query for each kind that is named at all."""
+
+    def __init__(self, organization_id: int, every: Iterable[When]) -> None:
+        whens = list(every)
+        self.known: dict[str, dict[str, int]] = {}
+        for field, (kind, model) in _OWNERS.items():
+            slugs = {slug for when in whens for slug in getattr(when, field)}
+            rows = model._default_manager.filter(organization_id=organization_id, slug__in=slugs) if slugs else None
+            self.known[kind] = dict(rows.values_list("slug", "id")) if rows is not None else {}
+        self._parents = team_parents(organization_id) if self.known["team"] else {}
+
+    def ids(self, when: When) -> dict[str, frozenset[int]]:
+        """A kind that is named and of which nobody is known any more is there, and empty: it holds for nobody."""
+        found = {}
+        for field, (kind, _) in _OWNERS.items():
+            if slugs := getattr(when, field):
+                some = frozenset(self.known[kind][slug] for slug in slugs if slug in self.known[kind])
+                found[kind] = below(self._parents, some) if kind == "team" else some
+        return found

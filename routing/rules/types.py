@@ -1,0 +1,93 @@
+"""A routing rule as it is written, exported and published: for which calls, which models, within what."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from routing.rules.policy import Policy
+
+
+class When(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which calls a rule is for: all that is named must hold, and of a list any one. Owners go by their slugs, keys by
+    their prefixes, teams with those below them. Tokens are of the input, as far as it can be told before.
+    """
+
+    # As they are asked for; `auto` too.
+    models: tuple[str, ...] = ()
+    task_types: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    # Of each tag that is named, one of these values.
+    tags: dict[str, tuple[str, ...]] = {}
+    least_tokens: int | None = None
+    most_tokens: int | None = None
+    # Whether it brings tools; whether a sub-agent makes it; whether it is sensitive or nobody can tell.
+    tools: bool | None = None
+    subagent: bool | None = None
+    sensitive: bool | None = None
+
+
+class GateKind(StrEnum):
+    """What an answer has to be: JSON; JSON of a schema; text that matches a pattern; the same as the same model says
+    when it is asked again; or what another model calls right.
+    """
+
+    JSON = "json"
+    SCHEMA = "schema"
+    PATTERN = "pattern"
+    CONSISTENT = "consistent"
+    CHECKER = "checker"
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a model's answer has to pass before it is given; else the next model is asked. `model` is who checks, and
+    `question` what it is asked beside the task and the answer.
+    """
+
+    kind: GateKind
+    schema: dict[str, Any] = {}
+    pattern: str = ""
+    model: str = ""
+    question: str = ""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A model, and how: `effort` is how much it is to reason (low, medium, high …), '' as the caller says."""
+
+    model: str
+    effort: str = ""
+    most_output_tokens: int | None = None
+    # Of answers that are not streamed. What is streamed goes past a model with a gate, to the next.
+    gate: Gate | None = None
+
+
+class Within(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which deployments may serve. What this leaves out nothing brings back: no fallback, no failure. Labels, regions
+    and providers: any one of those named. `most_per_million` is of the reporting currency. `sort` is floor or nitro.
+    """
+
+    labels: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    most_per_million: float | None = None
+    sort: str = ""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`use` is the choice and what is tried after it, in order; with a `policy`, that chooses one of them or leaves the
+    incumbent. Neither: the call stays with the model it asks for, within `within`.
+    """
+
+    name: str
+    when: When = When()
+    use: tuple[Use, ...] = ()
+    policy: Policy | None = None
+    within: Within = Within()

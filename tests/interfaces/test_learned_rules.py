@@ -1,0 +1,55 @@
+"""A rule that the benchmark learned from published outcomes, imported: it sends the same tasks to the same models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench import routing
+from tests.factories.evidence import published
+from tests.interfaces.conftest import Api, told
+
+MOST: int = 1_000
+
+
+@pytest.mark.parametrize(
+    ("name", "incumbent", "candidate"),
+    [
+        ("fourteen_tasks_nine_models", "llama-3.1-nemotron-51b-instruct", "gemma-2-9b-it"),
+        ("mt_bench", "gpt-4-1106-preview", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
+    ],
+)
+def test_what_the_benchmark_applied_is_what_the_gateway_would_do(
+    name: str, incumbent: str, candidate: str, alice: Api, tmp_path: Path
+) -> None:
+    outcomes = pd.read_parquet(published(name))
+    learned = outcomes["task_id"].isin(outcomes["task_id"].drop_duplicates().sample(frac=0.5, random_state=1))
+    paths: dict[str, Any] = {one: tmp_path / one for one in ("train", "test", "rule", "choices")}
+    outcomes[learned].to_parquet(paths["train"])
+    outcomes[~learned].to_parquet(paths["test"])
+    wished = {"incumbent": incumbent, "candidate": [candidate], "target": 0.95, "assurance": 0.5}
+    came = routing.run(paths | wished, lambda _: None)
+    assert came["kept"] > 0.9
+    assert came["saved"] > came["saved_random_mix"]
+
+    text = paths["rule"].read_text()
+    told(alice.post("routing-rules/import?why=Learned", text, content_type="application/yaml"))
+    chosen = [json.loads(line) for line in paths["choices"].read_text().splitlines()]
+    assert len(chosen) == came["tasks"]
+    tasks = outcomes.drop_duplicates("task_id").set_index("task_id")
+    calls = [
+        {
+            "model": incumbent,
+            "task_type": tasks.loc[one["task_id"], "task_type"],
+            "text": tasks.loc[one["task_id"], "prompt"],
+            "session": one["task_id"],
+        }
+        for one in chosen[:MOST]
+    ]
+    answers = told(alice.post("route", {"calls": calls}))["answers"]
+    assert [one["models"][0] for one in answers] == [one["model"] for one in chosen[:MOST]]
+    assert {one["models"][0] for one in answers} == {incumbent, candidate}
