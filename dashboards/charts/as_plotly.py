@@ -1,9 +1,11 @@
-"""A ChartSpec as the plain dict the vendored Plotly draws. The one place where Decimal becomes float, last of all."""
+"""Charts and plots as plain dicts for the vendored Plotly. The one place where Decimal becomes float, last of all."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from dashboards.charts.plot import Axis, Curve, Look, PlotSpec
 from dashboards.charts.spec import ChartSpec
 from dashboards.templatetags.figures import money
 
@@ -25,3 +27,44 @@ def as_plotly(spec: ChartSpec) -> dict[str, Any]:
         for one in spec.series
     ]
     return {"key": spec.key, "currency": spec.currency, "traces": traces}
+
+
+def as_float(amount: Decimal) -> float:
+    """Money as a place along an axis."""
+    return float(amount)
+
+
+def plotted(spec: PlotSpec) -> dict[str, Any]:
+    """The same of a plot."""
+    return {
+        "key": spec.key,
+        "element": spec.element,
+        "across": _axis(spec.across),
+        "up": _axis(spec.up),
+        "traces": [_curve(one) for one in spec.curves],
+    }
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {
+        "title": axis.title, "span": list(axis.span), "prefix": axis.prefix, "suffix": axis.suffix,
+        "names": list(axis.names),
+    }  # fmt: skip
+
+
+def _curve(one: Curve) -> dict[str, Any]:
+    """A band is a closed line, filled."""
+    xs, ys = list(one.xs), list(one.ys)
+    if one.look is Look.BAND:
+        xs, ys = xs + xs[::-1], ys + list(one.lows)[::-1]
+    return {
+        "look": one.look.value,
+        "name": one.name,
+        "slot": one.slot,
+        "x": xs,
+        "y": ys,
+        "text": list(one.texts),
+        "labels": list(one.labels),
+        "above": [high - value for high, value in zip(one.highs, one.ys, strict=False)],
+        "below": [value - low for low, value in zip(one.lows, one.ys, strict=False)],
+    }

@@ -1,4 +1,4 @@
-"""A ChartSpec as our own SVG: what a page without JavaScript, and paper, shows. Geometry only; colours are classes."""
+"""Charts and plots as our own SVG: what a page without JavaScript, and paper, shows. Colours are classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from dashboards.charts.plot import Curve, Look, PlotSpec, Range
 from dashboards.charts.spec import ChartSpec
 
 WIDTH: Final = 1000
@@ -51,6 +52,55 @@ def as_svg(spec: ChartSpec) -> Drawing:
             title = f"{spec.bucket_names[index]}, {one.name}"
             bars.append(Bar(f"{left:.2f}", f"{top:.2f}", f"{wide:.2f}", f"{tall:.2f}", one.slot, title))
     return Drawing(tuple(bars), lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A path of a plot; `look` and `slot` name its classes."""
+
+    path: str
+    look: str
+    slot: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A plot in a box of WIDTH by HEIGHT."""
+
+    strokes: tuple[Stroke, ...]
+    lines: tuple[str, ...]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def sketched(spec: PlotSpec) -> Sketch:
+    """What lies beyond the axes is cut off by the box."""
+    strokes = tuple(_stroke(one, spec) for one in spec.curves if one.xs)
+    return Sketch(strokes, tuple(f"{HEIGHT * step / 4:.1f}" for step in range(5)))
+
+
+def _stroke(one: Curve, spec: PlotSpec) -> Stroke:
+    def at(x: float, y: float) -> str:
+        return f"{_along(x, spec.across.span) * WIDTH:.1f},{(1 - _along(y, spec.up.span)) * HEIGHT:.1f}"
+
+    points = [at(x, y) for x, y in zip(one.xs, one.ys, strict=True)]
+    if one.look is Look.BAND:
+        back = [at(x, y) for x, y in zip(one.xs, one.lows, strict=True)]
+        path = f"M{' L'.join(points + back[::-1])} Z"
+    elif one.look in (Look.DOTS, Look.SPANS):
+        # A line of no length with a round end is a dot, however the box is stretched.
+        path = " ".join(f"M{point} L{point}" for point in points)
+        bars = zip(one.xs, one.lows, one.highs, strict=False) if one.look is Look.SPANS else ()
+        path += "".join(f" M{at(x, low)} L{at(x, high)}" for x, low, high in bars)
+    else:
+        path = f"M{' L'.join(points)}"
+    return Stroke(path, one.look.value, one.slot, one.name)
+
+
+def _along(value: float, span: Range) -> float:
+    """0 to 1 within the span; a little beyond at most, for a path is no longer than it has to be."""
+    return min(max((value - span[0]) / (span[1] - span[0]), -1.0), 2.0)
 
 
 def spark(values: tuple[Decimal, ...]) -> str:

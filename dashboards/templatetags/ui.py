@@ -11,6 +11,9 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from dashboards.charts.as_plotly import plotted
+from dashboards.charts.as_svg import sketched
+from dashboards.charts.plot import PlotSpec
 from dashboards.templatetags import figures
 
 register = template.Library()
@@ -48,6 +51,22 @@ _STATE_TONES: Final = {
     "delivered": "good",
     "waiting": "warn",
     "sending": "info",
+    # Of routing.
+    "pass": "good",
+    "fail": "bad",
+    "suspect": "bad",
+    "in force": "good",
+    "switched off": "warn",
+    "rolled back": "bad",
+    "paused": "warn",
+    "shadow": "info",
+    "canary": "info",
+    "ramp": "info",
+    "full": "good",
+    "applied": "good",
+    "proposed": "warn",
+    "watching": "info",
+    "drifting": "bad",
 }
 
 
@@ -191,6 +210,12 @@ def field(bound: BoundField) -> dict[str, Any]:
 def chart(spec: Any, drawing: Any, data: Any, behind_caption: str = "The figures behind this chart") -> dict[str, Any]:
     """A figure: the finding in a sentence, the bars, a legend of links, and the same rows as a table."""
     return {"spec": spec, "drawing": drawing, "data": data, "behind_caption": behind_caption}
+
+
+@register.inclusion_tag("components/plot.html")
+def plot(spec: PlotSpec) -> dict[str, Any]:
+    """A figure of two measures: the finding in a sentence, the curves, what they are, and the same rows as a table."""
+    return {"spec": spec, "sketch": sketched(spec), "data": plotted(spec)}
 
 
 @register.inclusion_tag("components/pager.html")

@@ -13,7 +13,9 @@ from django.views.decorators.http import require_safe
 
 from dashboards.charts.as_plotly import as_plotly
 from dashboards.charts.as_svg import as_svg, spark
+from dashboards.charts.plot import Axis, Curve, Look, PlotSpec
 from dashboards.charts.spec import ChartSpec, Series
+from routing.recommend.types import Said
 
 _DAYS: Final = tuple(date(2026, 10, 1) + timedelta(days=index) for index in range(14))
 _ICONS: Final = (
@@ -54,6 +56,10 @@ _ICONS: Final = (
     "keyboard",
     "logout",
     "docs",
+    "recommendations",
+    "routing",
+    "task_types",
+    "savings",
 )
 _STATES: Final = (
     "attributed",
@@ -69,6 +75,37 @@ _STATES: Final = (
     "failed",
     "revoked",
 )
+
+
+_BOUNDS: Final = (
+    (Said(0.006, -0.013, 0.028), "good"),
+    (Said(-0.025, -0.058, 0.001), ""),
+    (Said(-0.089, -0.139, -0.057), "bad"),
+)
+
+
+def _plot() -> PlotSpec:
+    """Every look that a curve may have."""
+    xs = tuple(range(10, 210, 10))
+    means = tuple(2 - 40 / x for x in xs)
+    return PlotSpec(
+        key="gallery-plot",
+        caption="After 200 pairs, the candidate is +1.8 points from the incumbent, between \u22122.2 and +5.8.",
+        across=Axis("Pairs", (0, 210)),
+        up=Axis("Points", (-20, 20)),
+        curves=(
+            Curve(
+                "Bounds", 1, Look.BAND, xs, tuple(mean + 800 / x for mean, x in zip(means, xs, strict=True)),
+                lows=tuple(mean - 800 / x for mean, x in zip(means, xs, strict=True)),
+            ),
+            Curve("Difference", 1, Look.LINE, xs, means, texts=tuple(f"After {x}" for x in xs)),
+            Curve("Margin", 0, Look.THRESHOLD, (0, 210), (-5, -5)),
+            Curve("Seen once", 2, Look.DOTS, (60, 120), (12, 9), texts=("a", "b"), labels=("a", "b")),
+            Curve("With its interval", 3, Look.SPANS, (180,), (-10,), lows=(-14,), highs=(-7,), texts=("c",)),
+        ),
+        head=("Pairs", "Points"),
+        rows=tuple((str(x), f"{mean:.1f}") for x, mean in zip(xs, means, strict=True)),
+    )  # fmt: skip
 
 
 @require_safe
@@ -94,6 +131,8 @@ def gallery(request: HttpRequest) -> HttpResponse:
         "drawing": as_svg(spec),
         "data": {**as_plotly(spec), "element": "chart-gallery"},
         "spark": spark(spec.totals),
+        "plot": _plot(),
+        "bounds": _BOUNDS,
         "icons": _ICONS,
         "states": _STATES,
         "amounts": [Decimal("1234567.891"), Decimal("-42.5"), Decimal("0.000123"), Decimal(0), None],

@@ -14,7 +14,7 @@ from routing.recommend import selectors
 # Of each type, the outcomes that were recorded last, and so many types: an answer is waited for.
 MOST_OF_A_TYPE: Final = 200
 MOST_TYPES: Final = 100
-_SHUFFLES: Final = 499
+_SHUFFLES: Final = 199
 _SCORES: Final = """
 SELECT v.task_type, o.score FROM (
     SELECT task_type FROM evidence_typeversion

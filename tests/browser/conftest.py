@@ -40,6 +40,7 @@ from tests.factories.budgets import budget
 from tests.factories.company import Company, busy_company
 from tests.factories.enforcement import blocked, key_of, reach
 from tests.factories.orgs import HOUSE, actor
+from tests.factories.routed import routed
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 CHROMIUM = next(
@@ -133,6 +134,7 @@ def company(transactional_db: None) -> Company:
     upstreams.wishes(VirtualKey.objects.filter(organization=acme).earliest("id"), order=("openai",), only=True, at=at)
     captures.capturing(acme.id, task_types=("triage",), at=at)
     captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
+    routed(made)
     return made
 
 

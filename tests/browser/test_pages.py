@@ -15,6 +15,8 @@ from finops.alerts.models import AlertRule, Channel, Incident
 from finops.budgets.models import Budget
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
+from routing.recommend.models import Recommendation
+from routing.rules.models import RoutingRule
 from routing.upstreams.models import Upstream
 from tests.browser.conftest import Watched
 from tests.factories.company import Company
@@ -23,6 +25,7 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 }
+_ADVISED = (("switch", "triage"), ("experiment", "summary"))
 Visit = Callable[..., Watched]
 
 
@@ -87,6 +90,7 @@ def addresses(company: Company) -> dict[str, str]:
         "captures": f"{acme}captures/",
         "capture": f"{acme}captures/calls/{'c' * 24}/",
         "connect": f"{acme}connect/",
+        **routing(acme),
         "jobs": f"{acme}jobs/",
         "audit": f"{acme}audit/",
         "settings": f"{acme}settings/",
@@ -94,6 +98,28 @@ def addresses(company: Company) -> dict[str, str]:
         "gallery": "/ui/",
         "missing": f"{acme}people/who/nobody/",
         "unclear": f"{acme}spend/?period=nonsense",
+    }
+
+
+def routing(acme: str) -> dict[str, str]:
+    """The pages of what is measured, recommended, in force and saved."""
+    one = f"{acme}task-types/one/?name="
+    switch, trial = (Recommendation.objects.get(kind=kind, task_type=name).id for kind, name in _ADVISED)
+    rule, limit = (RoutingRule.objects.get(name=name).id for name in ("support-to-haiku", "local-only"))
+    return {
+        "recommendations": f"{acme}recommendations/",
+        "recommendations-none": f"{acme}recommendations/?kind=host",
+        "recommendation": f"{acme}recommendations/{switch}/",
+        "recommendation-trial": f"{acme}recommendations/{trial}/",
+        "routing-rules": f"{acme}routing-rules/",
+        "routing-rule": f"{acme}routing-rules/{rule}/",
+        "routing-rule-limit": f"{acme}routing-rules/{limit}/",
+        "routing-rule-new": f"{acme}routing-rules/new/",
+        "routing-rule-change": f"{acme}routing-rules/{rule}/change/",
+        "task-types": f"{acme}task-types/",
+        "task-type": f"{one}triage&incumbent=claude-sonnet-4-5&candidate=gpt-4o-mini",
+        "task-type-suspect": f"{one}translate",
+        "savings": f"{acme}savings/",
     }
 
 
@@ -152,7 +178,7 @@ def test_the_tiles_fill_every_row(visit: Visit, company: Company, width: int) ->
 
 def test_a_page_at_320_pixels_scrolls_only_its_tables(visit: Visit, company: Company) -> None:
     alice = visit(company.cast.alice_login, width=320)
-    for name in ("overview", "spend", "charges", "charge", "prices", "rule", "settings"):
+    for name in ("overview", "spend", "charges", "charge", "prices", "rule", "settings", "recommendation", "savings"):
         page = alice.open(addresses(company)[name])
         assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), name
 
@@ -171,6 +197,18 @@ def test_without_script_the_pages_answer_as_links_and_forms(visit: Visit, compan
     assert "team=" not in page.url.replace("group=team", "")
     page.get_by_role("button", name="Dark").click()
     assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_without_script_a_plot_is_drawn_by_the_server(visit: Visit, company: Company) -> None:
+    alice = visit(company.cast.alice_login, script=False)
+    page = alice.open(addresses(company)["recommendation"])
+    expect(page.locator("#sequence .drawing path.look-line")).to_be_visible()
+    page.locator("#frontier").get_by_text("The figures behind this plot").click()
+    expect(page.locator("#frontier").get_by_role("rowheader", name="claude-haiku-4-5")).to_be_visible()
+    page.get_by_label("Begin as").select_option("shadow")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("Applied: the rule is made.")).to_be_visible()
+    assert "/routing-rules/" in page.url
 
 
 def test_the_question_bar_swaps_the_answer_and_keeps_the_address(visit: Visit, company: Company) -> None:

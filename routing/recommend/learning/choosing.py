@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.evidence.statistics.betting import LEAST_PAIRS
 from routing.evidence.types import Floats
 from routing.recommend.learning.fitting import Fit, expectations, fitted, learnt
 from routing.recommend.learning.tables import Tasks
@@ -98,9 +99,10 @@ def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.
 
 
 def _worth_learning(tasks: Tasks) -> Sequence[str]:
-    """Candidates that save anything; where texts are read, those of them that types alone would send calls to."""
-    mean = np.nanmean(np.where(np.isnan(tasks.scores), np.nan, tasks.costs), axis=0)
-    cheaper = [model for n, model in enumerate(tasks.models) if n and mean[n] < mean[0]]
+    """Candidates that save anything on the tasks that both did; where texts are read, those of them that types alone
+    would send calls to.
+    """
+    cheaper = [model for n, model in enumerate(tasks.models) if n and _saves(tasks, n)]
     if tasks.words is None or len(cheaper) <= 1:
         return cheaper
     plain = tasks.of(cheaper).without_words()
@@ -110,6 +112,11 @@ def _worth_learning(tasks: Tasks) -> Sequence[str]:
         often += np.bincount(choices, minlength=len(often))
     ranked = [n for n in np.argsort(-often[1:], kind="stable") if often[n + 1]]
     return [cheaper[n] for n in sorted(ranked[:_MOST_WITH_TEXTS])]
+
+
+def _saves(tasks: Tasks, candidate: int) -> bool:
+    _, costs, known = measured(np.full(len(tasks), candidate), tasks)
+    return int(known.sum()) >= LEAST_PAIRS and float(costs[known].sum()) < float(tasks.costs[known, 0].sum())
 
 
 def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:

@@ -129,3 +129,21 @@ def test_what_is_learned_for_many_is_what_is_decided_for_one() -> None:
 def test_a_task_type_nobody_measured_is_taken_for_the_average() -> None:
     found = learn(tasks({"all": ("", {DEAR: 0.9, CHEAP: 0.9})}), target=0.9, assurance=0.9)
     assert chosen(found, "never seen") == 1.0
+
+
+def test_a_model_that_was_hardly_tried_on_the_same_tasks_is_not_believed() -> None:
+    outcomes = measured({"all": ("", {DEAR: 0.9, CHEAP: 0.9})})
+    scores, costs = outcomes.scores.copy(), outcomes.costs.copy()
+    cheap, dear = outcomes.of(CHEAP), outcomes.of(DEAR)
+    # Nineteen tasks that both did, and any number that one did alone.
+    scores[19:200, cheap] = costs[19:200, cheap] = np.nan
+    scores[200:, dear] = costs[200:, dear] = np.nan
+    assert (
+        learn(tasks_of(outcomes._replace(scores=scores, costs=costs), DEAR, [CHEAP]), target=0.9, assurance=0.5) == KEEP
+    )
+
+
+def test_what_costs_nothing_is_not_to_be_saved() -> None:
+    outcomes = measured({"all": ("", {DEAR: 0.9, CHEAP: 0.9})})
+    free = outcomes._replace(costs=np.zeros_like(outcomes.costs))
+    assert learn(tasks_of(free, DEAR, [CHEAP]), target=0.9, assurance=0.5) == KEEP
