@@ -23,6 +23,8 @@ _KINDS: Final = {
 _REST: Final = "rest"
 # Fields of a message that are read for themselves, or say nothing.
 _READ: Final = frozenset({"role", "content", "tool_calls", "tool_call_id", "id", "type", "status", "name"})
+_OF_A_TEXT: Final = frozenset({"type", "text", "refusal", "cache_control"})
+_OF_A_CALL: Final = frozenset({"type", "id", "call_id", "name", "status", "cache_control"})
 # How deep content may hold content: a result of a tool holds parts.
 _DEEPEST: Final = 4
 
@@ -136,8 +138,15 @@ def _of_part(part: Mapping[str, Any], deep: int) -> Iterator[_Part]:
     kind = said if isinstance(said, str) else ""
     if kind in _TEXTS:
         yield _Part(text=_text(part.get("text")) or _text(part.get("refusal")))
+        # Such as what is cited.
+        others = {name: value for name, value in part.items() if name not in _OF_A_TEXT and value is not None}
+        if others:
+            yield _Part(text=_as_json(others))
     elif kind in _TOOL_CALLS:
-        yield _Part(text=_as_json(part.get("input")), tool=_text(part.get("name")))
+        # Anthropic has what a tool is given in `input`, OpenAI in `arguments`.
+        given = {name: value for name, value in part.items() if name not in _OF_A_CALL}
+        texts = [value if isinstance(value, str) else _as_json(value) for value in given.values()]
+        yield _Part(text="\n".join(texts), tool=_text(part.get("name")))
     elif kind == "tool_result" and deep:
         yield from _of_content(part.get("content"), deep - 1)
     elif kind == "thinking":

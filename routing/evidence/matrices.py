@@ -59,7 +59,8 @@ def pairs(evidence: TypeEvidence, incumbent: str, candidate: str) -> Pairs:
     if -1 in columns:
         return _none()
     ours, theirs = columns
-    both = np.flatnonzero(~np.isnan(evidence.scores[:, columns]).any(axis=1))
+    # A judge that prefers whatever it sees first has said nothing of either.
+    both = np.flatnonzero(~np.isnan(evidence.scores[:, columns]).any(axis=1) & ~evidence.abstained)
     complete = evidence.arrived[both][:, columns].max(axis=1)
     both = both[np.argsort(complete, kind="stable")]
     return Pairs(

@@ -27,6 +27,8 @@ from routing.rules.hot import NOTHING, Decided, Subject
 from routing.rules.types import Use, Within
 
 _MILLION: Final = 10**6
+# Deployments of a rule's models that are tried before the model that was asked for.
+_BEFORE_ASKED: Final = 3
 # Of a text whose tokens nobody has counted.
 _BYTES_A_TOKEN: Final = 4
 
@@ -69,6 +71,10 @@ class _Seen:
         return dict(found) if found else None
 
     def sensitive(self) -> bool:
+        return self._sensitive
+
+    @cached_property
+    def _sensitive(self) -> bool:
         """Nobody knowing is as if it were."""
         said = dict(self._whose.tags).get(LABEL, "")
         return judge(self.read.content, labels=[said] if said else []).stays_local
@@ -193,6 +199,9 @@ def candidates_of(
     missing: NoDeployment | None = None
     for model in route.models:
         use = route.uses.get(model)
+        if model == route.models[-1]:
+            # What the caller asked for is always tried, however many there are before it.
+            del found[_BEFORE_ASKED:]
         try:
             found += [one._replace(use=use) for one in order(house.deployments.of(family, model, day))]
         except NoDeployment as error:

@@ -15,7 +15,7 @@ from routing.rules.types import Gate, GateKind
 
 # Of an answer so much is looked at; a longer one is not passed by what reads all of it.
 MOST_CHARACTERS: Final = 200_000
-_FENCE: Final = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
+_FENCE: Final = "```"
 # Of an answer a pattern sees so much of its beginning, and of its end.
 _END: Final = 200
 _SPACE: Final = re.compile(r"\s+")
@@ -52,6 +52,8 @@ def says_yes(said: str) -> bool:
 
 def agree(one: str, other: str) -> bool:
     """Whether two answers to the same question are the same, but for space and case, or as JSON."""
+    if max(len(one), len(other)) > MOST_CHARACTERS:
+        return False
     left, right = _value(one), _value(other)
     if left is not None and right is not None:
         return bool(left == right)
@@ -68,8 +70,8 @@ def _of_json(gate: Gate, answer: str) -> str:
         error = next(_validator(json.dumps(gate.schema)).iter_errors(value), None)
     except RecursionError:
         return "it is nested too deeply for the schema"
-    # What an error says quotes the answer.
-    return "" if error is None else f"it is not as the schema says at {error.json_path[:100]}"
+    # What an error says quotes the answer, and so does the place where it is.
+    return "" if error is None else f"it is not as the schema says: {error.validator}"
 
 
 def _ends(text: str) -> tuple[str, ...]:
@@ -79,12 +81,18 @@ def _ends(text: str) -> tuple[str, ...]:
 
 def _value(text: str) -> Any:
     """None where it is no JSON object or list. Models like to put it into a fence."""
-    found = _FENCE.match(text)
     try:
-        value = json.loads(found.group(1) if found else text)
+        value = json.loads(_unfenced(text))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, Mapping | list) else None
+
+
+def _unfenced(text: str) -> str:
+    text = text.strip()
+    if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    return text[len(_FENCE) : -len(_FENCE)].partition("\n")[2]
 
 
 @lru_cache(maxsize=256)

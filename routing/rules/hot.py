@@ -7,7 +7,7 @@ all together, whichever chose: what one of them leaves out stays out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ from routing.rules.types import Rule, Use, Within
 
 # Matches that are remembered, by everything about a call that is not its size or its text.
 _REMEMBERED: Final = 20_000
+# A model's name that leaves the choice to routing.
+AUTO: Final = "auto"
 OWNERS: Final = ("team", "project", "agent", "customer")
 
 
@@ -116,18 +118,19 @@ class Rules:
         for one in self._static(subject):
             if not one.holds(subject):
                 continue
-            if not one.chooses:
+            if one.limits:
                 limits.append(one.published.rule.within)
-            elif found.rule is None:
+            if one.chooses and found.rule is None:
                 found = one.decided(subject)
         if not limits:
             return found
         return found._replace(limits=(*limits, *found.limits))
 
-    @property
-    def unread(self) -> tuple[Within, ...]:
-        """Within what goes what nobody has looked at, whosever it is: what holds for anything sensitive."""
-        return tuple(one.published.rule.within for one in self._rules if one.when.sensitive and not one.chooses)
+    def unread(self, models: Collection[str], key_prefix: str) -> tuple[Within, ...]:
+        """Within what goes what nobody has looked at, of these models and by this key: all that may hold for it."""
+        return tuple(
+            one.published.rule.within for one in self._rules if one.limits and one.may_hold(models, key_prefix)
+        )
 
     def _static(self, subject: Subject) -> tuple[_Ready, ...]:
         """Rules whose conditions hold as far as they are of names; by what a call has in common with thousands."""
@@ -152,6 +155,8 @@ class _Ready:
         self.published = published
         self.when = when = published.rule.when
         self.chooses = bool(published.rule.use) or published.rule.policy is not None
+        # What a rule says of sensitive calls holds whichever rule chose.
+        self.limits = not self.chooses or when.sensitive is True
         self._chooser = Chooser(published.rule.policy) if published.rule.policy is not None else None
         self._uses = {one.model: one for one in published.rule.use}
         self._models = frozenset(when.models)
@@ -174,7 +179,7 @@ class _Ready:
         """What does not change from one call of somebody's to the next."""
         when, owners = self.when, self.published.owners
         return (
-            (not self._models or subject.model in self._models)
+            (not self._models or not self._models.isdisjoint(_names(subject.model)))
             and (not self._task_types or subject.task_type in self._task_types)
             and (not self._keys or subject.key_prefix in self._keys)
             and all(getattr(subject, name) in ids for name, ids in owners.items())
@@ -182,6 +187,10 @@ class _Ready:
             and when.tools in (None, subject.tools > 0)
             and when.subagent in (None, subject.depth > 0)
         )
+
+    def may_hold(self, models: Collection[str], key_prefix: str) -> bool:
+        named = {name for model in models for name in _names(model)}
+        return (not self._models or not self._models.isdisjoint(named)) and (not self._keys or key_prefix in self._keys)
 
     def holds(self, subject: Subject) -> bool:
         """What does."""
@@ -198,7 +207,10 @@ class _Ready:
         arm, part = self._arm(subject)
         if arm is not Arm.TREATED:
             would = use[0].model if use else subject.model
-            return Decided(published, arm, (), (), part, f"{arm.value}: stays with {subject.model}", (), would)
+            # Who leaves the choice to routing asks for no model to stay with.
+            stays = (use[-1],) if subject.model == AUTO and use else ()
+            named = stays[0].model if stays else subject.model
+            return Decided(published, arm, stays, (), part, f"{arm.value}: stays with {named}", (), would)
         return Decided(published, arm, use, (rule.within,), part * propensity, why, passed_over)
 
     def _arm(self, subject: Subject) -> tuple[Arm, float]:
@@ -227,9 +239,15 @@ class _Ready:
         return use, why, choice.propensity, ((incumbent, "dearer than what it is expected to be better by"),)
 
 
+def _names(model: str) -> tuple[str, ...]:
+    """A model goes by its own name too where an upstream or a provider is named before it."""
+    _, _, own = model.partition("/")
+    return (model, own) if own else (model,)
+
+
 def _values(subject: Subject) -> list[tuple[str, object]]:
     named: list[tuple[str, object]] = [
-        ("model", subject.model),
+        *(("model", name) for name in _names(subject.model)),
         ("task_type", subject.task_type),
         ("key_prefix", subject.key_prefix),
         *((name, getattr(subject, name)) for name in OWNERS),

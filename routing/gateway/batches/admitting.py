@@ -42,7 +42,7 @@ class Admitting:
         price = self._dearest(house, models)
         first, *_ = ordered(
             # A file is many calls, and whose they will be is not known yet.
-            left(self._serving(house, models), house.rules.unread, price),
+            left(self._serving(house, models), house.rules.unread(models, key.prefix), price),
             met(wishes, house.wishes.get(key.prefix)),
             key=key.prefix,
             usable=lambda one: self._health.usable(one.name),
@@ -67,7 +67,7 @@ class Admitting:
         here = [one for one in self._serving(house, models) if one.upstream.upstream_id == upstream.upstream_id]
         if not here:
             raise NoDeployment("the upstream that has the file does not serve its models any more", field="model")
-        left(here, house.rules.unread, self._dearest(house, models))
+        left(here, house.rules.unread(models, key.prefix), self._dearest(house, models))
         if key.wishes is not None:
             # The file may be another key's.
             within(house.wishes[key.prefix], here, self._dearest(house, models))

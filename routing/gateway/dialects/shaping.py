@@ -80,7 +80,7 @@ def _of_chat(answer: Mapping[str, Any]) -> Said | None:
     if len(choices) != 1:
         return None
     message = choices[0].get("message")
-    if not isinstance(message, Mapping) or message.get("tool_calls"):
+    if not isinstance(message, Mapping) or message.get("tool_calls") or message.get("function_call"):
         return None
     content = message.get("content")
     text = content if isinstance(content, str) else _joined(_list(content), "text")

@@ -4,6 +4,7 @@ of it is kept or logged.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ _PLACES: Final = (
     ("input", "user"),
     ("prompt", "user"),
 )
+# What no model reads, and the places above.
+_NOT_READ: Final = frozenset({name for name, _ in _PLACES} | {"model", "stream", "stream_options", "service_tier"})
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -38,10 +41,29 @@ def read_texts(call: ModelCall, *, depth: int, tags: Mapping[str, str]) -> Call:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             messages = []
     found = read(messages, tools=call.tools, depth=depth, tags=tags)
+    beside = _beside(call) if messages else []
     unread = [*found.content.unreadable, *sorted(call.modalities - {"text"}), *call.server_input]
-    if not messages:
+    if not messages or beside is None:
         unread.append("what was asked")
-    return Call(found.known, Content(found.content.texts, tuple(unread)))
+    return Call(found.known, Content((*found.content.texts, *(beside or ())), tuple(unread)))
+
+
+def _beside(call: ModelCall) -> list[str] | None:
+    """Everything else of a body: a model reads tools, schemas and predictions too. None where it is too much to look
+    through.
+    """
+    others = [bytes(value) for name, value in call.body.items() if name not in _NOT_READ]
+    if sum(map(len, others)) > MOST_BYTES:
+        return None
+    return [text for value in others if any(letter in value for letter in b'"[{') and (text := _plain(value))]
+
+
+def _plain(value: bytes) -> str:
+    """JSON as text, with what is escaped in it as what it stands for."""
+    try:
+        return json.dumps(_decode(value), ensure_ascii=False)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return "\ufffd"
 
 
 def _messages(said: Any, role: str) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from finops.core.errors import FinopsError, Invalid
 from routing.configuration import wire
 from routing.configuration.wire import Deployment, Upstream
-from routing.rules.types import Use
+from routing.rules.types import Gate, Use
 from routing.upstreams.rules import FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO
 
 # A model's name that leaves the choice to routing.
@@ -50,6 +50,11 @@ class Candidate(NamedTuple):
     weight: int = 1
     # How a rule that chose the model wants it used.
     use: Use | None = None
+
+    @property
+    def gate(self) -> Gate | None:
+        """What an answer has to pass."""
+        return None if self.use is None else self.use.gate
 
     @property
     def name(self) -> tuple[int, str]:

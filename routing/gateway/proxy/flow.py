@@ -25,11 +25,12 @@ from routing.gateway.proxy.client import Client, ClientGone
 from routing.gateway.proxy.course import CLIENT_GONE, Course
 from routing.gateway.proxy.errors import CutOff, UpstreamBroke
 from routing.gateway.proxy.failing import OF_ONE_UPSTREAM, Failed, Fate
-from routing.gateway.proxy.gated import why_not
+from routing.gateway.proxy.gated import ask_once, passes
 from routing.gateway.proxy.headers import told_of
 from routing.gateway.proxy.means import Means
 from routing.gateway.refusals import Exceeded
 from routing.gateway.requests import Authorize
+from routing.rules.types import Use
 
 log = logging.getLogger(__name__)
 MOST_TRIES: Final = 4
@@ -175,8 +176,11 @@ class Flow:
         missed: Failed | None = None
         refused: FinopsError | None = None
         doubtful: tuple[Attempt, bytes] | None = None
+        refusing: Use | None = None
         for candidate in self._ask.candidates[:MOST_TRIES]:
-            if last is not None and not retries.may():
+            if candidate.use is not None and candidate.use is refusing:
+                continue  # the same model elsewhere
+            if last is not None and refusing is None and not retries.may():
                 break
             try:
                 attempt = await self._held(candidate)
@@ -204,40 +208,36 @@ class Flow:
                 log.info("%s", failed.why)
                 if not failed.elsewhere:
                     health.answered(name)
-                    break
+                    if candidate.use is None:
+                        break
+                    refusing = candidate.use
+                    continue
                 health.failed(name)
             else:
                 self._tried(attempt, "answered", first=not (last or missed))
-                why = "" if attempt.streams else await why_not(self._ask, attempt.candidate, first, self._asks)
-                if not why:
+                if attempt.streams or attempt.candidate.gate is None:
                     return attempt, first
-                log.info("an answer of %s is not given: %s", attempt.candidate.model, why)
-                doubtful = attempt, first
                 await self._settled(attempt)
+                if await passes(self._ask, attempt.candidate, first, self._asks):
+                    return attempt, first
+                doubtful, refusing = (attempt, first), attempt.candidate.use
         if doubtful is not None:
+            self._attempt = self._course.attempt = doubtful[0]
             return doubtful
         found = last or missed or refused
         assert found is not None  # noqa: S101 - there is at least one candidate
         raise found
 
     async def _asks(self, candidate: Candidate, dialect: Dialect, call: ModelCall) -> bytes:
-        """One more call, to its whole answer: paid for as any is. Raises what refuses it, and Failed."""
-        ask, means = self._ask._replace(dialect=dialect, call=call), self._means
         self._interruptible = False
         self._tries += 1
-        request = ask.request(candidate._replace(use=None), self._tries)
-        attempt = Attempt(
-            means.calls, means.sender, ask.house, candidate, await means.deciding.decision(ask.house, ask.key, request)
-        )
-        means.journal.flush()
+        # Who asks the same again and again does so with its checks, too.
+        ask = self._ask._replace(dialect=dialect, call=call._replace(fingerprint=self._ask.call.fingerprint))
+        self._asking = f"{ask.id}.{self._tries}"
         try:
-            self._wait_for_upstream()
-            return await attempt.send(dialect, call, "POST", "", ask.headers)
-        except Failed as failed:
-            attempt.fate = failed.fate
-            raise
+            return await ask_once(self._means, ask, candidate, self._tries, self._wait_for_upstream)
         finally:
-            await means.commits.wait(attempt.give_up(attempt.fate))
+            self._asking, self._interruptible = "", False
 
     def _tried(self, attempt: Attempt, outcome: str, *, first: bool) -> None:
         self._means.figures.tried(self._ask.house.id, attempt.candidate.upstream, outcome, first=first)

@@ -24,6 +24,8 @@ _MOST_WITH_TEXTS: Final = 8
 _FOLDS: Final = 10
 _PRICES: Final = 100
 _AMOUNTS: Final = 200
+# A candidate was tried on at least such a share of the incumbent's tasks.
+_TRIED: Final = 0.8
 # Who saves less than this share of the cost need not bother.
 _WORTH: Final = 0.02
 # Tasks whose prices are looked at.
@@ -116,7 +118,10 @@ def _worth_learning(tasks: Tasks) -> Sequence[str]:
 
 def _saves(tasks: Tasks, candidate: int) -> bool:
     _, costs, known = measured(np.full(len(tasks), candidate), tasks)
-    return int(known.sum()) >= LEAST_PAIRS and float(costs[known].sum()) < float(tasks.costs[known, 0].sum())
+    # What was not tried may be what failed.
+    return int(known.sum()) >= max(LEAST_PAIRS, _TRIED * len(tasks)) and float(costs[known].sum()) < float(
+        tasks.costs[known, 0].sum()
+    )
 
 
 def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:

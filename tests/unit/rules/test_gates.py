@@ -23,7 +23,7 @@ DONE = Gate(kind=GateKind.PATTERN, pattern="DONE$")
         (JSON, '"search"', "it is no JSON"),
         (JSON, "[" * 100_000, "it is no JSON"),
         (TEAM, '{"team": "search"}', ""),
-        (TEAM, '{"queue": "search"}', "it is not as the schema says at $"),
+        (TEAM, '{"queue": "search"}', "it is not as the schema says: required"),
         (DONE, "all of it is DONE", ""),
         (DONE, "DONE and more", "it does not match"),
         (DONE, "x" * 10_000 + "DONE", ""),

@@ -96,15 +96,18 @@ def matches(one: Published, said: dict[str, Any], sensitive: bool) -> bool:
 def reckoned(rules: list[Published], said: dict[str, Any], sensitive: bool) -> tuple[Any, ...]:
     """Which rule decides, which arm, the models, and the limits."""
     mine = [one for one in rules if matches(one, said, sensitive)]
-    limits = [one.rule.within for one in mine if not one.rule.use and one.rule.policy is None]
+    # Those that choose nothing, and what is said of sensitive calls, whichever chose.
+    limits = [
+        one.rule.within
+        for one in mine
+        if one.rule.when.sensitive is True or (not one.rule.use and one.rule.policy is None)
+    ]
     first = next((one for one in mine if one.rule.use or one.rule.policy is not None), None)
     if first is None:
         return None, "", (), tuple(limits)
     draw, treated = draw_of(first.salt, said["key"]), min(first.share, 1 - first.held_back)
     arm = "treated" if draw < treated else "held_back" if draw >= 1 - first.held_back else "control"
     arm = "shadow" if first.shadow else arm
-    if arm != "treated":
-        return first, arm, (), tuple(limits)
     if first.rule.policy is None:
         models = tuple(one.model for one in first.rule.use)
     else:
@@ -112,6 +115,8 @@ def reckoned(rules: list[Published], said: dict[str, Any], sensitive: bool) -> t
         draw = draw_of(f"{first.salt} policy", said["key"])
         chosen = Chooser(policy).choose(said["task_type"], said["characters"], draw).model
         models = tuple(dict.fromkeys((chosen, policy.incumbent.model)))
+    if arm != "treated":
+        return first, arm, models[-1:] if said["model"] == "auto" else (), tuple(limits)
     return first, arm, models, (*limits, first.rule.within)
 
 
@@ -253,3 +258,14 @@ def test_what_is_no_document_is_refused(text: str, field: str) -> None:
     with pytest.raises(DocumentInvalid) as refused:
         imported(text)
     assert refused.value.field == field
+
+
+def test_who_leaves_the_choice_to_routing_is_answered_in_every_arm() -> None:
+    rule = triage(when=When(models=("auto",)), use=(Use(model="small"), Use(model="large")))
+    ready = Rules([Published(rule_id=1, version=1, rule=rule, share=0.5, held_back=0.1, salt="triage")])
+    found = {
+        str(decided.arm): decided.use[0].model
+        for key in range(200)
+        for decided in [ready.decide(Subject("auto", str(key), lambda: False, lambda: None))]
+    }
+    assert found == {"treated": "small", "control": "large", "held_back": "large"}

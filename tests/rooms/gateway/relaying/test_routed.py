@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from finops.budgets.rules.limits import LimitDraft
+from finops.budgets.services.limits import set_limit
 from routing.classify.services import train
 from routing.rules import services
 from routing.rules.models import Decision
@@ -310,3 +312,51 @@ def test_a_learned_choice_is_made_by_what_a_session_began_with(
     assert asks(f"{HARD} 7") == "gpt"
     # However it goes on.
     assert asks(f"{EASY} 7", "Here it is.", f"{HARD} 7") == "gpt-mini"
+
+
+def test_what_the_rules_model_does_not_take_goes_to_the_one_that_was_asked_for(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+) -> None:
+    saved(cast.acme.id, cheap(), at=now)
+    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, standby, at=now, name="standby", rank=1)
+    gateway = gateways()
+    provider.then(Plan(status=400, code="context_length_exceeded", message="too long"))
+    said = chat(gateway, secret, headers=TRIAGE).whole()
+    assert (said.status, said.headers["x-capstan-model"], said.headers["x-capstan-tries"]) == (200, "gpt", "2")
+    # Nobody else has the same model asked for what it does not take, and a call without a rule hears what it said.
+    assert standby.seen == []
+    provider.then(Plan(status=400, message="too long"))
+    assert chat(gateway, secret).whole().status == 400
+
+
+def test_the_model_that_was_asked_for_is_tried_however_many_are_before_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, standby: Upstream, now: datetime
+) -> None:
+    saved(cast.acme.id, cheap(), at=now)
+    for number in range(4):
+        sold_as(cast.acme.id, NOWHERE, "gpt-mini", at=now, name=f"away-{number}", model="gpt-mini")
+    sold_as(cast.acme.id, provider, "gpt", at=now, name="here")
+    gateway = gateways()
+    said = chat(gateway, secret, headers=TRIAGE).whole()
+    assert (said.status, said.headers["x-capstan-model"]) == (200, "gpt")
+
+
+def test_an_answer_that_nobody_bettered_is_told_of_as_what_it_is(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    """One call at once: the first answer is settled before anybody checks it."""
+    limit = LimitDraft(dimension="key", max_concurrent=1)
+    set_limit(organization_id=cast.acme.id, draft=limit, by=HOUSE, at=now)
+    saved(cast.acme.id, gated(Gate(kind=GateKind.CHECKER, model="gpt")), at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    for text in ("It is for search.", "No."):
+        provider.then(Plan(text=text))
+    provider.then(Plan(status=503))
+    said = chat(gateway, secret, headers=TRIAGE).whole()
+    assert (said.status, said.headers["x-capstan-model"]) == (200, "gpt-mini")
+    idle(gateway, provider)
+    assert len(charged(gateway)) == 2
+    until(lambda: Decision.objects.exists())
+    assert Decision.objects.get().chosen == "gpt-mini"

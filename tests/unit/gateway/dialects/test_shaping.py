@@ -95,7 +95,7 @@ def test_a_checker_is_asked_in_the_family_of_the_call(family: str) -> None:
     [
         ("openai.chat", CHAT | {"messages": [{"role": "system", "content": "S"}, *CHAT["messages"]]}, 2, False),
         ("openai.responses", {"model": "m", "instructions": "S", "input": "Hi"}, 2, False),
-        ("openai.responses", {"model": "m", "input": "Hi", "previous_response_id": "r"}, 1, True),
+        ("openai.responses", {"model": "m", "input": "Hi", "previous_response_id": "r"}, 2, True),
         ("anthropic.messages", CHAT | {"max_tokens": 10, "system": [{"type": "text", "text": "S"}]}, 2, False),
         ("openai.chat", CHAT | {"messages": [{"role": "user", "content": "x" * 2**18}]}, 0, True),
     ],
