@@ -152,14 +152,14 @@ def test_nobody_is_compared_with_nobody(cast: Cast) -> None:
         comparison(cast.acme.id, "triage", incumbent=STRONG, candidate=STRONG)
 
 
-def test_judges_that_change_their_mind_are_a_tie(cast: Cast) -> None:
+def test_judges_that_change_their_mind_have_said_nothing(cast: Cast) -> None:
     drafts = [
         outcome("1", model, score, order_shown=way)
         for way, scores in ((Order.AB, (1.0, 0.0)), (Order.BA, (0.0, 1.0)))
         for model, score in zip((STRONG, CHEAP), scores, strict=True)
     ]
     recorded(cast.acme.id, drafts, at=NOON, kind=Kind.JUDGE, judge_model="judge")
-    assert list(selectors.paired(cast.acme.id, "triage", STRONG, CHEAP).differences) == [0.0]
+    assert list(selectors.paired(cast.acme.id, "triage", STRONG, CHEAP).differences) == []
 
 
 def test_what_people_would_say_is_told_from_what_judges_said_and_people_of_some(cast: Cast) -> None:
