@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from routing.evidence.types import Floats
 from routing.recommend.learning.tables import Tasks, rarity_of, weighed_words
@@ -170,8 +171,9 @@ def _weights(table: sparse.csr_matrix, scores: Floats) -> Floats:
         return weights
     rows = sparse.vstack([found[good > 0], found[good < 1]])
     done = np.r_[np.ones((good > 0).sum()), np.zeros((good < 1).sum())]
-    model = LogisticRegression(max_iter=_ROUNDS).fit(
-        rows, done, sample_weight=np.r_[good[good > 0], 1 - good[good < 1]]
-    )
+    weighted = np.r_[good[good > 0], 1 - good[good < 1]]
+    # Several threads wait for each other longer than they work on tables as small as these.
+    with threadpool_limits(limits=1):
+        model = LogisticRegression(max_iter=_ROUNDS).fit(rows, done, sample_weight=weighted)
     weights[:-1], weights[-1] = model.coef_[0], model.intercept_[0]
     return weights
