@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import shared_task
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -16,11 +16,17 @@ from finops.ingest.services.allocate import ALLOCATE, run_allocation
 from finops.ingest.services.inbox import book_inbox
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, run_rework
 from finops.jobs import selectors as jobs_selectors
-from finops.jobs import services as jobs
 from finops.jobs.models import Job
+from finops.jobs.working import work
 
 WORKED_HERE = (RERATE, REATTRIBUTE, ALLOCATE)
 logger = logging.getLogger(__name__)
+
+
+class NotWorkedHere(FinopsError):
+    """A job of a kind that is none of this room's."""
+
+    code = "ingest.not_worked_here"
 
 
 def _now() -> datetime:
@@ -30,28 +36,13 @@ def _now() -> datetime:
 @shared_task(name="ingest.run_job", acks_late=True)
 def run_job(*, job_id: int, **_: Any) -> None:
     """Work one job, if nobody else does."""
-    job = jobs.claim(job_id=job_id, at=_now())
-    if job is None:
-        return
+    work(job_id=job_id, now=_now, act=_act)
+
+
+def _act(job: Job) -> None:
     if job.kind not in WORKED_HERE:
-        jobs.fail(job=job, error=f"Nobody here works {job.kind} jobs.", at=_now())
-        return
-    try:
-        if job.kind == ALLOCATE:
-            run_allocation(job=job, now=_now)
-        else:
-            run_rework(job=job, now=_now)
-    except jobs.JobLost:
-        return
-    except FinopsError as error:
-        jobs.fail(job=job, error=error.message, at=_now())
-    except OperationalError:
-        # The database went away: the job falls silent, and is taken up again when it is back.
-        raise
-    except Exception as error:
-        # A job that cannot be done must not be tried for ever; the log has the whole story.
-        logger.exception("job %s failed", job.id)
-        jobs.fail(job=job, error=f"{type(error).__name__} stopped this job; the worker's log says where.", at=_now())
+        raise NotWorkedHere(f"Nobody here works {job.kind} jobs.")
+    (run_allocation if job.kind == ALLOCATE else run_rework)(job=job, now=_now)
 
 
 @shared_task(name="ingest.resume_jobs")

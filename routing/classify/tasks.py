@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from celery import shared_task
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
 from finops.core.actors import system
-from finops.core.errors import FinopsError
 from finops.jobs import selectors as jobs_selectors
-from finops.jobs import services as jobs
 from finops.jobs.models import Job
+from finops.jobs.working import work
 from routing.classify import services
 from routing.classify.selectors import TRAIN
 
@@ -31,22 +30,7 @@ def _now() -> datetime:
 @shared_task(name="classify.run_training", acks_late=True)
 def run_training(*, job_id: int, **_: Any) -> None:
     """Work one training, if nobody else does."""
-    job = jobs.claim(job_id=job_id, at=_now())
-    if job is None:
-        return
-    try:
-        services.run_training(job=job, now=_now)
-    except jobs.JobLost:
-        return
-    except FinopsError as error:
-        jobs.fail(job=job, error=error.message, at=_now())
-    except OperationalError:
-        # The database went away: the job falls silent, and is taken up again when it is back.
-        raise
-    except Exception as error:
-        # What cannot be learned from must not be tried for ever; the log has the whole story.
-        logger.exception("training %s failed", job.id)
-        jobs.fail(job=job, error=f"{type(error).__name__} stopped this job; the worker's log says where.", at=_now())
+    work(job_id=job_id, now=_now, act=lambda job: services.run_training(job=job, now=_now))
 
 
 @shared_task(name="classify.resume_trainings")

@@ -17,11 +17,10 @@ from routing.classify.words import Counts
 from routing.rules.arms import draw_of
 from routing.rules.policy import Chooser
 from routing.rules.types import Rule, Use, Within
+from routing.upstreams.rules import AUTO
 
 # Matches that are remembered, by everything about a call that is not its size or its text.
 _REMEMBERED: Final = 20_000
-# A model's name that leaves the choice to routing.
-AUTO: Final = "auto"
 OWNERS: Final = ("team", "project", "agent", "customer")
 
 

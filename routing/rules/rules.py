@@ -15,6 +15,7 @@ from routing.rules.gate_rules import why_not
 from routing.rules.policy import Cost, Expected, Learnt, Packed, Policy, Quality
 from routing.rules.rollout import chooses
 from routing.rules.types import Rule, Use, When, Within
+from routing.upstreams.rules import AUTO, FLOOR, NITRO
 
 LONGEST_NAME: Final = 60
 LONGEST_WORD: Final = 60
@@ -35,9 +36,7 @@ MOST_TYPES: Final = 1_000
 # Of one table of words, and of all that a policy brings.
 MOST_PACKED: Final = 128 * 1024
 MOST_PACKED_IN_ALL: Final = 3 * 2**20
-# The model that leaves the choice to routing.
-AUTO: Final = "auto"
-SORTS: Final = ("", "floor", "nitro")
+SORTS: Final = ("", FLOOR, NITRO)
 OWNERS: Final = ("teams", "projects", "agents", "customers")
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")

@@ -13,10 +13,8 @@ from finops.core.errors import FinopsError, Invalid
 from routing.configuration import wire
 from routing.configuration.wire import Deployment, Upstream
 from routing.rules.types import Gate, Use
-from routing.upstreams.rules import FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO
+from routing.upstreams.rules import AUTO, FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO
 
-# A model's name that leaves the choice to routing.
-AUTO: Final = "auto"
 # Headers that wish something.
 WISHES: Final = frozenset({b"x-capstan-order", b"x-capstan-only", b"x-capstan-max-price"})
 _MILLION: Final = 10**6
@@ -113,7 +111,7 @@ class Deployments:
         if not found and model == AUTO:
             # An upstream that takes any name would take it for its own choice.
             raise NoDeployment(
-                f"{AUTO!r} leaves the choice of a model to routing, and no rule of it is there yet: name a model",
+                f"{AUTO!r} leaves the choice of a model to routing, and no rule makes it here: name a model",
                 field="model",
             )
         found = found or self._at_any(family, model, day)

@@ -54,7 +54,7 @@ def names(found: Any) -> list[tuple[str, str]]:
 
 
 def test_auto_is_nobodys_model_until_it_is_deployed_as_one() -> None:
-    with pytest.raises(NoDeployment, match="no rule of it is there yet"):
+    with pytest.raises(NoDeployment, match="no rule makes it here"):
         house().of("openai", "auto", DAY)
     assert names(house(deployment(2, "auto", "gpt-eu-1")).of("openai", "auto", DAY)) == [("azure", "gpt-eu-1")]
     # Somebody's own choice of a model is asked for by whose it is.

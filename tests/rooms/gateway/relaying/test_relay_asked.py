@@ -75,7 +75,7 @@ def test_a_choice_that_is_left_to_routing_is_refused_until_there_is_a_rule(
         said = speak(gateway, secret, model=model).whole()
         assert (said.status, said.body["error"]["code"]) == (404, "gateway.model_not_found")
         assert (said.body["error"]["type"], said.body["error"]["param"]) == ("not_found_error", "model")
-        assert "no rule of it is there yet" in said.body["error"]["message"]
+        assert "no rule makes it here" in said.body["error"]["message"]
     assert provider.seen == []
     assert speak(gateway, secret, model="tomorrows-model").whole().status == 200
 
