@@ -14,16 +14,16 @@ from dashboards.forms import ActionForm
 from finops.core.errors import FinopsError, Forbidden, NotFound
 
 
-def act(request: HttpRequest, call: Callable[[], Any], *, done: str, to: str) -> HttpResponse:
+def act(request: HttpRequest, call: Callable[[], Any], *, done: str | Callable[[Any], str], to: str) -> HttpResponse:
     """A button: calls, says what came of it, and goes on. What is not there or not allowed keeps its own status."""
     try:
-        call()
+        found = call()
     except (NotFound, Forbidden):
         raise
     except FinopsError as error:
         messages.error(request, error.message[:1].upper() + error.message[1:])
     else:
-        messages.success(request, done)
+        messages.success(request, done if isinstance(done, str) else done(found))
     return redirect(to)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -24,13 +23,15 @@ from finops.api import paging
 from finops.orgs.rules import Permission
 from routing.evidence import selectors as evidence
 from routing.recommend import rules, selectors, services, tasks
-from routing.recommend.api.resources import MOST_AT_ONCE
 from routing.recommend.models import Recommendation
 from routing.recommend.showing import shown
 from routing.recommend.types import Advice, Kind, State
 
 # What is shown of one that was learned: its tables of words are for gateways to read.
 LONGEST_YAML: Final = 20_000
+
+_WORKED_OUT: Final = "Worked out by what is known now."
+_QUEUED: Final = "It is being worked out. That takes a while: look again in a minute."
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +148,11 @@ def dismiss(request: HttpRequest, here: Here, recommendation_id: int) -> HttpRes
 @page("recommendations", Permission.ROUTING_MANAGE)
 def recompute(request: HttpRequest, here: Here) -> HttpResponse:
     """At once where that is quick; else a worker does it."""
-    back = address(here, "recommendations")
-    if services.waiting(here.id) > MOST_AT_ONCE:
-        tasks.send(here.id)
-        messages.success(request, "It is being worked out. That takes a while: look again in a minute.")
-        return redirect(back)
     return act(
         request,
-        lambda: services.recompute(organization_id=here.id, by=here.caller.actor, at=here.now),
-        done="Worked out by what is known now.",
-        to=back,
+        lambda: tasks.recompute_soon(organization_id=here.id, by=here.caller.actor, at=here.now),
+        done=lambda found: _WORKED_OUT if found is not None else _QUEUED,
+        to=address(here, "recommendations"),
     )
 
 

@@ -13,6 +13,8 @@ from routing.recommend.types import Advice, Examined, Kind, State, Verdict, Volu
 VALID_FOR: Final = timedelta(days=30)
 DAYS_COUNTED: Final = 30
 LONGEST_REASON: Final = 500
+# More outcomes than these are read by a worker: nobody waits so long for an answer.
+MOST_AT_ONCE: Final = 100_000
 # The same as `evidence.rules` and `rules.rules` have it.
 LONGEST_NAME: Final = 200
 # A volume that changed by less says nothing new.

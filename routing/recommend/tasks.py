@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from celery import shared_task
@@ -10,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
+from finops.core.actors import Actor
 from routing.recommend import selectors, services
-from routing.recommend.rules import Busy
+from routing.recommend.rules import MOST_AT_ONCE, Busy
 from routing.recommend.services.acting import HOUSE
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,14 @@ def follow(**_: Any) -> None:
     services.expire(by=HOUSE, at=at)
     for organization_id in selectors.due(at):
         recompute.apply_async(kwargs={"organization_id": organization_id}, queue=QUEUE, expires=600)
+
+
+def recompute_soon(*, organization_id: int, by: Actor, at: datetime) -> services.Recomputed | None:
+    """At once where that is quick; else by a worker, and then None."""
+    if services.waiting(organization_id) > MOST_AT_ONCE:
+        send(organization_id)
+        return None
+    return services.recompute(organization_id=organization_id, by=by, at=at)
 
 
 def send(organization_id: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,10 +11,14 @@ import numpy as np
 
 from finops.orgs.models import Organization
 from routing.evidence.types import Flag, Floats, Measure, OutcomeDraft, Seen, TypeEvidence
+from routing.recommend import selectors, services
 from routing.recommend.deciding import Family, advice_of, judged_together
 from routing.recommend.measuring import DEAREST, SPEND, Incumbent, examined
+from routing.recommend.models import Recommendation
 from routing.recommend.types import Advice, Examined, Volume
 from tests.factories.evidence import outcome, recorded
+from tests.factories.ledger import AT, Book, event
+from tests.factories.orgs import HOUSE, Cast
 
 STRONG: Final = "strong"
 CHEAP: Final = "cheap"
@@ -107,3 +111,25 @@ def known(
     """A run of models that do so large a share of tasks, of its own."""
     said = drafts(coins(shares, number, seed), task_type=task_type, prefix=f"{task_type}-{name}", costs=costs)
     recorded(organization.id, said, at=at, name=name, **given)
+
+
+OF_BOOK: Final = {"gpt": 0.02, "gpt-mini": 0.002}
+
+
+def measured(cast: Cast, strong: float = 0.9, cheap: float = 0.9, *, at: datetime = AT, **given: Any) -> None:
+    known(cast.acme, {"gpt": strong, "gpt-mini": cheap}, at=at, costs=OF_BOOK, **given)
+
+
+def spend(book: Book, *, calls: int = 100, model: str = "gpt", task_type: str = "triage", first: int = 0) -> None:
+    book.take(*[
+        event(f"{task_type}-{model}-{n}", model=model, task_type=task_type, occurred_at=AT - timedelta(days=3))
+        for n in range(first, first + calls)
+    ])  # fmt: skip
+
+
+def worked(cast: Cast, at: datetime = AT) -> services.Recomputed:
+    return services.recompute(organization_id=cast.acme.id, by=HOUSE, at=at)
+
+
+def rows(cast: Cast, **given: Any) -> list[Recommendation]:
+    return list(selectors.recommendations(cast.acme.id, **given))

@@ -13,7 +13,6 @@ from pytest_django import DjangoAssertNumQueries
 from finops.audit.models import AuditEvent
 from finops.orgs.models import User
 from routing.recommend import services, tasks
-from routing.recommend.api import resources
 from routing.recommend.models import Recommendation
 from routing.rules.document import imported
 from routing.rules.models import RoutingRule
@@ -112,7 +111,7 @@ def test_worked_out_at_once_or_by_a_worker(
         "state": "done", "examined": 1, "opened": 1, "renewed": 0, "withdrawn": 0,
     }  # fmt: skip
     known(cast.acme, {STRONG: 0.9, CHEAP: 0.9}, at=now, name="more", number=100)
-    monkeypatch.setattr(resources, "MOST_AT_ONCE", 1_000)
+    monkeypatch.setattr(tasks, "MOST_AT_ONCE", 1_000)
     queued: list[dict[str, Any]] = []
     monkeypatch.setattr(tasks.recompute, "apply_async", lambda **given: queued.append(given))
     with django_capture_on_commit_callbacks(execute=True):

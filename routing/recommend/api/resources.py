@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,9 +28,6 @@ from routing.recommend.api.shapes import (
 )
 from routing.recommend.models import Recommendation
 from routing.recommend.showing import shown
-
-# More outcomes than these are read by a worker: nobody waits so long for an answer.
-MOST_AT_ONCE: Final = 100_000
 
 
 class Recommendations(Resource):
@@ -135,10 +132,8 @@ class RecomputeRecommendations(Resource):
         asked = caller(request)
         valid(Input, request.data)
         told: dict[str, Any] = {"state": "queued", "examined": None, "opened": None, "renewed": None, "withdrawn": None}
-        if services.waiting(asked.organization_id) > MOST_AT_ONCE:
-            tasks.send(asked.organization_id)
-        else:
-            found = services.recompute(organization_id=asked.organization_id, by=asked.actor, at=now())
+        found = tasks.recompute_soon(organization_id=asked.organization_id, by=asked.actor, at=now())
+        if found is not None:
             told = {"state": "done", **found._asdict()}
         return Response(RecomputedOutput(told).data)
 

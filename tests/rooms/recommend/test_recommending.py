@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,32 +23,11 @@ from routing.rules import services as routing
 from routing.rules.models import RoutingRule
 from routing.rules.selectors import document_of
 from tests.factories.evidence import heard, outcome
-from tests.factories.ledger import AT, Book, event
+from tests.factories.ledger import AT, Book
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.pricing import steps
-from tests.factories.recommend import known
+from tests.factories.recommend import OF_BOOK, known, measured, rows, spend, worked
 from tests.factories.upstreams import deployment, upstream
-
-COSTS = {"gpt": 0.02, "gpt-mini": 0.002}
-
-
-def measured(cast: Cast, strong: float = 0.9, cheap: float = 0.9, *, at: datetime = AT, **given: Any) -> None:
-    known(cast.acme, {"gpt": strong, "gpt-mini": cheap}, at=at, costs=COSTS, **given)
-
-
-def spend(book: Book, *, calls: int = 100, model: str = "gpt", task_type: str = "triage", first: int = 0) -> None:
-    book.take(*[
-        event(f"{task_type}-{model}-{n}", model=model, task_type=task_type, occurred_at=AT - timedelta(days=3))
-        for n in range(first, first + calls)
-    ])  # fmt: skip
-
-
-def worked(cast: Cast, at: datetime = AT) -> services.Recomputed:
-    return services.recompute(organization_id=cast.acme.id, by=HOUSE, at=at)
-
-
-def rows(cast: Cast, **given: Any) -> list[Recommendation]:
-    return list(selectors.recommendations(cast.acme.id, **given))
 
 
 def verbs() -> list[str]:
@@ -128,7 +107,7 @@ def test_a_contradicted_one_withdraws_itself_and_says_why(cast: Cast, book: Book
     measured(cast)
     worked(cast)
     # The candidate is worse by far on twice as many fresh tasks.
-    known(cast.acme, {"gpt": 0.9, "gpt-mini": 0.6}, at=AT, number=1_500, seed=5, name="later", costs=COSTS)
+    known(cast.acme, {"gpt": 0.9, "gpt-mini": 0.6}, at=AT, number=1_500, seed=5, name="later", costs=OF_BOOK)
     told = worked(cast, AT + timedelta(days=1))
     assert (told.examined, told.withdrawn) == (1, 1)
     [gone] = rows(cast, state="withdrawn")
@@ -225,7 +204,7 @@ def test_what_is_contradicted_meanwhile_cannot_be_applied(cast: Cast, book: Book
     measured(cast)
     worked(cast)
     [row] = rows(cast)
-    known(cast.acme, {"gpt": 0.9, "gpt-mini": 0.5}, at=AT, number=1_500, seed=5, name="later", costs=COSTS)
+    known(cast.acme, {"gpt": 0.9, "gpt-mini": 0.5}, at=AT, number=1_500, seed=5, name="later", costs=OF_BOOK)
     with pytest.raises(rules.NotOpen):
         services.apply(organization_id=cast.acme.id, recommendation_id=row.id, by=HOUSE, at=AT)
     assert not RoutingRule.objects.exists()
@@ -264,10 +243,10 @@ def test_the_margin_is_fixed_before_more_is_looked_at(cast: Cast, book: Book) ->
     assert first.margin_from == "incumbent"
     assert first.margin == pytest.approx(0.045, abs=0.003)
     # What comes later makes the incumbent look worse; what is as good stays what it was.
-    known(cast.acme, {"gpt": 0.5, "gpt-mini": 0.5}, at=AT, number=900, name="later", costs=COSTS, seed=3)
+    known(cast.acme, {"gpt": 0.5, "gpt-mini": 0.5}, at=AT, number=900, name="later", costs=OF_BOOK, seed=3)
     worked(cast, AT + timedelta(hours=1))
     assert selectors.examined(cast.acme.id)["triage"].margin == first.margin
-    known(cast.acme, {"gpt": 0.9, "gpt-mini": 0.9}, at=AT, name="told", costs=COSTS, margin=Decimal("0.02"))
+    known(cast.acme, {"gpt": 0.9, "gpt-mini": 0.9}, at=AT, name="told", costs=OF_BOOK, margin=Decimal("0.02"))
     worked(cast, AT + timedelta(hours=2))
     told = selectors.examined(cast.acme.id)["triage"]
     assert (told.margin, told.margin_from) == (0.02, "evaluation")
