@@ -30,6 +30,11 @@ class Migration(migrations.Migration):
                 ('enabled', models.BooleanField(default=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('archived_at__isnull', True), ('enabled', True)), fields=['organization', 'kind'], name='alert_rule_in_force'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Channel',
@@ -49,6 +54,12 @@ class Migration(migrations.Migration):
                 ('digest_minutes', models.PositiveSmallIntegerField(default=60)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('quiet_from__isnull', True), ('quiet_until__isnull', True)), models.Q(('quiet_from__isnull', False), ('quiet_until__isnull', False), models.Q(('quiet_from', models.F('quiet_until')), _negated=True)), _connector='OR'), name='alert_channel_quiet_hours'),
+                    models.CheckConstraint(condition=models.Q(('digest_minutes__range', (1, 1440))), name='alert_channel_digest'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Incident',
@@ -75,6 +86,16 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='alerts.alertrule')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', '-id'], name='incident_newest'),
+                    models.Index(condition=models.Q(('resolved_at__isnull', True)), fields=['ends_at'], name='incident_ending'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('resolved_at__isnull', True)), fields=('organization', 'kind', 'key'), name='incident_open_once'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('resolved_at__isnull', True), ('resolved_by', '')), models.Q(('resolved_at__isnull', False), models.Q(('resolved_by', ''), _negated=True)), _connector='OR'), name='incident_resolved_by'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Delivery',
@@ -94,6 +115,17 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('incident', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='alerts.incident')),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('state__in', ['waiting', 'sending'])), fields=['channel', 'next_try_at'], name='delivery_due'),
+                    models.Index(fields=['organization', '-id'], name='delivery_newest'),
+                    models.Index(fields=['channel', '-id'], name='delivery_of_channel'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('incident', 'channel', 'event', 'step'), name='delivery_once'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('event', 'test'), ('incident__isnull', True)), models.Q(models.Q(('event', 'test'), _negated=True), ('incident__isnull', False)), _connector='OR'), name='delivery_of_an_incident'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='SourceRhythm',
@@ -105,53 +137,5 @@ class Migration(migrations.Migration):
                 ('longest', models.JSONField(default=dict)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='alertrule',
-            index=models.Index(condition=models.Q(('archived_at__isnull', True), ('enabled', True)), fields=['organization', 'kind'], name='alert_rule_in_force'),
-        ),
-        migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_from__isnull', True), ('quiet_until__isnull', True)), models.Q(('quiet_from__isnull', False), ('quiet_until__isnull', False), models.Q(('quiet_from', models.F('quiet_until')), _negated=True)), _connector='OR'), name='alert_channel_quiet_hours'),
-        ),
-        migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.CheckConstraint(condition=models.Q(('digest_minutes__range', (1, 1440))), name='alert_channel_digest'),
-        ),
-        migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(fields=['organization', '-id'], name='incident_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(condition=models.Q(('resolved_at__isnull', True)), fields=['ends_at'], name='incident_ending'),
-        ),
-        migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.UniqueConstraint(condition=models.Q(('resolved_at__isnull', True)), fields=('organization', 'kind', 'key'), name='incident_open_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('resolved_at__isnull', True), ('resolved_by', '')), models.Q(('resolved_at__isnull', False), models.Q(('resolved_by', ''), _negated=True)), _connector='OR'), name='incident_resolved_by'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('state__in', ['waiting', 'sending'])), fields=['channel', 'next_try_at'], name='delivery_due'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['organization', '-id'], name='delivery_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['channel', '-id'], name='delivery_of_channel'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('incident', 'channel', 'event', 'step'), name='delivery_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('event', 'test'), ('incident__isnull', True)), models.Q(models.Q(('event', 'test'), _negated=True), ('incident__isnull', False)), _connector='OR'), name='delivery_of_an_incident'),
         ),
     ]

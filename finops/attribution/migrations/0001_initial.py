@@ -35,6 +35,13 @@ class Migration(migrations.Migration):
                 ('retired_from', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(deferrable=django.db.models.constraints.Deferrable['DEFERRED'], fields=('organization', 'position'), name='attribution_rule_position_once'),
+                    models.CheckConstraint(condition=models.Q(('position__gte', 1)), name='attribution_rule_position'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('archived_at__isnull', True), ('retired_from__isnull', True)), models.Q(('archived_at__isnull', False), ('retired_from__isnull', False)), _connector='OR'), name='attribution_rule_retired_whole'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AttributionRuleEvent',
@@ -71,6 +78,13 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='attribution.attributionrule')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('rule', 'number'), name='attribution_version_once'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='attribution_version_number'),
+                    models.CheckConstraint(condition=models.Q(('active_from__isnull', True), ('active_to__isnull', True), ('active_to__gt', models.F('active_from')), _connector='OR'), name='attribution_version_period'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='PromotedTag',
@@ -82,6 +96,14 @@ class Migration(migrations.Migration):
                 ('retired_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'slot'), name='promoted_tag_slot_once'),
+                    models.UniqueConstraint(fields=('organization', 'key'), name='promoted_tag_key_once'),
+                    models.CheckConstraint(condition=models.Q(('slot__gte', 1), ('slot__lte', 10)), name='promoted_tag_slot'),
+                    models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='promoted_tag_key_said'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='PromotedTagEvent',
@@ -112,6 +134,12 @@ class Migration(migrations.Migration):
                 ('retired_from', models.DateField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('archived_at__isnull', True), ('retired_from__isnull', True)), models.Q(('archived_at__isnull', False), ('retired_from__isnull', False)), _connector='OR'), name='shared_cost_retired_whole'),
+                    models.CheckConstraint(condition=models.Q(('retired_from__isnull', True), ('retired_from__day', 1), _connector='OR'), name='shared_cost_retired_month'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='SharedCostRuleEvent',
@@ -150,18 +178,15 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='attribution.sharedcostrule')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='attributionrule',
-            constraint=models.UniqueConstraint(deferrable=django.db.models.constraints.Deferrable['DEFERRED'], fields=('organization', 'position'), name='attribution_rule_position_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='attributionrule',
-            constraint=models.CheckConstraint(condition=models.Q(('position__gte', 1)), name='attribution_rule_position'),
-        ),
-        migrations.AddConstraint(
-            model_name='attributionrule',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('archived_at__isnull', True), ('retired_from__isnull', True)), models.Q(('archived_at__isnull', False), ('retired_from__isnull', False)), _connector='OR'), name='attribution_rule_retired_whole'),
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('rule', 'number'), name='shared_cost_version_once'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='shared_cost_version_number'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('from_month__isnull', True), ('from_month__day', 1), _connector='OR'), models.Q(('to_month__isnull', True), ('to_month__day', 1), _connector='OR'), models.Q(('from_month__isnull', True), ('to_month__isnull', True), ('to_month__gt', models.F('from_month')), _connector='OR')), name='shared_cost_version_months'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('method', 'fixed'), models.Q(('percentages', {}), _negated=True)), models.Q(models.Q(('method', 'fixed'), _negated=True), ('percentages', {})), _connector='OR'), name='shared_cost_version_method'),
+                    models.CheckConstraint(condition=models.Q(('dimension__in', ['team', 'person', 'project', 'agent', 'customer'])), name='shared_cost_version_dimension'),
+                ],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='attributionrule',
@@ -175,37 +200,9 @@ class Migration(migrations.Migration):
             model_name='attributionrule',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "attribution_attributionruleevent" ("archived_at", "created_at", "id", "name", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "position", "retired_from") VALUES (NEW."archived_at", NEW."created_at", NEW."id", NEW."name", NEW."organization_id", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."position", NEW."retired_from"); RETURN NULL;', hash='1d577a31b997d1c3737b50b94e09b1a520a66168', operation='UPDATE', pgid='pgtrigger_update_update_4d3dc', table='attribution_attributionrule', when='AFTER')),
         ),
-        migrations.AddConstraint(
-            model_name='attributionruleversion',
-            constraint=models.UniqueConstraint(fields=('rule', 'number'), name='attribution_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='attributionruleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='attribution_version_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='attributionruleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('active_from__isnull', True), ('active_to__isnull', True), ('active_to__gt', models.F('active_from')), _connector='OR'), name='attribution_version_period'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='attributionruleversion',
             trigger=pgtrigger.compiler.Trigger(name='attribution_version_append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='192247a8705c300abf752c985b91bb3121d9b62f', operation='UPDATE OR DELETE', pgid='pgtrigger_attribution_version_append_only_d6b4b', table='attribution_attributionruleversion', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='promotedtag',
-            constraint=models.UniqueConstraint(fields=('organization', 'slot'), name='promoted_tag_slot_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotedtag',
-            constraint=models.UniqueConstraint(fields=('organization', 'key'), name='promoted_tag_key_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotedtag',
-            constraint=models.CheckConstraint(condition=models.Q(('slot__gte', 1), ('slot__lte', 10)), name='promoted_tag_slot'),
-        ),
-        migrations.AddConstraint(
-            model_name='promotedtag',
-            constraint=models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='promoted_tag_key_said'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='promotedtag',
@@ -223,14 +220,6 @@ class Migration(migrations.Migration):
             model_name='promotedtag',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "attribution_promotedtagevent" ("id", "key", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "promoted_at", "retired_at", "slot") VALUES (NEW."id", NEW."key", NEW."organization_id", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."promoted_at", NEW."retired_at", NEW."slot"); RETURN NULL;', hash='f6ac43b34d028ca38c5ede657d5b414c5af30bb2', operation='UPDATE', pgid='pgtrigger_update_update_2b199', table='attribution_promotedtag', when='AFTER')),
         ),
-        migrations.AddConstraint(
-            model_name='sharedcostrule',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('archived_at__isnull', True), ('retired_from__isnull', True)), models.Q(('archived_at__isnull', False), ('retired_from__isnull', False)), _connector='OR'), name='shared_cost_retired_whole'),
-        ),
-        migrations.AddConstraint(
-            model_name='sharedcostrule',
-            constraint=models.CheckConstraint(condition=models.Q(('retired_from__isnull', True), ('retired_from__day', 1), _connector='OR'), name='shared_cost_retired_month'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='sharedcostrule',
             trigger=pgtrigger.compiler.Trigger(name='shared_cost_never_deleted', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='0435376f04357bc99a65129519e21879da40dc45', operation='DELETE', pgid='pgtrigger_shared_cost_never_deleted_ed542', table='attribution_sharedcostrule', when='BEFORE')),
@@ -242,26 +231,6 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='sharedcostrule',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "attribution_sharedcostruleevent" ("archived_at", "created_at", "id", "name", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "retired_from") VALUES (NEW."archived_at", NEW."created_at", NEW."id", NEW."name", NEW."organization_id", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."retired_from"); RETURN NULL;', hash='8ee1e757a57b6b021612be0aa75e63d7585469eb', operation='UPDATE', pgid='pgtrigger_update_update_d8810', table='attribution_sharedcostrule', when='AFTER')),
-        ),
-        migrations.AddConstraint(
-            model_name='sharedcostversion',
-            constraint=models.UniqueConstraint(fields=('rule', 'number'), name='shared_cost_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='sharedcostversion',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='shared_cost_version_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='sharedcostversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('from_month__isnull', True), ('from_month__day', 1), _connector='OR'), models.Q(('to_month__isnull', True), ('to_month__day', 1), _connector='OR'), models.Q(('from_month__isnull', True), ('to_month__isnull', True), ('to_month__gt', models.F('from_month')), _connector='OR')), name='shared_cost_version_months'),
-        ),
-        migrations.AddConstraint(
-            model_name='sharedcostversion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('method', 'fixed'), models.Q(('percentages', {}), _negated=True)), models.Q(models.Q(('method', 'fixed'), _negated=True), ('percentages', {})), _connector='OR'), name='shared_cost_version_method'),
-        ),
-        migrations.AddConstraint(
-            model_name='sharedcostversion',
-            constraint=models.CheckConstraint(condition=models.Q(('dimension__in', ['team', 'person', 'project', 'agent', 'customer'])), name='shared_cost_version_dimension'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='sharedcostversion',

@@ -43,6 +43,17 @@ class Migration(migrations.Migration):
                 ('ends_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'id'], name='budget_of_organization'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('limit_amount__gte', 0)), name='budget_limit'),
+                    models.CheckConstraint(condition=models.Q(('rollover_amount', 0), models.Q(('rollover_amount__gt', 0), models.Q(('period__in', ['total', 'session']), _negated=True)), _connector='OR'), name='budget_rollover'),
+                    models.CheckConstraint(condition=models.Q(('ends_at__isnull', True), ('ends_at__gt', models.F('starts_at')), _connector='OR'), name='budget_ends_after_it_starts'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('period', 'session'), _negated=True), ('each', 'session'), _connector='OR'), name='budget_sessions_are_each'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='BudgetEvent',
@@ -83,6 +94,12 @@ class Migration(migrations.Migration):
                 ('budget', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='exceptions', to='budgets.budget')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('budget', 'subject'), name='budget_exception_once'),
+                    models.CheckConstraint(condition=models.Q(('limit_amount__isnull', True), ('limit_amount__gte', 0), _connector='OR'), name='budget_exception_limit'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='BudgetExceptionEvent',
@@ -120,6 +137,15 @@ class Migration(migrations.Migration):
                 ('budget', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='increases', to='budgets.budget')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'state', '-asked_at'], name='increase_by_state'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='increase_amount'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('decided_at__isnull', True), ('state', 'asked')), models.Q(models.Q(('state', 'asked'), _negated=True), ('decided_at__isnull', False)), _connector='OR'), name='increase_decided'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='IncreaseEvent',
@@ -163,26 +189,11 @@ class Migration(migrations.Migration):
                 ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='given', to='budgets.budget')),
                 ('target', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='received', to='budgets.budget')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='budget',
-            index=models.Index(fields=['organization', 'id'], name='budget_of_organization'),
-        ),
-        migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(('limit_amount__gte', 0)), name='budget_limit'),
-        ),
-        migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(('rollover_amount', 0), models.Q(('rollover_amount__gt', 0), models.Q(('period__in', ['total', 'session']), _negated=True)), _connector='OR'), name='budget_rollover'),
-        ),
-        migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__isnull', True), ('ends_at__gt', models.F('starts_at')), _connector='OR'), name='budget_ends_after_it_starts'),
-        ),
-        migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('period', 'session'), _negated=True), ('each', 'session'), _connector='OR'), name='budget_sessions_are_each'),
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='transfer_amount'),
+                ],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='budget',
@@ -192,14 +203,6 @@ class Migration(migrations.Migration):
             model_name='budget',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "budgets_budgetevent" ("archived_at", "created_at", "each", "ends_at", "enforcement", "fail_open", "id", "limit_amount", "name", "organization_id", "period", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "rollover_amount", "scope", "starts_at", "thresholds", "timezone") VALUES (NEW."archived_at", NEW."created_at", NEW."each", NEW."ends_at", NEW."enforcement", NEW."fail_open", NEW."id", NEW."limit_amount", NEW."name", NEW."organization_id", NEW."period", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."rollover_amount", NEW."scope", NEW."starts_at", NEW."thresholds", NEW."timezone"); RETURN NULL;', hash='c5b65c7fbad46fb3d42ff2482ea6743ac87ed532', operation='UPDATE', pgid='pgtrigger_update_update_dac1d', table='budgets_budget', when='AFTER')),
         ),
-        migrations.AddConstraint(
-            model_name='budgetexception',
-            constraint=models.UniqueConstraint(fields=('budget', 'subject'), name='budget_exception_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='budgetexception',
-            constraint=models.CheckConstraint(condition=models.Q(('limit_amount__isnull', True), ('limit_amount__gte', 0), _connector='OR'), name='budget_exception_limit'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='budgetexception',
             trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "budgets_budgetexceptionevent" ("budget_id", "id", "limit_amount", "note", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "subject") VALUES (NEW."budget_id", NEW."id", NEW."limit_amount", NEW."note", NEW."organization_id", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."subject"); RETURN NULL;', hash='caa5ede613757abf711748d404607f871b75f520', operation='INSERT', pgid='pgtrigger_insert_insert_1ecd5', table='budgets_budgetexception', when='AFTER')),
@@ -208,18 +211,6 @@ class Migration(migrations.Migration):
             model_name='budgetexception',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "budgets_budgetexceptionevent" ("budget_id", "id", "limit_amount", "note", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "subject") VALUES (NEW."budget_id", NEW."id", NEW."limit_amount", NEW."note", NEW."organization_id", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."subject"); RETURN NULL;', hash='d833cf8f54f40ebe796e167bdfbe3338950d3b35', operation='UPDATE', pgid='pgtrigger_update_update_c2a30', table='budgets_budgetexception', when='AFTER')),
         ),
-        migrations.AddIndex(
-            model_name='increase',
-            index=models.Index(fields=['organization', 'state', '-asked_at'], name='increase_by_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='increase',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='increase_amount'),
-        ),
-        migrations.AddConstraint(
-            model_name='increase',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('decided_at__isnull', True), ('state', 'asked')), models.Q(models.Q(('state', 'asked'), _negated=True), ('decided_at__isnull', False)), _connector='OR'), name='increase_decided'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='increase',
             trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "budgets_increaseevent" ("amount", "asked_at", "asked_by", "budget_id", "decided_at", "decided_by", "expires_at", "id", "note", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "reason", "state", "subject") VALUES (NEW."amount", NEW."asked_at", NEW."asked_by", NEW."budget_id", NEW."decided_at", NEW."decided_by", NEW."expires_at", NEW."id", NEW."note", NEW."organization_id", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."reason", NEW."state", NEW."subject"); RETURN NULL;', hash='4899928fd901e8f1b2640161db4988229973cfd6', operation='INSERT', pgid='pgtrigger_insert_insert_52e10', table='budgets_increase', when='AFTER')),
@@ -227,9 +218,5 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='increase',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "budgets_increaseevent" ("amount", "asked_at", "asked_by", "budget_id", "decided_at", "decided_by", "expires_at", "id", "note", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "reason", "state", "subject") VALUES (NEW."amount", NEW."asked_at", NEW."asked_by", NEW."budget_id", NEW."decided_at", NEW."decided_by", NEW."expires_at", NEW."id", NEW."note", NEW."organization_id", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."reason", NEW."state", NEW."subject"); RETURN NULL;', hash='5ec2d53fa305397e7e66402f9b32307370425dad', operation='UPDATE', pgid='pgtrigger_update_update_10cd8', table='budgets_increase', when='AFTER')),
-        ),
-        migrations.AddConstraint(
-            model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='transfer_amount'),
         ),
     ]

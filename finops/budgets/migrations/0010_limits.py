@@ -46,6 +46,13 @@ class Migration(migrations.Migration):
                 ('pause_minutes', models.IntegerField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'dimension', 'subject', 'measure'), name='budget_breaker_once'),
+                    models.CheckConstraint(condition=models.Q(('threshold__isnull', True), ('threshold__gt', 0), _connector='OR'), name='budget_breaker_threshold'),
+                    models.CheckConstraint(condition=models.Q(('pause_minutes__gt', 0)), name='budget_breaker_pause'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='BreakerRuleEvent',
@@ -78,6 +85,13 @@ class Migration(migrations.Migration):
                 ('tokens_per_minute', models.BigIntegerField(null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'dimension', 'subject'), name='budget_limit_once'),
+                    models.CheckConstraint(condition=models.Q(('allowed_models__isnull', False), ('requests_per_minute__isnull', False), ('tokens_per_minute__isnull', False), _connector='OR'), name='budget_limit_says_something'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('requests_per_minute__isnull', True), ('requests_per_minute__gt', 0), _connector='OR'), models.Q(('tokens_per_minute__isnull', True), ('tokens_per_minute__gt', 0), _connector='OR')), name='budget_limit_of_a_minute'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='LimitEvent',
@@ -99,18 +113,6 @@ class Migration(migrations.Migration):
                 'abstract': False,
             },
         ),
-        migrations.AddConstraint(
-            model_name='breakerrule',
-            constraint=models.UniqueConstraint(fields=('organization', 'dimension', 'subject', 'measure'), name='budget_breaker_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='breakerrule',
-            constraint=models.CheckConstraint(condition=models.Q(('threshold__isnull', True), ('threshold__gt', 0), _connector='OR'), name='budget_breaker_threshold'),
-        ),
-        migrations.AddConstraint(
-            model_name='breakerrule',
-            constraint=models.CheckConstraint(condition=models.Q(('pause_minutes__gt', 0)), name='budget_breaker_pause'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='breakerrule',
             trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "budgets_breakerruleevent" ("dimension", "id", "measure", "organization_id", "pause_minutes", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "subject", "threshold") VALUES (NEW."dimension", NEW."id", NEW."measure", NEW."organization_id", NEW."pause_minutes", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."subject", NEW."threshold"); RETURN NULL;', hash='cbe0942dd7b9c93c742bde690841ff8397ccb62e', operation='INSERT', pgid='pgtrigger_insert_insert_4f4a3', table='budgets_breakerrule', when='AFTER')),
@@ -118,18 +120,6 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='breakerrule',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "budgets_breakerruleevent" ("dimension", "id", "measure", "organization_id", "pause_minutes", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "subject", "threshold") VALUES (NEW."dimension", NEW."id", NEW."measure", NEW."organization_id", NEW."pause_minutes", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."subject", NEW."threshold"); RETURN NULL;', hash='4419396c3aa72a40b223bedf55f3bf1b19926ce8', operation='UPDATE', pgid='pgtrigger_update_update_60d4e', table='budgets_breakerrule', when='AFTER')),
-        ),
-        migrations.AddConstraint(
-            model_name='limit',
-            constraint=models.UniqueConstraint(fields=('organization', 'dimension', 'subject'), name='budget_limit_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='limit',
-            constraint=models.CheckConstraint(condition=models.Q(('allowed_models__isnull', False), ('requests_per_minute__isnull', False), ('tokens_per_minute__isnull', False), _connector='OR'), name='budget_limit_says_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='limit',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('requests_per_minute__isnull', True), ('requests_per_minute__gt', 0), _connector='OR'), models.Q(('tokens_per_minute__isnull', True), ('tokens_per_minute__gt', 0), _connector='OR')), name='budget_limit_of_a_minute'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='limit',

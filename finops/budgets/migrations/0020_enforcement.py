@@ -27,6 +27,11 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='sources.source')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('archived_at__isnull', True)), fields=('source', 'external_id'), name='budgets_enforceable_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Block',
@@ -59,21 +64,14 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('enforceable', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blocks', to='budgets.enforceable')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='enforceable',
-            constraint=models.UniqueConstraint(condition=models.Q(('archived_at__isnull', True)), fields=('source', 'external_id'), name='budgets_enforceable_once'),
-        ),
-        migrations.AddIndex(
-            model_name='block',
-            index=models.Index(condition=models.Q(('state__in', ['wanted', 'unblock_wanted'])), fields=['next_try_at'], name='budgets_block_due'),
-        ),
-        migrations.AddIndex(
-            model_name='block',
-            index=models.Index(fields=['organization', 'budget', '-id'], name='budgets_block_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='block',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'unblocked'), _negated=True), fields=('account_id', 'enforceable'), name='budgets_block_once'),
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('state__in', ['wanted', 'unblock_wanted'])), fields=['next_try_at'], name='budgets_block_due'),
+                    models.Index(fields=['organization', 'budget', '-id'], name='budgets_block_newest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('state', 'unblocked'), _negated=True), fields=('account_id', 'enforceable'), name='budgets_block_once'),
+                ],
+            },
         ),
     ]

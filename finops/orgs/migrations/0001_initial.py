@@ -109,6 +109,11 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'user'), name='membership_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Identity',
@@ -120,6 +125,11 @@ class Migration(migrations.Migration):
                 ('value', models.CharField(max_length=200)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(models.F('organization'), models.F('kind'), django.db.models.functions.text.Lower('value'), condition=models.Q(('archived_at__isnull', True)), name='identity_names_one_person'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Customer',
@@ -131,6 +141,11 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=200)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'slug'), name='customer_slug_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Agent',
@@ -142,6 +157,11 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=200)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'slug'), name='agent_slug_once'),
+                ],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='organization',
@@ -232,21 +252,9 @@ class Migration(migrations.Migration):
             name='team',
             field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='orgs.team'),
         ),
-        migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.UniqueConstraint(fields=('organization', 'slug'), name='customer_slug_once'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='customer',
             trigger=pgtrigger.compiler.Trigger(name='customer_never_deleted', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='ee120a3d072f1f154c27e0af6e4e85aba3dd2271', operation='DELETE', pgid='pgtrigger_customer_never_deleted_1f399', table='orgs_customer', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='identity',
-            constraint=models.UniqueConstraint(models.F('organization'), models.F('kind'), django.db.models.functions.text.Lower('value'), condition=models.Q(('archived_at__isnull', True)), name='identity_names_one_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='agent',
-            constraint=models.UniqueConstraint(fields=('organization', 'slug'), name='agent_slug_once'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='agent',
@@ -287,10 +295,6 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='person',
             trigger=pgtrigger.compiler.Trigger(name='person_never_deleted', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='bd9c3e12b42cec6ffee96475af2cab5dc1ee93ad', operation='DELETE', pgid='pgtrigger_person_never_deleted_d7621', table='orgs_person', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('organization', 'user'), name='membership_once'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='virtualkey',

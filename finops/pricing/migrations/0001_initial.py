@@ -62,6 +62,18 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'id'], name='contract_of_organization'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('effective_to__isnull', True), ('effective_to__gte', models.F('effective_from')), _connector='OR'), name='contract_period_not_backwards'),
+                    models.CheckConstraint(condition=models.Q(('percent__gte', 0), ('percent__lte', 100)), name='contract_percent'),
+                    models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='contract_currency'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'discount'), ('steps', [])), models.Q(('kind', 'committed'), ('percent', 0), models.Q(('model', ''), _negated=True), models.Q(('steps', []), _negated=True)), models.Q(('kind', 'custom'), ('percent', 0), models.Q(('model', ''), _negated=True), models.Q(('steps', []), _negated=True)), _connector='OR'), name='contract_says_what_its_kind_says'),
+                    django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(models.Func(django.db.models.functions.comparison.Cast('organization_id', models.TextField()), django.db.models.functions.comparison.Cast('kind', models.TextField()), django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('host', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Func(django.db.models.functions.comparison.Cast('organization_id', models.TextField()), django.db.models.functions.comparison.Cast('kind', models.TextField()), django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('host', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Value('[]'), function='numrange'), '&&'), (models.Func(models.F('effective_from'), models.F('effective_to'), models.Value('[)'), function='daterange'), '&&')], name='contract_one_at_a_time'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ContractEvent',
@@ -102,6 +114,14 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(blank=True, max_length=200)),
                 ('organization', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'from_currency', 'to_currency', 'day'), name='exchange_rate_once_a_day', nulls_distinct=False),
+                    models.CheckConstraint(condition=models.Q(('rate__gt', 0)), name='exchange_rate_positive'),
+                    models.CheckConstraint(condition=models.Q(('from_currency', models.F('to_currency')), _negated=True), name='exchange_rate_currencies'),
+                    models.CheckConstraint(condition=models.Q(('from_currency__regex', '^[A-Z]{3}$'), ('to_currency__regex', '^[A-Z]{3}$')), name='exchange_rate_iso'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ExchangeRateEvent',
@@ -137,6 +157,11 @@ class Migration(migrations.Migration):
                 ('archived_at', models.DateTimeField(null=True)),
                 ('organization', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(models.F('organization'), models.F('kind'), models.F('provider'), django.db.models.functions.text.Lower('pattern'), condition=models.Q(('archived_at__isnull', True)), name='alias_says_one_thing', nulls_distinct=False),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Price',
@@ -155,6 +180,17 @@ class Migration(migrations.Migration):
                 ('withdrawn_at', models.DateTimeField(null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='pricing.pricebook')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['provider', 'model', 'tier', 'id'], name='price_by_model'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('effective_from__isnull', True), ('effective_to__isnull', True), ('effective_to__gt', models.F('effective_from')), _connector='OR'), name='price_period_not_backwards'),
+                    models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='price_currency'),
+                    models.CheckConstraint(condition=models.Q(('window__regex', '^(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?$')), name='price_window'),
+                    django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('withdrawn_at__isnull', True)), expressions=[(models.Func(models.Func(django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('window', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Func(django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('window', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Value('[]'), function='numrange'), '&&'), (models.Func(models.F('effective_from'), models.F('effective_to'), models.Value('[)'), function='daterange'), '&&')], name='price_one_at_a_time'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='PriceEvent',
@@ -190,6 +226,11 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField()),
                 ('organization', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization',), name='pricing_version_once', nulls_distinct=False),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='CatalogueModel',
@@ -208,30 +249,6 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('provider', 'model'), name='catalogue_model_once')],
             },
         ),
-        migrations.AddIndex(
-            model_name='contract',
-            index=models.Index(fields=['organization', 'id'], name='contract_of_organization'),
-        ),
-        migrations.AddConstraint(
-            model_name='contract',
-            constraint=models.CheckConstraint(condition=models.Q(('effective_to__isnull', True), ('effective_to__gte', models.F('effective_from')), _connector='OR'), name='contract_period_not_backwards'),
-        ),
-        migrations.AddConstraint(
-            model_name='contract',
-            constraint=models.CheckConstraint(condition=models.Q(('percent__gte', 0), ('percent__lte', 100)), name='contract_percent'),
-        ),
-        migrations.AddConstraint(
-            model_name='contract',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='contract_currency'),
-        ),
-        migrations.AddConstraint(
-            model_name='contract',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'discount'), ('steps', [])), models.Q(('kind', 'committed'), ('percent', 0), models.Q(('model', ''), _negated=True), models.Q(('steps', []), _negated=True)), models.Q(('kind', 'custom'), ('percent', 0), models.Q(('model', ''), _negated=True), models.Q(('steps', []), _negated=True)), _connector='OR'), name='contract_says_what_its_kind_says'),
-        ),
-        migrations.AddConstraint(
-            model_name='contract',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(models.Func(django.db.models.functions.comparison.Cast('organization_id', models.TextField()), django.db.models.functions.comparison.Cast('kind', models.TextField()), django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('host', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Func(django.db.models.functions.comparison.Cast('organization_id', models.TextField()), django.db.models.functions.comparison.Cast('kind', models.TextField()), django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('host', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Value('[]'), function='numrange'), '&&'), (models.Func(models.F('effective_from'), models.F('effective_to'), models.Value('[)'), function='daterange'), '&&')], name='contract_one_at_a_time'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='contract',
             trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "pricing_contractevent" ("created_at", "currency", "effective_from", "effective_to", "host", "id", "kind", "model", "note", "organization_id", "percent", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "provider", "raw", "steps", "tier") VALUES (NEW."created_at", NEW."currency", NEW."effective_from", NEW."effective_to", NEW."host", NEW."id", NEW."kind", NEW."model", NEW."note", NEW."organization_id", NEW."percent", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."provider", NEW."raw", NEW."steps", NEW."tier"); RETURN NULL;', hash='800f890543c9903e41681a1779754069846b7731', operation='INSERT', pgid='pgtrigger_insert_insert_8091b', table='pricing_contract', when='AFTER')),
@@ -239,22 +256,6 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='contract',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "pricing_contractevent" ("created_at", "currency", "effective_from", "effective_to", "host", "id", "kind", "model", "note", "organization_id", "percent", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "provider", "raw", "steps", "tier") VALUES (NEW."created_at", NEW."currency", NEW."effective_from", NEW."effective_to", NEW."host", NEW."id", NEW."kind", NEW."model", NEW."note", NEW."organization_id", NEW."percent", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."provider", NEW."raw", NEW."steps", NEW."tier"); RETURN NULL;', hash='4295fc7c73712fe7b8d509ce2d67bf881f90b16e', operation='UPDATE', pgid='pgtrigger_update_update_9d713', table='pricing_contract', when='AFTER')),
-        ),
-        migrations.AddConstraint(
-            model_name='exchangerate',
-            constraint=models.UniqueConstraint(fields=('organization', 'from_currency', 'to_currency', 'day'), name='exchange_rate_once_a_day', nulls_distinct=False),
-        ),
-        migrations.AddConstraint(
-            model_name='exchangerate',
-            constraint=models.CheckConstraint(condition=models.Q(('rate__gt', 0)), name='exchange_rate_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='exchangerate',
-            constraint=models.CheckConstraint(condition=models.Q(('from_currency', models.F('to_currency')), _negated=True), name='exchange_rate_currencies'),
-        ),
-        migrations.AddConstraint(
-            model_name='exchangerate',
-            constraint=models.CheckConstraint(condition=models.Q(('from_currency__regex', '^[A-Z]{3}$'), ('to_currency__regex', '^[A-Z]{3}$')), name='exchange_rate_iso'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='exchangerate',
@@ -264,30 +265,6 @@ class Migration(migrations.Migration):
             model_name='exchangerate',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "pricing_exchangerateevent" ("day", "from_currency", "id", "organization_id", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "rate", "source", "to_currency") VALUES (NEW."day", NEW."from_currency", NEW."id", NEW."organization_id", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."rate", NEW."source", NEW."to_currency"); RETURN NULL;', hash='ef7f5e4fbd54c58d7329a06f5ae846357f0b7c74', operation='UPDATE', pgid='pgtrigger_update_update_0f327', table='pricing_exchangerate', when='AFTER')),
         ),
-        migrations.AddConstraint(
-            model_name='modelalias',
-            constraint=models.UniqueConstraint(models.F('organization'), models.F('kind'), models.F('provider'), django.db.models.functions.text.Lower('pattern'), condition=models.Q(('archived_at__isnull', True)), name='alias_says_one_thing', nulls_distinct=False),
-        ),
-        migrations.AddIndex(
-            model_name='price',
-            index=models.Index(fields=['provider', 'model', 'tier', 'id'], name='price_by_model'),
-        ),
-        migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('effective_from__isnull', True), ('effective_to__isnull', True), ('effective_to__gt', models.F('effective_from')), _connector='OR'), name='price_period_not_backwards'),
-        ),
-        migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='price_currency'),
-        ),
-        migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('window__regex', '^(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?$')), name='price_window'),
-        ),
-        migrations.AddConstraint(
-            model_name='price',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('withdrawn_at__isnull', True)), expressions=[(models.Func(models.Func(django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('window', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Func(django.db.models.functions.comparison.Cast('provider', models.TextField()), django.db.models.functions.comparison.Cast('model', models.TextField()), django.db.models.functions.comparison.Cast('tier', models.TextField()), django.db.models.functions.comparison.Cast('window', models.TextField()), arg_joiner=" || E'\\x1f' || ", output_field=models.DecimalField(), template='hashtextextended(%(expressions)s, 0)::numeric'), models.Value('[]'), function='numrange'), '&&'), (models.Func(models.F('effective_from'), models.F('effective_to'), models.Value('[)'), function='daterange'), '&&')], name='price_one_at_a_time'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='price',
             trigger=pgtrigger.compiler.Trigger(name='insert_insert', sql=pgtrigger.compiler.UpsertTriggerSql(func='INSERT INTO "pricing_priceevent" ("book_id", "currency", "effective_from", "effective_to", "id", "model", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "provider", "raw", "source", "steps", "tier", "window", "withdrawn_at") VALUES (NEW."book_id", NEW."currency", NEW."effective_from", NEW."effective_to", NEW."id", NEW."model", _pgh_attach_context(), NOW(), \'insert\', NEW."id", NEW."provider", NEW."raw", NEW."source", NEW."steps", NEW."tier", NEW."window", NEW."withdrawn_at"); RETURN NULL;', hash='7c5d28ffa733a753d206ce7e2fdf6279da7eba18', operation='INSERT', pgid='pgtrigger_insert_insert_12aba', table='pricing_price', when='AFTER')),
@@ -295,9 +272,5 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='price',
             trigger=pgtrigger.compiler.Trigger(name='update_update', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD.* IS DISTINCT FROM NEW.*)', func='INSERT INTO "pricing_priceevent" ("book_id", "currency", "effective_from", "effective_to", "id", "model", "pgh_context_id", "pgh_created_at", "pgh_label", "pgh_obj_id", "provider", "raw", "source", "steps", "tier", "window", "withdrawn_at") VALUES (NEW."book_id", NEW."currency", NEW."effective_from", NEW."effective_to", NEW."id", NEW."model", _pgh_attach_context(), NOW(), \'update\', NEW."id", NEW."provider", NEW."raw", NEW."source", NEW."steps", NEW."tier", NEW."window", NEW."withdrawn_at"); RETURN NULL;', hash='261e80b412c5f943823ca86f8a8fcfeef3a00ff2', operation='UPDATE', pgid='pgtrigger_update_update_c5d0c', table='pricing_price', when='AFTER')),
-        ),
-        migrations.AddConstraint(
-            model_name='pricingversion',
-            constraint=models.UniqueConstraint(fields=('organization',), name='pricing_version_once', nulls_distinct=False),
         ),
     ]

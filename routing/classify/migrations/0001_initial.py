@@ -36,6 +36,13 @@ class Migration(migrations.Migration):
                 ('drifting_at', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'version'), name='classifier_version'),
+                    models.UniqueConstraint(condition=models.Q(('is_in_force', True)), fields=('organization',), name='classifier_one_in_force'),
+                    models.CheckConstraint(condition=models.Q(('calls__lte', models.F('labelled')), ('named__lte', models.F('calls')), ('right__gte', 0), ('right__lte', models.F('named'))), name='classifier_counts'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Watched',
@@ -48,6 +55,12 @@ class Migration(migrations.Migration):
                 ('classifier', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='watched', to='classify.trainedclassifier')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('classifier', 'week'), name='watched_week'),
+                    models.CheckConstraint(condition=models.Q(('named__lte', models.F('calls')), ('right__gte', 0), ('right__lte', models.F('named'))), name='watched_counts'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='LabelledCall',
@@ -66,25 +79,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['organization', 'task_type', '-at', '-id'], name='labelled_by_type')],
                 'constraints': [models.UniqueConstraint(fields=('organization', 'call_id'), name='labelled_once'), models.CheckConstraint(condition=models.Q(('task_type', ''), _negated=True), name='labelled_with_a_type')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='trainedclassifier',
-            constraint=models.UniqueConstraint(fields=('organization', 'version'), name='classifier_version'),
-        ),
-        migrations.AddConstraint(
-            model_name='trainedclassifier',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_in_force', True)), fields=('organization',), name='classifier_one_in_force'),
-        ),
-        migrations.AddConstraint(
-            model_name='trainedclassifier',
-            constraint=models.CheckConstraint(condition=models.Q(('calls__lte', models.F('labelled')), ('named__lte', models.F('calls')), ('right__gte', 0), ('right__lte', models.F('named'))), name='classifier_counts'),
-        ),
-        migrations.AddConstraint(
-            model_name='watched',
-            constraint=models.UniqueConstraint(fields=('classifier', 'week'), name='watched_week'),
-        ),
-        migrations.AddConstraint(
-            model_name='watched',
-            constraint=models.CheckConstraint(condition=models.Q(('named__lte', models.F('calls')), ('right__gte', 0), ('right__lte', models.F('named'))), name='watched_counts'),
         ),
     ]

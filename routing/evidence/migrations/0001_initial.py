@@ -38,6 +38,18 @@ class Migration(migrations.Migration):
                 ('withdrawn_because', models.CharField(blank=True, max_length=500)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', '-id'], name='evaluation_newest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'kind', 'name'), name='evaluation_once'),
+                    models.UniqueConstraint(fields=('organization', 'id'), name='evaluation_of_organization'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['evaluation', 'judge', 'feedback', 'signal'])), name='evaluation_kind'),
+                    models.CheckConstraint(condition=models.Q(('margin__isnull', True), ('margin__range', (Decimal('0.001'), Decimal('0.5'))), _connector='OR'), name='evaluation_margin'),
+                    models.CheckConstraint(condition=models.Q(('outcome_count__gte', 0)), name='evaluation_counted'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Outcome',
@@ -64,6 +76,21 @@ class Migration(migrations.Migration):
                 ('evaluation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='evidence.evaluation')),
                 ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'task_type', 'model'], name='outcome_by_type'),
+                    models.Index(fields=['organization', '-id'], name='outcome_newest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('evaluation', 'item', 'model', 'order_shown'), name='outcome_once'),
+                    models.CheckConstraint(condition=models.Q(('score__gte', 0), ('score__lte', 1)), name='outcome_score'),
+                    models.CheckConstraint(condition=models.Q(('human_score__isnull', True), models.Q(('human_score__gte', 0), ('human_score__lte', 1)), _connector='OR'), name='outcome_human'),
+                    models.CheckConstraint(condition=models.Q(('cost__isnull', True), ('cost__gte', 0), _connector='OR'), name='outcome_cost'),
+                    models.CheckConstraint(condition=models.Q(('latency_s__isnull', True), ('latency_s__gte', 0), _connector='OR'), name='outcome_latency'),
+                    models.CheckConstraint(condition=models.Q(('propensity__isnull', True), models.Q(('propensity__gt', 0), ('propensity__lte', 1), ('randomised', True)), _connector='OR'), name='outcome_propensity'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['completed', 'truncated', 'refused', 'error'])), name='outcome_status'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='TypeVersion',
@@ -75,73 +102,11 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField()),
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='evaluation',
-            index=models.Index(fields=['organization', '-id'], name='evaluation_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='evaluation',
-            constraint=models.UniqueConstraint(fields=('organization', 'kind', 'name'), name='evaluation_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='evaluation',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='evaluation_of_organization'),
-        ),
-        migrations.AddConstraint(
-            model_name='evaluation',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['evaluation', 'judge', 'feedback', 'signal'])), name='evaluation_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='evaluation',
-            constraint=models.CheckConstraint(condition=models.Q(('margin__isnull', True), ('margin__range', (Decimal('0.001'), Decimal('0.5'))), _connector='OR'), name='evaluation_margin'),
-        ),
-        migrations.AddConstraint(
-            model_name='evaluation',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome_count__gte', 0)), name='evaluation_counted'),
-        ),
-        migrations.AddIndex(
-            model_name='outcome',
-            index=models.Index(fields=['organization', 'task_type', 'model'], name='outcome_by_type'),
-        ),
-        migrations.AddIndex(
-            model_name='outcome',
-            index=models.Index(fields=['organization', '-id'], name='outcome_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.UniqueConstraint(fields=('evaluation', 'item', 'model', 'order_shown'), name='outcome_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.CheckConstraint(condition=models.Q(('score__gte', 0), ('score__lte', 1)), name='outcome_score'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.CheckConstraint(condition=models.Q(('human_score__isnull', True), models.Q(('human_score__gte', 0), ('human_score__lte', 1)), _connector='OR'), name='outcome_human'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.CheckConstraint(condition=models.Q(('cost__isnull', True), ('cost__gte', 0), _connector='OR'), name='outcome_cost'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.CheckConstraint(condition=models.Q(('latency_s__isnull', True), ('latency_s__gte', 0), _connector='OR'), name='outcome_latency'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.CheckConstraint(condition=models.Q(('propensity__isnull', True), models.Q(('propensity__gt', 0), ('propensity__lte', 1), ('randomised', True)), _connector='OR'), name='outcome_propensity'),
-        ),
-        migrations.AddConstraint(
-            model_name='outcome',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['completed', 'truncated', 'refused', 'error'])), name='outcome_status'),
-        ),
-        migrations.AddConstraint(
-            model_name='typeversion',
-            constraint=models.UniqueConstraint(fields=('organization', 'task_type'), name='type_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='typeversion',
-            constraint=models.CheckConstraint(condition=models.Q(('outcomes__gte', 0)), name='type_version_counted'),
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'task_type'), name='type_version_once'),
+                    models.CheckConstraint(condition=models.Q(('outcomes__gte', 0)), name='type_version_counted'),
+                ],
+            },
         ),
     ]

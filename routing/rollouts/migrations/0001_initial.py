@@ -40,6 +40,19 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='rules.routingrule')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'rule', '-id'], name='rollout_of_rule'),
+                    models.Index(fields=['organization', '-id'], name='rollout_newest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('state__in', ['watching', 'paused'])), fields=('rule',), name='rollout_under_way_once'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['watching', 'paused', 'rolled_back', 'finished'])), name='rollout_state'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state', 'paused'), _negated=True), ('paused_at__isnull', False), _connector='OR'), name='rollout_paused'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('state__in', ['watching', 'paused'])), models.Q(models.Q(('state__in', ['watching', 'paused']), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='rollout_ended'),
+                    models.CheckConstraint(condition=models.Q(('least_minutes__lte', 44640), ('least_scored__lte', 100000)), name='rollout_pace'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='SavingsDay',
@@ -52,6 +65,11 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='rules.routingrule')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'rule', 'day'), name='savings_day_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='SavingsMonth',
@@ -79,6 +97,13 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='rules.routingrule')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'month', 'rule'), name='savings_month_once'),
+                    models.CheckConstraint(condition=models.Q(('month__day', 1)), name='savings_month_first'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('net__isnull', False), ('saved__isnull', False), models.Q(('by', ''), _negated=True)), models.Q(('by', ''), ('net__isnull', True), ('saved__isnull', True), models.Q(('why', ''), _negated=True)), _connector='OR'), name='savings_month_verified'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ScoredSession',
@@ -89,57 +114,13 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rollout', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='rollouts.rollout')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='rollout',
-            index=models.Index(fields=['organization', 'rule', '-id'], name='rollout_of_rule'),
-        ),
-        migrations.AddIndex(
-            model_name='rollout',
-            index=models.Index(fields=['organization', '-id'], name='rollout_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='rollout',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['watching', 'paused'])), fields=('rule',), name='rollout_under_way_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='rollout',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['watching', 'paused', 'rolled_back', 'finished'])), name='rollout_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='rollout',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'paused'), _negated=True), ('paused_at__isnull', False), _connector='OR'), name='rollout_paused'),
-        ),
-        migrations.AddConstraint(
-            model_name='rollout',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('state__in', ['watching', 'paused'])), models.Q(models.Q(('state__in', ['watching', 'paused']), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='rollout_ended'),
-        ),
-        migrations.AddConstraint(
-            model_name='rollout',
-            constraint=models.CheckConstraint(condition=models.Q(('least_minutes__lte', 44640), ('least_scored__lte', 100000)), name='rollout_pace'),
-        ),
-        migrations.AddConstraint(
-            model_name='savingsday',
-            constraint=models.UniqueConstraint(fields=('organization', 'rule', 'day'), name='savings_day_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='savingsmonth',
-            constraint=models.UniqueConstraint(fields=('organization', 'month', 'rule'), name='savings_month_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='savingsmonth',
-            constraint=models.CheckConstraint(condition=models.Q(('month__day', 1)), name='savings_month_first'),
-        ),
-        migrations.AddConstraint(
-            model_name='savingsmonth',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('net__isnull', False), ('saved__isnull', False), models.Q(('by', ''), _negated=True)), models.Q(('by', ''), ('net__isnull', True), ('saved__isnull', True), models.Q(('why', ''), _negated=True)), _connector='OR'), name='savings_month_verified'),
-        ),
-        migrations.AddIndex(
-            model_name='scoredsession',
-            index=models.Index(fields=['at'], name='scored_session_oldest'),
-        ),
-        migrations.AddConstraint(
-            model_name='scoredsession',
-            constraint=models.UniqueConstraint(fields=('rollout', 'session'), name='scored_session_once'),
+            options={
+                'indexes': [
+                    models.Index(fields=['at'], name='scored_session_oldest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('rollout', 'session'), name='scored_session_once'),
+                ],
+            },
         ),
     ]

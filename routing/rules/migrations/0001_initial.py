@@ -36,6 +36,18 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'position', 'id'], name='routing_rule_order'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('state', 'retired'), _negated=True), fields=('organization', 'name'), name='routing_rule_name_once'),
+                    models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9][a-z0-9_-]*$')), name='routing_rule_name'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['in_force', 'switched_off', 'retired'])), name='routing_rule_state'),
+                    models.CheckConstraint(condition=models.Q(('stage__in', ['shadow', 'canary', 'ramp', 'full', 'paused', 'rolled_back'])), name='routing_rule_stage'),
+                    models.CheckConstraint(condition=models.Q(('held_back__range', (0, 0.5)), ('share__range', (0, 1))), name='routing_rule_shares'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='RuleVersion',
@@ -58,6 +70,14 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('rule', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='rules.routingrule')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('rule', 'number'), name='routing_version_once'),
+                    models.UniqueConstraint(condition=models.Q(('state', 'in_force')), fields=('rule',), name='routing_version_in_force_once'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='routing_version_number'),
+                    models.CheckConstraint(condition=models.Q(('why', ''), _negated=True), name='routing_version_why'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='routingrule',
@@ -93,45 +113,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['organization', '-at', '-id'], name='decision_newest'), models.Index(fields=['organization', 'rule_id', '-at', '-id'], name='decision_of_rule'), models.Index(fields=['at'], name='decision_oldest')],
                 'constraints': [models.UniqueConstraint(fields=('organization', 'call_id'), name='decision_once'), models.CheckConstraint(condition=models.Q(('propensity__gt', 0), ('propensity__lte', 1)), name='decision_propensity'), models.CheckConstraint(condition=models.Q(('arm__in', ['', 'treated', 'control', 'held_back', 'shadow'])), name='decision_arm')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='ruleversion',
-            constraint=models.UniqueConstraint(fields=('rule', 'number'), name='routing_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='ruleversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'in_force')), fields=('rule',), name='routing_version_in_force_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='ruleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='routing_version_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='ruleversion',
-            constraint=models.CheckConstraint(condition=models.Q(('why', ''), _negated=True), name='routing_version_why'),
-        ),
-        migrations.AddIndex(
-            model_name='routingrule',
-            index=models.Index(fields=['organization', 'position', 'id'], name='routing_rule_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='routingrule',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'retired'), _negated=True), fields=('organization', 'name'), name='routing_rule_name_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='routingrule',
-            constraint=models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9][a-z0-9_-]*$')), name='routing_rule_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='routingrule',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['in_force', 'switched_off', 'retired'])), name='routing_rule_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='routingrule',
-            constraint=models.CheckConstraint(condition=models.Q(('stage__in', ['shadow', 'canary', 'ramp', 'full', 'paused', 'rolled_back'])), name='routing_rule_stage'),
-        ),
-        migrations.AddConstraint(
-            model_name='routingrule',
-            constraint=models.CheckConstraint(condition=models.Q(('held_back__range', (0, 0.5)), ('share__range', (0, 1))), name='routing_rule_shares'),
         ),
     ]

@@ -50,6 +50,18 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField()),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'name'), name='upstream_name_once'),
+                    models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9][a-z0-9_-]*$')), name='upstream_name'),
+                    models.CheckConstraint(condition=models.Q(('dialect__in', ['openai', 'anthropic'])), name='upstream_dialect'),
+                    models.CheckConstraint(condition=models.Q(('auth__in', ['bearer', 'x-api-key', 'api-key', 'none'])), name='upstream_auth'),
+                    models.CheckConstraint(condition=models.Q(('base_url__regex', '^https?://[^?#[:space:]]*[^/?#[:space:]]$')), name='upstream_base_url'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('auth', 'none'), ('credential_at__isnull', True), ('hint', ''), ('sealed', b'')), models.Q(models.Q(('auth', 'none'), _negated=True), models.Q(('sealed', b''), _negated=True), ('credential_at__isnull', False)), _connector='OR'), name='upstream_credential'),
+                    models.CheckConstraint(condition=models.Q(('weight__range', (1, 1000))), name='upstream_weight'),
+                    models.CheckConstraint(condition=models.Q(('connect_s__range', (0.1, 60.0)), ('first_byte_s__range', (0.1, 600.0)), ('total_s__gte', models.F('first_byte_s')), ('total_s__lte', 7200.0), ('total_s__gte', models.F('connect_s'))), name='upstream_seconds'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Deployment',
@@ -64,61 +76,20 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
                 ('upstream', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='upstreams.upstream')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.UniqueConstraint(fields=('organization', 'name'), name='upstream_name_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9][a-z0-9_-]*$')), name='upstream_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(('dialect__in', ['openai', 'anthropic'])), name='upstream_dialect'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(('auth__in', ['bearer', 'x-api-key', 'api-key', 'none'])), name='upstream_auth'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(('base_url__regex', '^https?://[^?#[:space:]]*[^/?#[:space:]]$')), name='upstream_base_url'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('auth', 'none'), ('credential_at__isnull', True), ('hint', ''), ('sealed', b'')), models.Q(models.Q(('auth', 'none'), _negated=True), models.Q(('sealed', b''), _negated=True), ('credential_at__isnull', False)), _connector='OR'), name='upstream_credential'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(('weight__range', (1, 1000))), name='upstream_weight'),
-        ),
-        migrations.AddConstraint(
-            model_name='upstream',
-            constraint=models.CheckConstraint(condition=models.Q(('connect_s__range', (0.1, 60.0)), ('first_byte_s__range', (0.1, 600.0)), ('total_s__gte', models.F('first_byte_s')), ('total_s__lte', 7200.0), ('total_s__gte', models.F('connect_s'))), name='upstream_seconds'),
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', 'model'], name='deployment_of_model'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('upstream', 'model'), name='deployment_once'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('model', ''), _negated=True), models.Q(('upstream_model', ''), _negated=True)), name='deployment_models'),
+                    models.CheckConstraint(condition=models.Q(('rank__range', (0, 100))), name='deployment_rank'),
+                    models.CheckConstraint(condition=models.Q(('weight__range', (1, 1000))), name='deployment_weight'),
+                ],
+            },
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='upstream',
             trigger=pgtrigger.compiler.Trigger(name='upstream_never_deleted', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='3b754c7d1236a50610aaa2ca5d2c721e351743ef', operation='DELETE', pgid='pgtrigger_upstream_never_deleted_1e62d', table='upstreams_upstream', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(fields=['organization', 'model'], name='deployment_of_model'),
-        ),
-        migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(fields=('upstream', 'model'), name='deployment_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('model', ''), _negated=True), models.Q(('upstream_model', ''), _negated=True)), name='deployment_models'),
-        ),
-        migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('rank__range', (0, 100))), name='deployment_rank'),
-        ),
-        migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('weight__range', (1, 1000))), name='deployment_weight'),
         ),
     ]
