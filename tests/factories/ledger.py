@@ -124,16 +124,6 @@ def rows(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     return found
 
 
-def empty_ledger() -> None:
-    """What Django does not know to empty after a test with real transactions: tables that are made by hand."""
-    tables = rows(
-        "SELECT relname FROM pg_class WHERE (starts_with(relname, 'ledger_') OR starts_with(relname, 'budgets_')"
-        " OR relname IN ('ingest_inbox', 'ingest_copied')) AND relkind IN ('r', 'p') AND NOT relispartition"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(name for (name,) in tables)}")
-
-
 # --- The proof --------------------------------------------------------------------------------------------------------
 # Written apart from the product's SQL on purpose: what follows is the definition of each rollup, over charges alone.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -12,7 +12,6 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from tests.factories.ledger import empty_ledger
 from tests.factories.orgs import Cast
 
 CHECKOUT: Final = Path(__file__).resolve().parents[4]
@@ -39,10 +38,8 @@ def run() -> Run:
 
 
 @pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
-    """Another process sees what this one writes; tables Django does not know are emptied behind it."""
-    yield
-    empty_ledger()
+def committed(transactional_db: None) -> None:
+    """Another process sees what this one writes."""
 
 
 def csv_file(folder: Path, rows: int) -> Path:
