@@ -22,7 +22,7 @@ EVERY_S: Final = 0.5
 
 
 class Decisions:
-    """`over` is the event loop's; a thread does the rest, once there is anything to do."""
+    """`over` and `keep` are the event loop's; a thread does the rest, once there is anything to do."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -35,8 +35,11 @@ class Decisions:
     def over(self, ask: Ask, course: Course) -> None:
         """A call is, that a rule said something about."""
         row = _row(ask, course)
-        if row is None:
-            return
+        if row is not None:
+            self.keep(row)
+
+    def keep(self, row: Row) -> None:
+        """A decision, stored within a second; once for each call."""
         self.dropped += len(self._waiting) == MOST_WAITING
         self._waiting.append(row)
         if self._thread is None:

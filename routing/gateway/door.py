@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -14,15 +15,17 @@ from finops.budgets.journal import JournalFailed
 from finops.core.errors import FinopsError, NotFound
 from routing.configuration.wire import Key
 from routing.gateway import calls
+from routing.gateway.advice import advise
 from routing.gateway.answers import Answer, Asked, Unexpected, answered, refused
 from routing.gateway.commits import Commits
 from routing.gateway.cut import Cuts
 from routing.gateway.deciding import Deciding
+from routing.gateway.decisions import Decisions
 from routing.gateway.figures.scrape import FIGURES, Scrape
 from routing.gateway.house import House
 from routing.gateway.keys import Keys, NotReady
 from routing.gateway.peers import KNOWN, OwnerAway, Peers
-from routing.gateway.requests import Authorize, Batch, FieldInvalid, Settle, read
+from routing.gateway.requests import Authorize, Batch, FieldInvalid, Route, Settle, read
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.authorize"
@@ -47,9 +50,13 @@ class Door:
         cuts: Cuts,
         keys: Keys,
         scrape: Scrape,
+        decisions: Decisions,
+        now: Callable[[], datetime],
         reasons: Callable[[], list[str]],
     ) -> None:
         """`reasons` says why the process is not ready."""
+        self._decisions = decisions
+        self._now = now
         self._scrape = scrape
         self._reasons = reasons
         self._calls = own
@@ -98,6 +105,8 @@ class Door:
             return await self._stopped(asked)
         elif rest == ["batch"]:
             act = self._batch
+        elif rest == ["route"]:
+            act = self._advise
         elif len(rest) == 2 and rest[1] in ("settle", "void"):
             return await self._end(asked, *rest)
         else:
@@ -121,6 +130,13 @@ class Door:
                 # It died a moment ago, and whoever asked waits: decided here, it is held once more at most.
                 log.warning("a peer cannot be reached; its call is decided here")
         return answered((await self._deciding.decide(house, key, request)).shown())
+
+    async def _advise(self, house: House, key: Key, asked: Asked) -> Answer:
+        """By which of a proxy's models a call should go. Any process knows; what it says is kept once for each call."""
+        advice = advise(house, key, read(Route, asked.body), self._now())
+        if advice.row is not None:
+            self._decisions.keep(advice.row)
+        return answered(advice.said)
 
     async def _batch(self, house: House, key: Key, asked: Asked) -> Answer:
         requests = read(Batch, asked.body).authorizations

@@ -185,6 +185,10 @@ class House:
             _bounded(self._tokens)[key] = price
         return self._tokens[key]
 
+    def provider(self, word: str) -> str:
+        """The catalogue's id of a provider; the word itself, where it knows none by it."""
+        return self._public.catalogue.names.provider(word) or word
+
     def models(self, family: str, day: date) -> list[str]:
         """What may be asked for, as far as names are known."""
         found = set(self.deployments.names(family))

@@ -156,7 +156,7 @@ class Process:
         scrape = Scrape(self._id.hex[:12], lambda: standing(parts), self.peers, settings.metrics_token)
         self.door = Door(
             own=self.calls, deciding=self.deciding, commits=self.commits, peers=self.peers, cuts=self._cuts,
-            keys=self.keys, scrape=scrape, reasons=self._reasons,
+            keys=self.keys, scrape=scrape, decisions=self.decisions, now=self.clock.now, reasons=self._reasons,
         )  # fmt: skip
         await self._listen_to_peers()
         await asyncio.to_thread(self.keeper.start)

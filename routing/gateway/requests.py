@@ -12,6 +12,10 @@ from finops.connectors.wording import not_json, not_valid
 from finops.core.errors import FinopsError, Invalid
 
 MOST_IN_BATCH: Final = 100
+# Of the names that a proxy offers, of the deployments of one, and of a text that is shown.
+MOST_OFFERS: Final = 500
+MOST_PLACES: Final = 50
+MOST_SHOWN: Final = 32_768
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 # No context window comes near it.
 Tokens = Annotated[int, Meta(ge=0, le=10**9)]
@@ -95,6 +99,53 @@ class Authorize(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     expires_in_s: Annotated[int, Meta(ge=1, le=86_400)] = 900
 
 
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A deployment of a proxy's own, as limits of rules know places."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=300)]
+    provider: Text = ""
+    host: Text = ""
+    upstream: Text = ""
+    region: Text = ""
+    labels: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
+
+
+class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name that a proxy's callers may ask for, and every deployment that may answer it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=300)]
+    places: Annotated[tuple[Place, ...], Meta(max_length=MOST_PLACES)]
+
+
+class Followed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer to an equal question of a moment ago, by which the call has gone already."""
+
+    rule_id: int | None
+    version: int | None
+    arm: Annotated[str, Meta(max_length=20)]
+
+
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where should this call go? `id` is that of its authorization, and what is decided is kept under it once.
+    `characters` is the length of what a person said first; `text` is that itself, where it may be shown. See
+    docs/guides/authorizations.md.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    model: Annotated[str, Meta(min_length=1, max_length=200)]
+    offers: Annotated[tuple[Offer, ...], Meta(max_length=MOST_OFFERS)]
+    input: Input = Input()
+    characters: Tokens = 0
+    text: Annotated[str, Meta(max_length=MOST_SHOWN)] | None = None
+    dimensions: Dimensions = Dimensions()
+    identities: Identities | None = None
+    tags: Annotated[dict[TagKey, TagValue], Meta(max_length=MOST_TAGS)] = {}
+    session: Text = ""
+    task_type: Text = ""
+    depth: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    followed: Followed | None = None
+
+
 class Settle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the call came to. `model`, `provider`, `host` and `service_tier` are what served it; '' as authorised."""
 
@@ -114,11 +165,14 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authorizations: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MOST_IN_BATCH)]
 
 
-_DECODERS: Final = {kind: msgspec.json.Decoder(kind) for kind in (Authorize, Settle, Batch)}
+_DECODERS: Final = {kind: msgspec.json.Decoder(kind) for kind in (Authorize, Route, Settle, Batch)}
 _NAMES: Final = tuple(
     {
         name
-        for kind in (Authorize, Settle, Batch, Input, Deployment, HostedTool, Dimensions, Identities, Cost)
+        for kind in (
+            *(Authorize, Route, Settle, Batch, Input, Deployment, HostedTool, Dimensions, Identities, Cost),
+            *(Offer, Place, Followed),
+        )
         for name in kind.__struct_fields__
     }
 )

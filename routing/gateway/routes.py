@@ -227,13 +227,14 @@ def left(
     """Those that all limits leave. Raises Excluded where that is none."""
     if not limits:
         return list(candidates)
-    found = [one for one in candidates if all(_leaves(limit, one, price) for limit in limits)]
+    found = [one for one in candidates if all(leaves(limit, one, price) for limit in limits)]
     if not found:
         raise Excluded("the rules of routing leave no deployment of the model for this call", field="model")
     return found
 
 
-def _leaves(limit: Within, one: Candidate, price: Callable[[Candidate], Price | None]) -> bool:
+def leaves(limit: Within, one: Candidate, price: Callable[[Candidate], Price | None]) -> bool:
+    """Whether a limit leaves a deployment."""
     upstream = one.upstream
     if limit.labels and upstream.labels.isdisjoint(limit.labels):
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
 from hashlib import blake2b
 from typing import Annotated, Any, Final
 
@@ -16,13 +15,10 @@ from finops.attribution.selectors import load_snapshot
 from finops.attribution.types import DIMENSIONS, Owner
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.sources.services import GATEWAY
-from routing.classify.reading import Call, read
-from routing.classify.sensitivity import LABEL, judge
-from routing.classify.types import UNKNOWN, Content
-from routing.classify.words import Counts
 from routing.rules import rules, selectors
-from routing.rules.hot import Decided, Subject
+from routing.rules.hot import Subject
 from routing.rules.selectors import Ready
+from routing.rules.shown import Shown, told
 
 MOST_CALLS: Final = 1_000
 MOST_TAGS: Final = 50
@@ -118,43 +114,18 @@ def _event(asked: Asked, at: datetime) -> UsageEvent:
     )
 
 
-class _Seen:
-    """What is worked out of a text once, when somebody asks."""
-
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-
-    @cached_property
-    def read(self) -> Call:
-        asked = self._asked
-        return read([{"role": "user", "content": asked.text}], tools=asked.tools, depth=asked.depth, tags=asked.tags)
-
-    def words(self) -> Counts | None:
-        return dict(self.read.known.words) or None if self._asked.text else None
-
-    def sensitive(self) -> bool:
-        asked = self._asked
-        if asked.sensitive is not None:
-            return asked.sensitive
-        label = asked.tags.get(LABEL, "")
-        # Of a call whose text nobody shows nobody can tell.
-        content = Content((asked.text,)) if asked.text is not None else Content((), ("a text that is not shown",))
-        return judge(content, labels=[label] if label else []).stays_local
-
-
 def _answer(ready: Ready, asked: Asked, owner: Owner) -> dict[str, Any]:
     """As `gateway.routes` decides it."""
-    text, seen = asked.text or "", _Seen(asked)
-    task_type, confidence = owner.task_type, None
-    if not task_type and text and ready.classifier is not None:
-        guess = ready.classifier.guess(seen.read.known)
-        task_type, confidence = guess.task_type if guess.task_type != UNKNOWN else "", guess.confidence
+    text = asked.text or ""
+    shown = Shown(asked.text, tools=asked.tools, depth=asked.depth, tags=asked.tags, whole=True)
+    task_type, confidence = shown.task_type(owner.task_type, ready.classifier)
+    known = asked.sensitive
     decided = ready.rules.decide(
         Subject(
             model=asked.model,
             key=asked.session or blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest(),
-            sensitive=seen.sensitive,
-            words=seen.words,
+            sensitive=shown.sensitive if known is None else lambda: known,
+            words=shown.words,
             task_type=task_type,
             team=owner.team_id,
             project=owner.project_id,
@@ -168,23 +139,10 @@ def _answer(ready: Ready, asked: Asked, owner: Owner) -> dict[str, Any]:
             characters=len(text),
         )
     )
-    return _told(asked, decided) | {"task_type": task_type, "confidence": confidence}
-
-
-def _told(asked: Asked, decided: Decided) -> dict[str, Any]:
-    rule = decided.rule
-    limits = [msgspec.to_builtins(one) for one in decided.limits]
-    return {
-        "rule": rule.rule.name if rule else None,
-        "rule_id": rule.rule_id if rule else None,
-        "version": rule.version if rule else None,
-        "arm": decided.arm,
+    return told(decided) | {
         # As a gateway tries them: what is asked for comes last, where no rule names it.
         "models": list(dict.fromkeys([*(one.model for one in decided.use), asked.model])),
         "use": [msgspec.to_builtins(one) for one in decided.use],
-        "would": decided.would or None,
-        "why": decided.why or "no rule that chooses is for this call",
-        "passed_over": [{"model": model, "why": why} for model, why in decided.passed_over],
-        "propensity": decided.propensity,
-        "within": [one for one in limits if one],
+        "task_type": task_type,
+        "confidence": confidence,
     }

@@ -102,6 +102,8 @@ class Rules:
         self._matches: dict[tuple[object, ...], tuple[_Ready, ...]] = {}
         # Whether any of them was learned, and so asks what is said first.
         self.learned = any(one.rule.policy is not None for one in published)
+        # Whether any of them asks how large a call is.
+        self.sized = any(one.when.least_tokens is not None or one.when.most_tokens is not None for one in self._rules)
 
     def __bool__(self) -> bool:
         return bool(self._rules)

@@ -80,6 +80,11 @@ class Within(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     most_per_million: float | None = None
     sort: str = ""
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there may be a deployment that it leaves out: an order and a sort leave all."""
+        return bool(self.labels or self.regions or self.only or self.never) or self.most_per_million is not None
+
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """`use` is the choice and what is tried after it, in order; with a `policy`, that chooses one of them or leaves the

@@ -139,6 +139,27 @@ def input_size(data: Mapping[str, Any]) -> int:
     return len(_json({name: data[name] for name in _READ if data.get(name) is not None}))
 
 
+def said_first(data: Mapping[str, Any]) -> str:
+    """What a person says first in it: that is what the work is told by. '' where nobody says anything."""
+    for name in ("messages", "input", "prompt"):
+        said = data.get(name)
+        if isinstance(said, str):
+            return said
+        for one in said if isinstance(said, list) else ():
+            if isinstance(one, str):
+                return one
+            if isinstance(one, Mapping) and one.get("role") == "user" and (text := _texts(one.get("content"))):
+                return text
+    return ""
+
+
+def _texts(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = [one.get("text") for one in content if isinstance(one, Mapping)] if isinstance(content, list) else []
+    return "\n".join(one for one in parts if isinstance(one, str))
+
+
 def _refuse_what_has_no_bound(data: Mapping[str, Any], family: str) -> None:
     if data.get("background"):
         raise Unbounded("a response made in the background says what it used only later, to whoever fetches it")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from capstan_litellm.tries import Plan
+from capstan_litellm.routing import Routed, Use
+from capstan_litellm.tries import Deployment, Plan
 from capstan_litellm.usage import Seen, Usage, estimate, plus
 
 # What became of a try. Of one that is under way, or whose end nobody saw, the provider may charge.
@@ -50,7 +51,7 @@ class Served:
 @dataclass(slots=True)
 class Call:
     """`authorization` is empty for a call that was let through while Capstan was away: its usage is reported instead.
-    `request` is what was asked of Capstan.
+    `request` is what was asked of Capstan. `route` is where rules sent the call, and `uses` how tries are made there.
     """
 
     id: str
@@ -61,6 +62,8 @@ class Call:
     request: dict[str, Any]
     at: str
     began: float
+    route: Routed = field(default_factory=Routed)
+    uses: Mapping[Deployment, Use] = field(default_factory=dict)
     tries: list[Try] = field(default_factory=list)
     served: Served = field(default_factory=Served)
     seen: Seen | None = None

@@ -33,6 +33,11 @@ class Client:
             except Unreachable:
                 return await self._ask("POST", "/api/v1/authorizations", body)
 
+    async def route(self, body: dict[str, Any]) -> Answer:
+        """Where a call should go. Raises Unreachable, and soon: the call waits for it."""
+        async with _within(self._settings.route_timeout):
+            return await self._ask("POST", "/api/v1/authorizations/route", body)
+
     async def settle(self, authorization: str, body: dict[str, Any]) -> Answer:
         return await self._bounded("POST", f"/api/v1/authorizations/{quote(authorization, safe='')}/settle", body)
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
 
 from capstan_litellm.answers import Answer, Unreachable
 from capstan_litellm.body import EMBEDDINGS, Ask
@@ -19,6 +18,7 @@ from capstan_litellm.client import Client
 from capstan_litellm.owner import Owner
 from capstan_litellm.post import Post
 from capstan_litellm.refusals import detail_of
+from capstan_litellm.routing import Routed, Routes
 from capstan_litellm.settings import OPEN, Settings
 from capstan_litellm.spool import Full, Spool
 from capstan_litellm.tries import Plan
@@ -47,6 +47,7 @@ class Desk:
         self.spool = Spool(settings.spool, settings.spool_bytes)
         self._client: Client | None = None
         self._post: Post | None = None
+        self._routes: Routes | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -55,10 +56,20 @@ class Desk:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._loop, self._client = loop, Client(self.settings)
+            self._routes = Routes(self.settings, self._client)
             self._post = Post(self._client, self.spool, self.calls, self.sweep)
         return self._client
 
-    async def open(self, ask: Ask, owner: Owner, plan: Plan) -> tuple[Call, dict[str, Any]]:
+    @property
+    def routes(self) -> Routes:
+        self.start()
+        if self._routes is None:
+            raise RuntimeError("start() makes them")
+        return self._routes
+
+    async def open(
+        self, call_id: str, ask: Ask, owner: Owner, plan: Plan, route: Routed
+    ) -> tuple[Call, dict[str, Any]]:
         """The call and Capstan's answer, which is empty where Capstan was away. Raises Refused."""
         client = self.start()
         try:
@@ -67,7 +78,7 @@ class Desk:
             if self.settings.when_unreachable != OPEN:
                 raise Refused(503, _unavailable(str(error))) from error
             logger.error("%s; the call is let through, as set", error)
-        request = self._request(ask, owner, plan)
+        request = self._request(call_id, ask, owner, plan)
         try:
             answer = await client.authorize(request)
             if answer.status >= 500:
@@ -92,6 +103,7 @@ class Desk:
             request=request,
             at=datetime.now(UTC).isoformat(),
             began=time.monotonic(),
+            route=route,
         )
         self.calls[call.id] = call
         self.spool.open(call.id, call.if_never_ended())
@@ -152,11 +164,11 @@ class Desk:
         self.spool.send(name, message)
         self._poster.put(name, message)
 
-    def _request(self, ask: Ask, owner: Owner, plan: Plan) -> dict[str, Any]:
+    def _request(self, call_id: str, ask: Ask, owner: Owner, plan: Plan) -> dict[str, Any]:
         first, *others = plan.deployments
         size = max(ask.input_bytes(one.provider) for one in plan.deployments) + plan.extra_bytes
         request: dict[str, Any] = {
-            "id": uuid4().hex,
+            "id": call_id,
             "provider": first.provider,
             "model": first.model,
             "service_tier": ask.tier,

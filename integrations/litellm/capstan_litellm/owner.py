@@ -9,7 +9,7 @@ from typing import Any, Final
 from capstan_litellm.settings import Settings
 from capstan_litellm.values import clean, get, text
 
-_TAGS: Final = 50
+MOST_TAGS: Final = 50
 _SUBAGENT: Final = "x-claude-code-agent-id"
 _SUBSUBAGENT: Final = "x-claude-code-parent-agent-id"
 _AUTHENTICATED: Final = frozenset({"team_alias", "team_id", "key_alias", "user_email"})
@@ -98,6 +98,6 @@ def _tags(said: Any) -> dict[str, str]:
         if isinstance(tag, str) and not tag.startswith("User-Agent:"):
             key, _, value = tag.partition(":")
             name = clean(key, 60).lower()
-            if name and len(made) < _TAGS:
+            if name and len(made) < MOST_TAGS:
                 made.setdefault(name, clean(value, 200))
     return {key: value for key, value in made.items() if value}

@@ -9,20 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any, Final
+from uuid import uuid4
 
 import litellm
 from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
 
-from capstan_litellm.body import ALL_LIMITS, FAMILIES, LIMITS, Ask, Unbounded, ask_of, input_size
+from capstan_litellm.answering import clamp, from_cache, not_held, request_id, unmetered
+from capstan_litellm.body import ALL_LIMITS, FAMILIES, Ask, Unbounded, ask_of, input_size
 from capstan_litellm.body import FREE as FREE_ROUTES
 from capstan_litellm.calls import FREE, RUNNING, STREAMING, Call
 from capstan_litellm.desk import Desk, Refused
-from capstan_litellm.owner import owner_of
-from capstan_litellm.settings import REFUSE, Settings, from_environment
+from capstan_litellm.following import begun_anew, follow, logged, question_of, shape, tagged, uses_of
+from capstan_litellm.offers import Catalogue
+from capstan_litellm.owner import Owner, owner_of
+from capstan_litellm.routing import EXCLUDED, Routed, RouteRefused
+from capstan_litellm.settings import OFF, REFUSE, Settings, from_environment
 from capstan_litellm.tries import group_of, plan_of, tried, without_fallbacks
 from capstan_litellm.usage import Seen, usage_of
 from capstan_litellm.values import get, text
@@ -32,12 +37,11 @@ logger = logging.getLogger("capstan_litellm")
 _CALL: Final = "_capstan_call"
 _FREE: Final = "_capstan_free"
 _ID: Final = "capstan_call"
+_ROUTING: Final = "capstan_routing"
 # What LiteLLM's router neither retries nor falls back from.
 _FINAL: Final = 422
 _current: ContextVar[Call | None] = ContextVar("capstan_call", default=None)
 _refused: ContextVar[Refused | None] = ContextVar("capstan_refused", default=None)
-# The deployments' own answers to "which request was that", as LiteLLM keeps their headers.
-_REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
 class StreamStopped(Exception):
@@ -55,6 +59,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         super().__init__()
         self._settings = settings
         self._desk: Desk | None = None
+        self._catalogue = Catalogue(_split)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -82,30 +87,57 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
             if kind in FREE_ROUTES or self.desk.settings.unmetered != REFUSE:
                 _put(log, _FREE, True)
                 return data
-            raise HTTPException(403, _unmetered(kind))
-        await self._let_go_of(_current.get())
+            raise HTTPException(403, unmetered(kind))
+        before = _current.get()
+        await self._let_go_of(before)
         router = _router()
         team = text(user_api_key_dict, "team_id") or None
+        call_id = uuid4().hex
         try:
             ask = ask_of(data, family, secret=self.desk.settings.key)
-            plan = plan_of(data, router, _split, team=team, most=self.desk.settings.most_tries)
             owner = owner_of(data, user_api_key_dict, self.desk.settings)
-            call, answer = await self.desk.open(ask, owner, plan)
+            routed = await self._routed(call_id, data, ask, owner, user_api_key_dict, before)
+            plan = plan_of(data, router, _split, team=team, most=self.desk.settings.most_tries)
+            call, answer = await self.desk.open(call_id, ask, owner, plan, routed)
+        except RouteRefused as refused:
+            _refused.set(Refused(refused.status, {}))
+            detail = {"error": f"{refused}.", "type": "capstan_refused", "code": refused.code}
+            raise HTTPException(refused.status, detail) from refused
         except Unbounded as error:
             detail = {"error": f"{error}.", "type": "capstan_refused", "code": "budgets.unbounded_request"}
             raise HTTPException(422, detail) from error
         except Refused as refused:
             _refused.set(refused)
             raise HTTPException(refused.status, refused.detail) from refused
+        call.uses = uses_of(routed, router, _split, team)
         _put(log, _CALL, call)
         _current.set(call)
         if answer.get("downgraded_from"):
             await self._move(call, data, str(answer.get("model")), team)
-        _clamp(data, ask, call)
+        clamp(data, ask, call)
         bucket = data.setdefault("litellm_metadata" if "litellm_metadata" in data else "metadata", {})
         if isinstance(bucket, dict):
             bucket[_ID] = call.id
+            if said := logged(call):
+                bucket[_ROUTING] = said
         return data
+
+    async def _routed(
+        self, call_id: str, data: dict[str, Any], ask: Ask, owner: Owner, auth: Any, before: Call | None
+    ) -> Routed:
+        """The call, sent where Capstan's rules say. Raises RouteRefused."""
+        settings = self.desk.settings
+        if settings.route == OFF:
+            return Routed()
+        if before is not None and not before.tries:
+            routed = begun_anew(ask.model, before.route)
+        else:
+            offers = self._catalogue.offers(_router(), auth, ask.model)
+            routed = await self.desk.routes.route(question_of(call_id, data, ask, owner, offers, settings))
+        follow(data, routed, _router())
+        ask.model = str(data["model"])
+        owner.tags = tagged(owner.tags, routed)
+        return routed
 
     async def _let_go_of(self, before: Call | None) -> None:
         """LiteLLM asks anew, for another model, where one of its own limits refused the first after us."""
@@ -124,6 +156,14 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
             }
             raise HTTPException(429, detail)
         group, deployment, names = found
+        if call.route.allowed is not None and group not in call.route.allowed:
+            await self.desk.close(call)
+            detail = {
+                "error": f"The budget is nearly spent. Calls go to {model} now, which rules of routing do not allow.",
+                "type": "capstan_refused",
+                "code": EXCLUDED,
+            }
+            raise HTTPException(403, detail)
         call.plan = without_fallbacks(call.plan, deployment, names)
         data["model"] = group
         data["disable_fallbacks"] = True
@@ -138,14 +178,14 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         if call is None or call.settled:
             if getattr(log, _FREE, False) or self.desk.settings.unmetered != REFUSE:
                 return None
-            raise HTTPException(_FINAL, _unmetered(str(getattr(call_type, "value", call_type))))
+            raise HTTPException(_FINAL, unmetered(str(getattr(call_type, "value", call_type))))
         if call.stopped:
             raise HTTPException(_FINAL, {"error": StreamStopped(call.stopped).message, "code": "budgets.stopped"})
         model = str(kwargs.get("model") or "")
         name, provider = _split(model, text(kwargs, "custom_llm_provider") or None)
         deployment = tried(call.plan, model, provider, name)
         if deployment is None:
-            raise HTTPException(_FINAL, _not_held(f"{model} is not a deployment that this call was authorised for"))
+            raise HTTPException(_FINAL, not_held(f"{model} is not a deployment that this call was authorised for"))
         if call.begin(deployment.provider, deployment.model):
             # Within a try LiteLLM may write the same in another provider's form, which is larger and no more to read.
             why = ""
@@ -155,7 +195,9 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
                 why = "what is to be read has grown since the call was authorised"
             if why:
                 call.tries[-1].state = FREE
-                raise HTTPException(_FINAL, _not_held(why))
+                raise HTTPException(_FINAL, not_held(why))
+        if (use := call.uses.get(deployment)) is not None:
+            shape(kwargs, str(getattr(call_type, "value", call_type)), use)
         for field in ALL_LIMITS:
             if call.limit is not None and isinstance(kwargs.get(field), int) and kwargs[field] > call.limit:
                 kwargs[field] = call.limit
@@ -230,7 +272,7 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
             raise
         # Other errors go on to the failure hook.
         self._serve(call, request_data, seen.model, seen.tier)
-        if _from_cache(request_data, response):
+        if from_cache(request_data, response):
             self._cached(call)
         elif (usage := seen.usage(ended=True)) is not None:
             call.answered(usage)
@@ -274,10 +316,11 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
             call.logged.set()
 
     async def async_post_call_response_headers_hook(self, **_: Any) -> dict[str, str] | None:
-        """A refusal by a budget is not worth another attempt; without this, client libraries make two."""
-        refused = _refused.get()
+        """The call's id; and a refusal is not worth another attempt: without this, client libraries make two."""
+        refused, call = _refused.get(), _current.get()
         if refused is None:
-            return None
+            # Whoever says how well the call went names it so.
+            return None if call is None else {"x-capstan-call": call.id}
         headers = {"x-should-retry": "false"}
         if refused.detail.get("retry_after"):
             headers["Retry-After"] = str(refused.detail["retry_after"])
@@ -310,38 +353,12 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
 
     def _serve(self, call: Call, data: Any, model: str, tier: str, response: Any = None) -> None:
         call.served.model, call.served.tier = model, tier
-        call.served.id = _request_id(data, response)
+        call.served.id = request_id(data, response)
 
 
 def _call_of(data: Any) -> Call | None:
     found = getattr(get(data, "litellm_logging_obj"), _CALL, None) or _current.get()
     return found if isinstance(found, Call) else None
-
-
-def _clamp(data: dict[str, Any], ask: Ask, call: Call) -> None:
-    if call.limit is None:
-        return
-    fields = LIMITS[ask.family]
-    named = [field for field in fields if data.get(field) is not None] or fields[:1]
-    for field in named:
-        data[field] = call.limit
-
-
-def _request_id(data: Any, response: Any) -> str:
-    details = get(get(data, "litellm_logging_obj"), "model_call_details")
-    hidden = get(response, "_hidden_params")
-    for headers in (get(hidden, "headers"), get(details, "response_headers")):
-        if isinstance(headers, Mapping):
-            for name in _REQUEST_IDS:
-                if found := text(headers, name):
-                    return found
-    more = get(hidden, "additional_headers")
-    return next((found for name in _REQUEST_IDS if (found := text(more, f"llm_provider-{name}"))), "")
-
-
-def _from_cache(data: dict[str, Any], response: Any) -> bool:
-    details = get(get(data, "litellm_logging_obj"), "model_call_details")
-    return get(details, "cache_hit") is True or get(response, "custom_llm_provider") == "cached_response"
 
 
 def _put(log: Any, name: str, value: Any) -> None:
@@ -362,18 +379,6 @@ def _split(model: str, provider: str | None) -> tuple[str, str]:
     except Exception:  # noqa: BLE001  # whatever it raises, it does not know the model
         return model, provider or ""
     return str(name), str(found)
-
-
-def _unmetered(kind: str) -> dict[str, Any]:
-    return {
-        "error": f"Calls of this kind ({kind}) cannot be held to a budget, so this proxy does not make them.",
-        "type": "capstan_refused",
-        "code": "budgets.unmetered",
-    }
-
-
-def _not_held(why: str) -> dict[str, Any]:
-    return {"error": f"This try is not made: {why}.", "type": "capstan_refused", "code": "budgets.not_held"}
 
 
 guard = Guard()

@@ -9,6 +9,11 @@ from typing import Final
 
 CLOSED: Final = "closed"
 OPEN: Final = "open"
+LOCAL: Final = "local"
+OFF: Final = "off"
+ON: Final = "on"
+NONE: Final = "none"
+FIRST: Final = "first"
 REFUSE: Final = "refuse"
 ALLOW: Final = "allow"
 
@@ -48,6 +53,11 @@ class Settings:
     expires: float = 3600.0
     spool_bytes: int = 64 * 1024 * 1024
     most_tries: int = 16
+    route: str = OFF
+    route_timeout: float = 0.15
+    route_kept: float = 1.0
+    route_when_unreachable: str = OPEN
+    route_text: str = NONE
     mapping: Mapping[str, tuple[str, ...]]
 
 
@@ -70,6 +80,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         expires=_number(environment, "CAPSTAN_EXPIRES", 3600, 30, 86_400),
         spool_bytes=int(_number(environment, "CAPSTAN_SPOOL_MEGABYTES", 64, 1, 10_000) * 1024 * 1024),
         most_tries=int(_number(environment, "CAPSTAN_MOST_TRIES", 16, 1, 100)),
+        route=_one_of(environment, "CAPSTAN_ROUTE", (OFF, ON)),
+        route_timeout=_number(environment, "CAPSTAN_ROUTE_TIMEOUT", 0.15, 0.01, 5.0),
+        route_kept=_number(environment, "CAPSTAN_ROUTE_KEPT", 1.0, 0.0, 60.0),
+        route_when_unreachable=_one_of(environment, "CAPSTAN_ROUTE_WHEN_UNREACHABLE", (OPEN, LOCAL, CLOSED)),
+        route_text=_one_of(environment, "CAPSTAN_ROUTE_TEXT", (NONE, FIRST)),
         mapping=mapping_of(environment.get("CAPSTAN_MAP", "")),
     )
 

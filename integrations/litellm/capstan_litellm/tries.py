@@ -43,21 +43,25 @@ Split = Callable[[str, str | None], tuple[str, str]]
 
 def plan_of(data: Mapping[str, Any], router: Any, split: Split, *, team: str | None, most: int) -> Plan:
     model = str(data.get("model") or "")
-    override = data.get("router_settings_override")
-    settings = override if isinstance(override, Mapping) else {}
+    settings = _settings_of(data)
     groups = _reachable(model, data, settings, router)
     deployments: dict[Deployment, None] = {}
     names: dict[str, Deployment] = {}
     tries = 0
     for group in groups:
-        rows = _rows(router, group, team)
-        own = [(_deployment(row, split), row) for row in rows] or [(Deployment(*_swap(split(group, None))), {})]
+        rows = rows_of(router, group, team)
+        own = [(deployment_of(row, split), row) for row in rows] or [(Deployment(*_swap(split(group, None))), {})]
         for one, row in own:
             deployments.setdefault(one)
             names = _names(one, row, group) | names
         tries += (1 + _retries(group, data, settings, router, (row for _, row in own))) * _rounds(own, router)
     extra = sum(len(str(one)) for one in _edges_of_dicts(data, settings, router))
     return Plan(tuple(deployments), names, max(1, min(tries, most)), extra)
+
+
+def fallbacks_of(model: str, data: Mapping[str, Any], router: Any) -> tuple[str, ...]:
+    """The model, and where a call of it goes on to when it fails, in order: by the call itself, or by the router."""
+    return _reachable(model, data, _settings_of(data), router, _FALLBACKS[:1])
 
 
 def without_fallbacks(plan: Plan, deployment: Deployment, names: Mapping[str, Deployment]) -> Plan:
@@ -76,8 +80,8 @@ def group_of(
     """A model group every deployment of which is this model."""
     known = [one for one in (get(router, "model_names") or ()) if isinstance(one, str)]
     for group in sorted(known, key=lambda name: (name != model, name)):
-        rows = _rows(router, group, team)
-        made = [(_deployment(row, split), row) for row in rows]
+        rows = rows_of(router, group, team)
+        made = [(deployment_of(row, split), row) for row in rows]
         if made and all(one.model == model for one, _ in made) and len({one.provider for one, _ in made}) == 1:
             names: dict[str, Deployment] = {}
             for one, row in made:
@@ -86,23 +90,32 @@ def group_of(
     return None
 
 
-def _reachable(model: str, data: Mapping[str, Any], settings: Mapping[str, Any], router: Any) -> tuple[str, ...]:
+def _settings_of(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    override = data.get("router_settings_override")
+    return override if isinstance(override, Mapping) else {}
+
+
+def _reachable(
+    model: str, data: Mapping[str, Any], settings: Mapping[str, Any], router: Any, kinds: tuple[str, ...] = _FALLBACKS
+) -> tuple[str, ...]:
     if data.get("disable_fallbacks"):
         return (model,)
     found: dict[str, None] = {model: None}
     waiting = [model]
     while waiting and len(found) < _MOST_GROUPS:
         at = waiting.pop(0)
-        for other in _next(at, data, settings, router):
+        for other in _next(at, data, settings, router, kinds):
             if other not in found:
                 found[other] = None
                 waiting.append(other)
     return tuple(found)
 
 
-def _next(group: str, data: Mapping[str, Any], settings: Mapping[str, Any], router: Any) -> list[str]:
+def _next(
+    group: str, data: Mapping[str, Any], settings: Mapping[str, Any], router: Any, kinds: tuple[str, ...]
+) -> list[str]:
     made: list[str] = []
-    for edges in _edges(data, settings, router):
+    for edges in _edges(data, settings, router, kinds):
         for edge in edges:
             if isinstance(edge, str):
                 made.append(edge)
@@ -120,8 +133,10 @@ def _next(group: str, data: Mapping[str, Any], settings: Mapping[str, Any], rout
     return made
 
 
-def _edges(data: Mapping[str, Any], settings: Mapping[str, Any], router: Any) -> Iterable[list[Any]]:
-    for name in _FALLBACKS:
+def _edges(
+    data: Mapping[str, Any], settings: Mapping[str, Any], router: Any, kinds: tuple[str, ...] = _FALLBACKS
+) -> Iterable[list[Any]]:
+    for name in kinds:
         for place in (data, settings, router):
             found = get(place, name)
             if isinstance(found, list):
@@ -177,14 +192,14 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _rows(router: Any, group: str, team: str | None) -> list[Any]:
+def rows_of(router: Any, group: str, team: str | None) -> list[Any]:
     if router is None:
         return []
     found = router.get_model_list(model_name=group, team_id=team)
     return list(found or ())
 
 
-def _deployment(row: Any, split: Split) -> Deployment:
+def deployment_of(row: Any, split: Split) -> Deployment:
     """Azure's deployments have names of their own; `base_model` says what they are."""
     params = get(row, "litellm_params")
     base = get(get(row, "model_info"), "base_model") or get(params, "base_model")
