@@ -91,6 +91,7 @@ organization = [
     path("recommendations/<id:recommendation_id>/dismiss/", recommendations.dismiss, name="recommendation_dismiss"),
     path("routing-rules/", routing_rules.routing_rules, name="routing_rules"),
     path("routing-rules.yaml", routing_rules.export, name="routing_rules_export"),
+    path("routing-rules/litellm.yaml", routing_rules.export_litellm, name="routing_rules_litellm"),
     path("routing-rules/new/", routing_rules.add, name="routing_rule_add"),
     path("routing-rules/off/", routing_rules.all_off, name="routing_rules_off"),
     path("routing-rules/<id:routing_rule_id>/", routing_rules.routing_rule, name="routing_rule"),

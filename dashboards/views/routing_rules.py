@@ -25,7 +25,7 @@ from finops.orgs.rules import Permission
 from routing.rollouts import selectors as rollouts
 from routing.rollouts import services as watched
 from routing.rollouts.types import UNDER_WAY
-from routing.rules import selectors, services
+from routing.rules import litellm, selectors, services
 from routing.rules.document import exported
 from routing.rules.hot import Arm
 from routing.rules.models import Decision, RoutingRule, RuleVersion
@@ -222,6 +222,15 @@ def decide(request: HttpRequest, here: Here, routing_rule_id: int, number: int) 
 def export(request: HttpRequest, here: Here) -> HttpResponse:
     """All rules, as they are imported by REST."""
     return _download(services.export_document(organization_id=here.id), "routing-rules.yaml")
+
+
+@require_safe
+@page("routing_rules", Permission.ROUTING_READ)
+def export_litellm(request: HttpRequest, here: Here) -> HttpResponse:
+    """What of them a configuration of LiteLLM has words for."""
+    return _download(
+        litellm.shown(services.export_litellm(organization_id=here.id, at=here.now)), "capstan-litellm.yaml"
+    )
 
 
 @require_safe

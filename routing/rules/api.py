@@ -17,10 +17,11 @@ from finops.api.schema import answers, listed
 from finops.api.views import Input, Resource, now, paged, valid
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Caller, Permission
-from routing.rules import asking, rules, selectors, services
+from routing.rules import asking, litellm, rules, selectors, services
 from routing.rules.api_shapes import (
     DecideInput,
     DecisionOutput,
+    ForLiteLLMOutput,
     ImportedOutput,
     ImportInput,
     OrderInput,
@@ -48,6 +49,7 @@ _FILTERS: Final = (
 _IMPORTED: Final = "Imported."
 _OF_QUERY: Final = ("why", "replace", "dry_run", "stage", "held_back")
 _LARGEST_ID: Final = 2**31 - 1
+LITELLM: Final = "litellm"
 
 
 def _who(asked: Caller) -> dict[str, Any]:
@@ -225,18 +227,45 @@ class _Text(BaseRenderer):
         return (data if isinstance(data, str) else json.dumps(data)).encode()
 
 
+class _ForLiteLLM(_Text):
+    """DRF chooses a renderer by the query's `format`, and of one format by what is accepted."""
+
+    format = LITELLM
+
+
+class _ForLiteLLMAsJSON(JSONRenderer):
+    format = LITELLM
+
+
 class ExportRules(Resource):
     """All rules that are not retired, in their order, as YAML. What is exported is what is imported, to the last bit;
     at which stage rules are is no part of it.
+
+    With `format=litellm` a configuration of LiteLLM: of rules that are in force those that it has words for, each as
+    far as it holds. What is not in it is said, rule by rule, with the reason. Where a limit is in force that it could
+    not keep, there is none (409).
     """
 
     permission: ClassVar = {"GET": Permission.ROUTING_READ}
-    renderer_classes = (_Text, JSONRenderer)
+    renderer_classes = (_Text, JSONRenderer, _ForLiteLLM, _ForLiteLLMAsJSON)
 
-    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str, enum=["yaml", LITELLM], description="yaml where unsaid.")],
+        responses={(200, "application/yaml"): OpenApiTypes.STR, (200, "application/json"): ForLiteLLMOutput},
+    )
     def get(self, request: Request) -> Response:
-        text = services.export_document(organization_id=caller(request).organization_id)
-        return Response(text, headers={"Content-Disposition": 'attachment; filename="routing-rules.yaml"'})
+        organization_id, renderer = caller(request).organization_id, request.accepted_renderer
+        if renderer.format != LITELLM:
+            return _attached(services.export_document(organization_id=organization_id), "routing-rules.yaml")
+        made = services.export_litellm(organization_id=organization_id, at=now())
+        if isinstance(renderer, _ForLiteLLM):
+            return _attached(litellm.shown(made), "capstan-litellm.yaml")
+        said = [one._asdict() for one in made.rules]
+        return Response(ForLiteLLMOutput({"config": made.config, "rules": said, "variables": made.variables}).data)
+
+
+def _attached(text: str, name: str) -> Response:
+    return Response(text, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 class ImportRules(Resource):

@@ -191,6 +191,28 @@ class ImportedOutput(serializers.Serializer[Any]):
     rules = ImportedRuleOutput(many=True)
 
 
+class ForLiteLLMRuleOutput(serializers.Serializer[Any]):
+    """`why` not, and in `notes` what of a rule that is said is not as Capstan does it."""
+
+    rule = serializers.CharField()
+    said = serializers.BooleanField()
+    why = serializers.CharField(allow_blank=True)
+    notes = serializers.ListField(child=serializers.CharField())
+
+
+@extend_schema_field({"type": "object", "description": "`model_list` and `router_settings`, as LiteLLM reads them."})
+class ConfigField(serializers.DictField):
+    """LiteLLM's configuration."""
+
+
+class ForLiteLLMOutput(serializers.Serializer[Any]):
+    """`variables` are names in the environment of credentials, by upstream."""
+
+    config = ConfigField()
+    rules = ForLiteLLMRuleOutput(many=True)
+    variables = serializers.DictField(child=serializers.CharField())
+
+
 class DecisionOutput(serializers.ModelSerializer[Decision]):
     """What the rules did with one call. `propensity` is how likely a call like it goes the way it did; `would` is what
     the rule would have chosen, where its arm did not. Ids are 0 for none.

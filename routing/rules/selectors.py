@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from datetime import date
 from threading import Lock
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -17,12 +18,17 @@ from finops.core.errors import NotFound
 from finops.orgs.models import Agent, Customer, Project, Team
 from finops.orgs.rules import below
 from finops.orgs.selectors import team_parents
+from finops.pricing.selectors import load_pricer
 from routing.classify import selectors as classify
 from routing.classify.hot import Classifier
 from routing.rules.hot import OWNERS, Published, Rules
+from routing.rules.litellm import Served, Standing
 from routing.rules.models import Decision, RoutingRule, RulesVersion, RuleVersion
 from routing.rules.rollout import Stage, State
 from routing.rules.types import Rule, When
+from routing.upstreams.models import Upstream
+from routing.upstreams.rules import AUTO
+from routing.upstreams.selectors import deployments_in_use, upstreams
 
 # Rules made ready, of the organizations that this process was asked about last.
 _KEPT: Final = 8
@@ -94,6 +100,51 @@ def document_of(version: RuleVersion) -> Rule:
 def documents(organization_id: int) -> list[Rule]:
     """Of all rules that are not retired and have a version in force, in their order: what an export holds."""
     return [document_of(row.version) for row in _whole(organization_id) if row.version is not None]
+
+
+def standing(organization_id: int) -> list[Standing]:
+    """All rules that are not retired and have a version, in their order, with how far each holds."""
+    found = []
+    for row in _whole(organization_id):
+        if row.version is None:
+            continue
+        off = "" if row.state == State.IN_FORCE else "it is switched off"
+        off = off or ("it was rolled back" if row.stage == Stage.ROLLED_BACK else "")
+        share = 0.0 if row.stage == Stage.SHADOW else row.share
+        found.append(Standing(document_of(row.version), share, row.held_back, off))
+    return found
+
+
+def served(organization_id: int, rules: Iterable[Rule], day: date) -> dict[str, list[Served]]:
+    """Where each model is had, by what clients say: deployments, and of models that rules name the upstreams that take
+    any model and are known to sell it.
+    """
+    rows = {row.id: row for row in upstreams(organization_id)}
+    found: dict[str, list[Served]] = {}
+    for one in deployments_in_use(organization_id):
+        if (at := rows.get(one.upstream_id)) is not None:
+            at_it = _served(at, one.model, one.upstream_model, one.rank, one.weight * at.weight)
+            found.setdefault(one.model, []).append(at_it)
+    named = {model for rule in rules for model in (*rule.when.models, *(use.model for use in rule.use))}
+    free = [row for row in rows.values() if row.any_model]
+    pricer = load_pricer(organization_id) if free else None
+    for model in sorted(named - found.keys() - {AUTO}):
+        some = [
+            _served(row, model, model, 0, row.weight)
+            for row in free
+            if pricer is not None and pricer.find(row.provider, model, "", "", day).priced
+        ]
+        if some:
+            found[model] = some
+    return found
+
+
+def _served(row: Upstream, model: str, upstream_model: str, rank: int, weight: int) -> Served:
+    return Served(
+        model=model, upstream_model=upstream_model, upstream=row.name, dialect=row.dialect, base_url=row.base_url,
+        provider=row.provider, host=row.host, auth=row.auth, region=row.region, labels=frozenset(row.labels),
+        headers=row.headers, rank=rank, weight=weight,
+    )  # fmt: skip
 
 
 def published(organization_id: int) -> tuple[Published, ...]:

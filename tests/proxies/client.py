@@ -57,7 +57,7 @@ class Caller:
             return {"status": answer.status_code, "error": answer.json()}
         if body.get("stream"):
             return {"text": answer.text, "words": answer.text.count("word")}
-        return {"answer": answer.json()}
+        return {"answer": answer.json(), "headers": dict(answer.headers)}
 
 
 async def main(url: str, key: str) -> None:

@@ -125,7 +125,8 @@ class Proxy:
             except OSError:
                 return False
 
-        until(ready)
+        # Ten seconds; where the machine is busy with others, minutes.
+        until(ready, within_s=150)
 
     def waiting(self, *kinds: str) -> set[str]:
         """The calls of which the plug-in still has something to tell, by what its spool says."""

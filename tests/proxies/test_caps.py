@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from finops.budgets.models import Budget
@@ -28,12 +25,13 @@ from finops.budgets.types import Enforcement
 from finops.orgs import services
 from finops.runtime.places import CHECKOUT
 from tests.factories.budgets import budget, standing
-from tests.factories.gateway import booked, key, published
+from tests.factories.gateway import booked, key
 from tests.factories.ledger import AT, rows
 from tests.factories.orgs import HOUSE, the_cast
 from tests.factories.pricing import provider as priced
 from tests.factories.pricing import seed
-from tests.proxies.running import KEY, VENV, Child, Client, Fake, Proxy, deployment, ending, free_port, request
+from tests.proxies.running import KEY, VENV, Client, Fake, Proxy, deployment, ending
+from tests.proxies.served import Server
 from tests.waiting import until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
@@ -42,46 +40,6 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 PRICES: Final = {"input_mtok": "0.15", "output_mtok": "0.6", "cache_read_mtok": "0.075"}
 DEAR: Final = {"input_mtok": "2.5", "output_mtok": "10"}
 CACHED, READ, WRITTEN = Decimal("0.000000075"), Decimal("0.00000015"), Decimal("0.0000006")
-
-
-class Server:
-    """A gateway process as it is deployed."""
-
-    def __init__(self, folder: Path) -> None:
-        published()
-        self.port = free_port()
-        self.log = folder / "gateway.log"
-        granian = [sys.executable, "-m", "granian", "--interface", "asgi", "routing.gateway.asgi:app"]
-        environment = {
-            "DATABASE_URL": _database_url(),
-            "CAPSTAN_SECRET_KEY": settings.SECRET_KEY,
-            "CAPSTAN_JOURNAL": str(folder / "gateway"),
-        }
-        self.child = Child(
-            [*granian, "--host", "127.0.0.1", "--port", str(self.port), "--no-ws"], self.log, environment
-        )
-        until(lambda: _answers(self.port))
-
-    def end(self) -> None:
-        self.child.process.terminate()
-        self.child.end()
-
-
-def _answers(port: int) -> bool:
-    try:
-        return request(port, "GET", "/readyz")[0] == 200
-    except OSError:
-        return False
-
-
-def _database_url() -> str:
-    parameters = connection.get_connection_params()
-    user, password = quote(str(parameters.get("user") or "")), quote(str(parameters.get("password") or ""))
-    host, port = str(parameters.get("host") or ""), parameters.get("port")
-    name = parameters["dbname"]
-    if host.startswith("/"):
-        return f"postgresql://{user}@/{name}?host={quote(host, safe='')}"
-    return f"postgresql://{user}:{password}@{host}:{port}/{name}"
 
 
 def billed(path: Path) -> Decimal:

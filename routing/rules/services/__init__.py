@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routing.rules.services.documents import Imported, export_document, import_document
+from routing.rules.services.documents import Imported, export_document, export_litellm, import_document
 from routing.rules.services.keeping import KEPT, forget_decisions
 from routing.rules.services.rollouts import advance, pause, roll_back, start_rollout, switch_off, switch_on
 from routing.rules.services.writing import (
@@ -31,6 +31,7 @@ __all__ = [
     "create_rule",
     "decide_proposal",
     "export_document",
+    "export_litellm",
     "forget_decisions",
     "import_document",
     "pause",

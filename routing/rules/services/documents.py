@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.db import transaction
 
 from finops.core.actors import Actor
-from routing.rules import rules, selectors
+from routing.rules import litellm, rules, selectors
 from routing.rules.document import exported, imported
 from routing.rules.rollout import Stage
 from routing.rules.services.common import hold
@@ -35,6 +35,15 @@ class _Tried(Exception):
 def export_document(*, organization_id: int) -> str:
     """All rules that are not retired, in their order, as YAML."""
     return exported(selectors.documents(organization_id))
+
+
+def export_litellm(*, organization_id: int, at: datetime) -> litellm.Generated:
+    """All rules that are not retired, as far as a configuration of LiteLLM has words for them. Raises LimitUnsayable
+    where one is in force that it cannot keep.
+    """
+    standing = selectors.standing(organization_id)
+    served = selectors.served(organization_id, [one.rule for one in standing], at.date())
+    return litellm.generated(standing, served)
 
 
 def import_document(
