@@ -24,10 +24,11 @@ from routing.rules.document import exported, imported
 from routing.rules.hot import Rules, Subject
 from routing.rules.models import RoutingRule
 from routing.rules.policy import Chooser
-from routing.rules.types import Use, When
+from routing.rules.types import Rule, Use, When
 from tests.factories.classify import labelled, labels, prompt
 from tests.factories.orgs import HOUSE, NOON, Cast
 from tests.factories.rules import CHEAP, EASY, HARD, INCUMBENT, decision, learned_rule, local_only, saved, triage
+from tests.factories.upstreams import CREDENTIAL, deployment, upstream
 from tests.interfaces.conftest import Api, refused, told
 
 TRIAGE: dict[str, Any] = json.loads(msgspec.json.encode(triage()))
@@ -135,6 +136,52 @@ def test_rules_are_put_into_order(alice: Api) -> None:
     assert alice.post("routing-rules/order", {"rules": ids[::-1]}).status_code == 204
     assert [one["id"] for one in told(alice.get("routing-rules"))["items"]] == ids[::-1]
     assert refused(alice.post("routing-rules/order", {"rules": ids[:1]})) == (422, "rules.order_invalid", "rules")
+
+
+def test_they_go_out_for_litellm_as_far_as_it_has_words_for_them(alice: Api, cast: Cast) -> None:
+    at_openai = upstream(cast.acme.id, at=NOON)
+    for model in (CHEAP, INCUMBENT):
+        deployment(at_openai, model, at=NOON)
+    plain = Rule(name="cheaper", when=When(models=(INCUMBENT,)), use=(Use(model=CHEAP),))
+    for rule in (plain, triage(when=When(models=("other",), task_types=("triage",)))):
+        saved(cast.acme.id, rule, at=NOON)
+    answer = alice.get("routing-rules/export?format=litellm")
+    assert answer["Content-Type"] == "application/yaml; charset=utf-8"
+    text = answer.content.decode()
+    assert "# - triage: it is about types of task, which LiteLLM does not know." in text
+    assert "os.environ/OPENAI_API_KEY" in text
+    assert CREDENTIAL not in text
+    said = told(alice.get("routing-rules/export?format=litellm", Accept="application/json"))
+    assert said["config"] == yaml.safe_load(text)
+    assert said["config"]["router_settings"]["fallbacks"][0] == {INCUMBENT: [f"{INCUMBENT}.then.{INCUMBENT}"]}
+    assert [(one["rule"], one["said"]) for one in said["rules"]] == [("cheaper", True), ("triage", False)]
+    assert said["variables"] == {"openai": "OPENAI_API_KEY"}
+
+
+def test_without_a_limit_that_litellm_cannot_keep_nothing_goes_out(
+    alice: Api, cast: Cast, login: Callable[[User], Api]
+) -> None:
+    saved(cast.acme.id, local_only(), at=NOON)
+    for accept in ("application/yaml", "application/json"):
+        answer = alice.get("routing-rules/export?format=litellm", Accept=accept)
+        assert refused(answer)[:2] == (409, "rules.limit_unsayable")
+        assert "local-only" in answer.content.decode()
+    # It is a limit of acme's alone.
+    charlie = login(cast.charlie_login)
+    assert told(charlie.get("routing-rules/export?format=litellm", Accept="application/json"))["rules"] == []
+    assert alice.get("routing-rules/export?format=excel").status_code == 404
+
+
+def test_the_export_asks_as_often_for_many_rules_as_for_few(
+    alice: Api, cast: Cast, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    at_openai = upstream(cast.acme.id, at=NOON, any_model=True)
+    for number in range(12):
+        deployment(at_openai, f"model-{number}", at=NOON)
+        rule = Rule(name=f"rule-{number}", when=When(models=(f"model-{number}",)), use=(Use(model=CHEAP),))
+        saved(cast.acme.id, rule, at=NOON)
+    with django_assert_max_num_queries(15):
+        assert len(told(alice.get("routing-rules/export?format=litellm", Accept="application/json"))["rules"]) == 12
 
 
 def test_a_document_goes_out_as_yaml_and_comes_in_again(alice: Api, cast: Cast, login: Callable[[User], Api]) -> None:

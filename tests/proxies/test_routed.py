@@ -142,6 +142,7 @@ def test_limits_hold_whatever_falls_back_and_a_call_goes_on_when_capstan_is_away
         assert stage.serves(client, "failing", headers=secret) == DEAR
 
 
+@pytest.mark.soak
 def test_whoever_asked_for_it_gets_only_local_models_while_capstan_is_away(stage: Stage) -> None:
     with stage.open(CAPSTAN_ROUTE_WHEN_UNREACHABLE="local") as client:
         assert stage.serves(client) == DEAR

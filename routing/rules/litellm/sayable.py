@@ -22,7 +22,7 @@ _CONDITIONS: Final = {
     "most_tokens": "how large a call is",
     "tools": "whether a call brings tools",
     "subagent": "whether a sub-agent makes it",
-    "sensitive": "whether it is sensitive",
+    "sensitive": "whether a call is sensitive",
 }
 _MOST_NAMED: Final = 20
 
@@ -70,7 +70,7 @@ def why_no_limit(rule: Rule, served: Container[str]) -> str:
     if (why := _of_one_place(rule, served)) is not None:
         return why
     if found := _beside_models(rule.when):
-        return f"it asks for {found}, which LiteLLM does not know"
+        return f"it is about {found}, which LiteLLM does not know"
     if rule.within.most_per_million is not None:
         return "it names a highest price, and LiteLLM would not notice when prices change"
     return ""
@@ -81,7 +81,7 @@ def why_no_choice(rule: Rule, served: Container[str]) -> str:
     if (why := _of_one_place(rule, served)) is not None:
         return why
     if found := _beside_models(rule.when):
-        return f"it asks for {found}, which LiteLLM does not know"
+        return f"it is about {found}, which LiteLLM does not know"
     if not rule.when.models:
         return "it is for calls of any model, and LiteLLM's groups are of models by name"
     if rule.policy is not None:

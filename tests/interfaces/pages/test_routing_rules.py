@@ -116,6 +116,15 @@ def test_it_is_written_changed_and_read_back_as_yaml(company: Company, alice: Cl
     answer = alice.get(at("routing_rule_export", routing_rule_id=row.id))
     assert (answer["Content-Type"], imported(text_of(answer))) == ("application/yaml; charset=utf-8", (other,))
     assert imported(text_of(alice.get(at("routing_rules_export")))) == (other,)
+    assert "# - triage: it is about types of task" in text_of(alice.get(at("routing_rules_litellm")))
+
+
+def test_it_goes_out_for_litellm_unless_a_limit_would_be_lost(company: Company, alice: Client) -> None:
+    assert "For LiteLLM" not in text_of(alice.get(at("routing_rules")))
+    saved(company.cast.acme.id, local_only(), at=company.at)
+    assert "For LiteLLM" in text_of(alice.get(at("routing_rules")))
+    answer = alice.get(at("routing_rules_litellm"))
+    assert (answer.status_code, "local-only: it is about whether a call is sensitive" in text_of(answer)) == (409, True)
 
 
 def test_an_engineer_proposes_and_whoever_manages_decides(
