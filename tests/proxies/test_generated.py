@@ -39,7 +39,7 @@ def test_calls_go_where_the_rules_say_and_fall_back_and_stay_within_limits(
         },
     )
     settings = made.config["router_settings"] | {"num_retries": 0}
-    keys = {name: "sk-of-the-tests" for name in made.variables.values()}
+    keys = dict.fromkeys(made.variables.values(), "sk-of-the-tests")
     proxy = Proxy(
         tmp_path, made.config["model_list"], keys, router_settings=settings, litellm_settings={"callbacks": []}
     )

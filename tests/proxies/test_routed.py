@@ -105,6 +105,7 @@ def test_a_rule_moves_calls_and_what_it_saves_is_known(stage: Stage) -> None:
         body = {"model": "smart", "max_tokens": 90, "messages": [{"role": "user", "content": "hello"}]}
         said = client.call("/v1/chat/completions", headers={"x-capstan-session": TREATED[0]}, **body)
         name = said["headers"]["x-capstan-call"]
+        assert said["headers"]["x-capstan-rule"] == "cheaper; version=1; arm=treated"
         # As long as the rule lets the model answer, whatever the caller would take.
         assert said["answer"]["usage"]["completion_tokens"] == 30
         until(lambda: Decision.objects.filter(call_id=name, arm="treated", chosen=CHEAP).exists())

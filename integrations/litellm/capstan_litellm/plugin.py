@@ -320,7 +320,8 @@ class Guard(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there when ty
         refused, call = _refused.get(), _current.get()
         if refused is None:
             # Whoever says how well the call went names it so.
-            return None if call is None else {"x-capstan-call": call.id}
+            said = {} if call is None else {"x-capstan-call": call.id, "x-capstan-rule": call.route.header}
+            return {name: value for name, value in said.items() if value} or None
         headers = {"x-should-retry": "false"}
         if refused.detail.get("retry_after"):
             headers["Retry-After"] = str(refused.detail["retry_after"])

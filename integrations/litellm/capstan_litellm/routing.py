@@ -67,6 +67,11 @@ class Routed:
         return {"routing-rule": self.rule, "routing-version": str(self.version), "routing-arm": self.arm}
 
     @property
+    def header(self) -> str:
+        """As Capstan's own gateway says it to whoever called."""
+        return f"{self.rule}; version={self.version}; arm={self.arm}" if self.arm else ""
+
+    @property
     def followed(self) -> dict[str, Any]:
         return {"rule_id": self.rule_id, "version": self.version, "arm": self.arm}
 
