@@ -49,7 +49,9 @@ def follow(data: dict[str, Any], routed: Routed, router: Any) -> None:
     Raises RouteRefused.
     """
     asked = str(data.get("model") or "")
-    chain = list(dict.fromkeys([*routed.models, *fallbacks_of(asked, data, router)]))
+    # What was asked for is among the models, unless it may not be gone to or is none.
+    _, *others = fallbacks_of(asked, data, router)
+    chain = list(dict.fromkeys([*(routed.models or (asked,)), *others]))
     if routed.allowed is not None:
         chain = [one for one in chain if one in routed.allowed]
         # Those would be gone to by other ways than this chain.

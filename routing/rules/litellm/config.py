@@ -84,7 +84,9 @@ def generated(standing: Sequence[Standing], served: Mapping[str, Sequence[Served
     chained = {model for each in fallbacks for model in each}
     # LiteLLM takes `provider/model` for the model where it looks for a chain.
     fallbacks += [{name: []} for name in sorted(offered - chained) if name.partition("/")[2] in chained]
-    aliases = _aliases(asked, served, offered)
+    # What a rule means by such a name is that one place.
+    places = {name for one in standing if not one.off for name in one.rule.when.models}
+    aliases = _aliases(sorted(offered & set(asked)), served, offered | places)
     fallbacks += [{alias: each[model]} for alias, model in aliases.items() for each in fallbacks if model in each]
     settings: dict[str, Any] = {"routing_strategy": "simple-shuffle", "fallbacks": fallbacks}
     if aliases:
@@ -140,7 +142,7 @@ def _aliases(asked: Sequence[str], served: Mapping[str, Sequence[Served]], taken
     found: dict[str, str] = {}
     for model in asked:
         some = served.get(model, ())
-        if model not in taken or not some:
+        if not some:
             continue
         for word in sorted(frozenset.intersection(*(one.names for one in some))):
             if f"{word}/{model}" not in taken:

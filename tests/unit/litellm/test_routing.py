@@ -225,6 +225,12 @@ def test_a_routed_call_falls_back_to_what_it_asked_for_and_on_from_there() -> No
     assert data == {"model": "fast", "fallbacks": ["smart", "own"]}
 
 
+def test_what_is_no_model_is_no_fallback() -> None:
+    data: dict[str, Any] = {"model": "auto"}
+    follow(data, read(ANSWER | {"models": ["fast"]}), Router(GROUPS))
+    assert data == {"model": "fast", "disable_fallbacks": True}
+
+
 def test_a_call_that_stays_is_left_as_it_is() -> None:
     data: dict[str, Any] = {"model": "smart"}
     for routed in (Routed(), read(ANSWER | {"models": ["smart"], "arm": "held_back", "use": []})):

@@ -243,6 +243,9 @@ def test_a_model_may_be_asked_for_by_its_provider_where_that_is_all_there_is_of_
     aliases = found.config["router_settings"]["model_group_alias"]
     assert aliases == {"openai/tiny": {"model": "tiny", "hidden": True}}
     assert chain(found, "openai/tiny") == chain(found, "tiny") == ["tiny.then.tiny"]
+    # Another rule may mean just that place.
+    place = rule("first", when=When(models=("openai/tiny",), task_types=("triage",)))
+    assert "model_group_alias" not in made(place, rule(models=("tiny",))).config["router_settings"]
 
 
 def test_a_model_whose_name_looks_like_a_provider_has_no_chain_of_anothers() -> None:
