@@ -10,7 +10,7 @@ import pytest
 from tests.proxies.running import Client, Fake, Proxy, deployment, ending
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture

@@ -101,11 +101,11 @@ def test_how_a_model_is_used_goes_along_under_the_proxys_name() -> None:
 
 def test_what_is_not_shown_is_sensitive_and_stays_where_limits_say() -> None:
     some = having(CHEAPER, LOCAL)
-    for shown in ({}, {"text": "Nothing to see here."}):
-        found = advised(some, "own", **shown)
+    for text in (None, "Nothing to see here."):
+        found = advised(some, "own", text=text)
         assert (found.said["models"], found.said["allowed"]) == (["own"], ["own"])
         with pytest.raises(Excluded):
-            advised(some, "smart", **shown)
+            advised(some, "smart", text=text)
     clear = advised(some, "smart", tags={"sensitivity": "public"})
     assert (clear.said["models"], clear.said["allowed"]) == (["fast", "smart"], None)
 

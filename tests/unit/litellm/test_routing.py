@@ -197,7 +197,7 @@ def test_whoever_needs_limits_to_hold_goes_nowhere_else_meanwhile(how: str, mode
         stage.capstan.answer = Unreachable("away")
         asked = question(stage.settings, model=model)
         if passes:
-            assert (await stage.routes.route(asked)).allowed == {"own"}
+            assert (await stage.routes.route(asked)).allowed == frozenset({"own"})
             return
         with pytest.raises(RouteRefused) as refused:
             await stage.routes.route(asked)
@@ -251,7 +251,7 @@ def test_no_fallback_goes_where_limits_forbid() -> None:
 
 def test_a_call_that_is_begun_anew_keeps_its_limits() -> None:
     limited = read(ANSWER | {"allowed": ["own"]})
-    assert begun_anew("own", limited).allowed == {"own"}
+    assert begun_anew("own", limited).allowed == frozenset({"own"})
     with pytest.raises(RouteRefused):
         begun_anew("smart", limited)
 

@@ -29,7 +29,8 @@ SERVED = {
 
 def rule(name: str = "cheaper", *use: str, models: tuple[str, ...] = ("large",), **given: Any) -> Rule:
     chain = tuple(Use(model=one) for one in use or ("small",))
-    return Rule(**{"name": name, "when": When(models=models), "use": chain} | given)
+    usual: dict[str, Any] = {"name": name, "when": When(models=models), "use": chain}
+    return Rule(**usual | given)
 
 
 def limit(name: str = "limit", models: tuple[str, ...] = (), **within: Any) -> Rule:
