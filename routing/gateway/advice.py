@@ -64,7 +64,7 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
             characters=asked.characters,
         )
     )
-    uses, passed_over = _offered(decided.use, offers)
+    uses, passed_over = _offered(decided.use, offers, asked.model)
     decided = decided._replace(passed_over=(*decided.passed_over, *passed_over))
     limits = [one for one in decided.limits if one.leaves_out]
     allowed = _allowed(house, limits, asked.offers, at) if limits else None
@@ -109,12 +109,12 @@ def _tokens(told_: Input) -> int:
     return read + told_.audio_tokens + told_.image_tokens
 
 
-def _offered(use: Sequence[Use], offers: Offers) -> tuple[dict[str, Use], list[tuple[str, str]]]:
+def _offered(use: Sequence[Use], offers: Offers, asked: str) -> tuple[dict[str, Use], list[tuple[str, str]]]:
     """The models of a rule under the proxy's names, and of the others why not."""
     found: dict[str, Use] = {}
     passed_over: list[tuple[str, str]] = []
     for one in use:
-        name = _name_of(one.model, offers)
+        name = _name_of(one.model, offers, asked)
         if one.gate is not None:
             passed_over.append((one.model, _GATED))
         elif name is None:
@@ -124,11 +124,12 @@ def _offered(use: Sequence[Use], offers: Offers) -> tuple[dict[str, Use], list[t
     return found, passed_over
 
 
-def _name_of(model: str, offers: Offers) -> str | None:
-    """Of that very name, or else the first that has nothing but this model."""
+def _name_of(model: str, offers: Offers, asked: str) -> str | None:
+    """Of that very name, or else one that has nothing but this model: the one that was asked for, or the first."""
     if model in offers:
         return model
-    return next((name for name in sorted(offers) if _is_only(model, offers[name].places)), None)
+    names = sorted(offers, key=lambda name: (name != asked, name))
+    return next((name for name in names if _is_only(model, offers[name].places)), None)
 
 
 def _is_only(model: str, places: Sequence[Place]) -> bool:

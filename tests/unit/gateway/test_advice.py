@@ -60,6 +60,12 @@ def test_a_rule_about_a_model_holds_for_a_name_that_is_only_that() -> None:
     assert advised(having(named)).said["models"] == ["fast", "smart"]
 
 
+def test_of_two_names_of_one_model_the_one_that_was_asked_for_goes_on() -> None:
+    rule = Rule(name="both", when=When(models=("large",)), use=(Use(model="small"), Use(model="large")))
+    offers = (*OFFERS, Offer("another", (at("large"),)))
+    assert advised(having(rule), "smart", offers).said["models"] == ["fast", "smart"]
+
+
 def test_without_a_rule_it_stays_and_nothing_is_kept() -> None:
     found = advised(having())
     assert (found.said["models"], found.said["rule"], found.row) == (["smart"], None, None)
