@@ -72,6 +72,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "Route",
         (
             Entry("recommendations", "Recommendations", "recommendations", Permission.ROUTING_READ, "d"),
+            Entry("experiments", "Experiments", "experiments", Permission.ROUTING_READ, "g"),
             Entry("routing_rules", "Routing rules", "routing", Permission.ROUTING_READ, "f"),
             Entry("task_types", "Task types", "task_types", Permission.ROUTING_READ, "y"),
             Entry("savings", "Rollouts and savings", "savings", Permission.ROUTING_READ, "z"),

@@ -26,6 +26,7 @@ KINDS = {
     "rebuild": "Rebuilding rollups",
     "import": "Importing a file",
     "train": "Learning task types",
+    "experiment": "Measuring models",
 }
 MOVING = (Job.State.QUEUED, Job.State.RUNNING)
 
@@ -80,8 +81,9 @@ def _shown(job: Job) -> dict[str, Any]:
         "what": " to ".join(
             job.parameters[name] for name in ("month", "start", "end") if isinstance(job.parameters.get(name), str)
         ),
-        "moving": job.state in MOVING,
-        "resumable": job.state in (Job.State.STOPPED, Job.State.FAILED) and job.kind not in services.COMMANDS,
+        "moving": job.state in MOVING and job.kind not in services.OWNED,
+        "resumable": job.state in (Job.State.STOPPED, Job.State.FAILED)
+        and job.kind not in {*services.COMMANDS, *services.OWNED},
         "command": services.COMMANDS.get(job.kind, "") if job.state in (Job.State.STOPPED, Job.State.FAILED) else "",
         "before": from_pico(before) if isinstance(before, int) else None,
         "after": from_pico(after) if isinstance(after, int) else None,

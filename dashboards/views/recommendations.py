@@ -97,6 +97,7 @@ def recommendation(request: HttpRequest, here: Here, recommendation_id: int) -> 
         "considered": [(one, words.verdict(one.verdict), words.tone(one.verdict)) for one in advice.considered],
         "types": [(one, type_address(here, one)) for one in advice.task_types],
         "may_apply": may_apply,
+        "try_href": _try_href(here, row),
         "apply": ApplyForm(None),
         "dismiss": DismissForm(None),
     }  # fmt: skip
@@ -161,6 +162,14 @@ def recommendation_address(here: Here, recommendation_id: int) -> str:
         "dashboards:recommendation",
         kwargs={"organization": here.organization.slug, "recommendation_id": recommendation_id},
     )
+
+
+def _try_href(here: Here, row: Recommendation) -> str:
+    """Where an experiment is made of it, for whoever may."""
+    may = here.caller.can(Permission.ROUTING_MANAGE) and here.caller.can(Permission.CAPTURES_READ)
+    if not may or row.state != State.OPEN or row.kind != Kind.EXPERIMENT:
+        return ""
+    return f"{address(here, 'experiment_add')}?{urlencode({'recommendation': row.id})}"
 
 
 def _row(here: Here, row: Recommendation) -> Row:

@@ -14,7 +14,7 @@ from finops.api.docs import ApiDocs, ApiSchema
 _ROOMS: Final = (
     "finops.orgs", "finops.sources", "finops.ingest", "finops.ledger", "finops.pricing", "finops.attribution",
     "finops.budgets", "finops.alerts", "routing.upstreams", "routing.captures", "routing.classify", "routing.evidence",
-    "routing.rules", "routing.recommend", "routing.rollouts", "finops.jobs",
+    "routing.rules", "routing.recommend", "routing.rollouts", "routing.experiments", "finops.jobs",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Celery's application and the schedule. Queues: ingest, control, alerts, routing."""
+"""Celery's application and the schedule. Queues: ingest, control, alerts, routing, experiments."""
 
 from __future__ import annotations
 
@@ -76,6 +76,11 @@ app.conf.beat_schedule = {
         "task": "rollouts.follow",
         "schedule": 20.0,
         "options": {"queue": "routing", "expires": 20},
+    },
+    "follow experiments": {
+        "task": "experiments.follow",
+        "schedule": 10.0,
+        "options": {"queue": "control", "expires": 10},
     },
     "measure savings": {
         "task": "rollouts.measure",

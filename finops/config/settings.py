@@ -58,6 +58,7 @@ ROOMS = [
     "routing.classify",
     "routing.configuration",
     "routing.evidence",
+    "routing.experiments",
     "routing.laptop",
     "routing.recommend",
     "routing.rollouts",
@@ -242,7 +243,7 @@ EMAIL_BACKEND = env.text(
 )
 # Where people find this site, for links in alerts; without it they have none.
 PUBLIC_URL = env.text("CAPSTAN_URL").rstrip("/")
-# Where clients reach the gateway, for the page that says so.
+# Where clients reach the gateway: for the page that says so, and for workers that measure models through it.
 GATEWAY_URL = env.text("CAPSTAN_GATEWAY_URL").rstrip("/")
 # Webhooks may go to this very machine, without TLS: for development and tests alone.
 ALERTS_LOOPBACK = env.boolean("CAPSTAN_ALERTS_LOOPBACK", default=False)

@@ -16,6 +16,8 @@ from finops.jobs.selectors import waiting
 
 # Kinds worked by a command in somebody's terminal, not by the server's workers: what to run to go on.
 COMMANDS: Final = {"import": "import_usage", "outcomes": "import_outcomes"}
+# Kinds that are the working side of something with states of its own: where it is stopped and resumed.
+OWNED: Final = {"experiment": "/api/v1/experiments"}
 ENDED: Final = (Job.State.STOPPED, Job.State.DONE, Job.State.FAILED)
 
 
@@ -93,6 +95,19 @@ def progress(
     return not stop
 
 
+def wait(*, job: Job, at: datetime) -> bool:
+    """There is nothing to do at the moment, or others are to have their turn: it is queued again, as far as it is, for
+    whoever takes it up next. False: stopping was asked for, the job is stopped. Raises JobLost.
+    """
+    with transaction.atomic():
+        row = _held(job)
+        row.state, row.beat_at = Job.State.QUEUED, at
+        if row.stop_requested:
+            row.state, row.stop_requested, row.ended_at = Job.State.STOPPED, False, at
+        row.save(update_fields=["state", "beat_at", "stop_requested", "ended_at"])
+    return row.state == Job.State.QUEUED
+
+
 def finish(*, job: Job, result: Mapping[str, Any], at: datetime) -> None:
     """The work is done. `result` holds counts, and amounts as text. Raises JobLost."""
     with transaction.atomic():
@@ -114,12 +129,14 @@ def fail(*, job: Job, error: str, at: datetime) -> None:
 
 
 @transaction.atomic
-def request_stop(*, organization_id: int, job_id: int, by: Actor, at: datetime) -> Job:
+def request_stop(*, organization_id: int, job_id: int, by: Actor, at: datetime, by_owner: bool = False) -> Job:
     """Ask a job to stop after its current step; one that is queued stops at once. Asking twice is as good as once.
 
-    Raises JobNotStoppable when it has ended, and NotFound.
+    Raises JobNotStoppable when it has ended, or is stopped elsewhere (by what says so: `by_owner`), and NotFound.
     """
     row = _locked(organization_id, job_id)
+    if row.kind in OWNED and not by_owner:
+        raise JobNotStoppable(f"Stop what it works on: see {OWNED[row.kind]}.")
     if row.state in ENDED:
         if row.state == Job.State.STOPPED:
             return row
@@ -136,13 +153,17 @@ def request_stop(*, organization_id: int, job_id: int, by: Actor, at: datetime) 
 
 
 @transaction.atomic
-def resume(*, organization_id: int, job_id: int, by: Actor, at: datetime, by_command: bool = False) -> Job:
+def resume(
+    *, organization_id: int, job_id: int, by: Actor, at: datetime, by_command: bool = False, by_owner: bool = False
+) -> Job:
     """Queue a stopped or failed job again, from where its cursor stands. A stop not yet heeded is taken back.
 
-    Raises JobNotResumable when it is done, or when only a command (which says so by `by_command`) works its kind;
-    and NotFound.
+    Raises JobNotResumable when it is done, or when only a command (which says so by `by_command`) works its kind, or it
+    is resumed elsewhere (`by_owner`); and NotFound.
     """
     row = _locked(organization_id, job_id)
+    if row.kind in OWNED and not by_owner:
+        raise JobNotResumable(f"Resume what it works on: see {OWNED[row.kind]}.")
     if row.kind in COMMANDS and not by_command:
         raise JobNotResumable(f"Run {COMMANDS[row.kind]} again with the same file: it goes on from where it stood.")
     if row.state == Job.State.DONE:

@@ -52,6 +52,8 @@ class Permission(StrEnum):
     CALLS_AUTHORIZE = "calls.authorize"
     # Call models through the gateway: for the keys of engineers and of what they build.
     CALLS_MAKE = "calls.make"
+    # Measure models by calls: they go to the very model they ask for, within what limits leave, and none is captured.
+    CALLS_MEASURE = "calls.measure"
     # Stop agents, sessions, keys, teams or everything within one's reach at once, and let them go on.
     CALLS_STOP = "calls.stop"
     # Where the gateway sends calls: upstreams and deployments, without their credentials.

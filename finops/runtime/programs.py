@@ -72,11 +72,15 @@ def publish() -> Program:
     return Program("publish", manage("publish"))
 
 
-def worker(name: str, queues: str, *pool: str, told: str) -> Program:
-    """A Celery worker; `pool` says how much it does at once."""
+def worker(name: str, queues: str, *pool: str, told: str, gateway: Door | None = None) -> Program:
+    """A Celery worker; `pool` says how much it does at once. One that makes calls of models is told of the gateway, as
+    this machine reaches it, where nobody said otherwise.
+    """
     command = [*_CELERY, "worker", "--queues", queues, *pool, "--loglevel", told, "--without-gossip"]
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"} if os.geteuid() == 0 else {}
     command += ["--without-mingle", "--hostname", f"{'capstan' if name == 'worker' else name}@%h"]
+    if gateway is not None and not os.environ.get("CAPSTAN_GATEWAY_URL"):
+        quiet["CAPSTAN_GATEWAY_URL"] = Door(gateway.reachable, gateway.port).url
     return Program(name, command, patience_s=20.0, environment=quiet)
 
 

@@ -87,7 +87,8 @@ class BodyOutput(serializers.Serializer[Any]):
 
 class OpenedOutput(serializers.Serializer[Any]):
     """`body` is as the client sent it. Unless it is `answer_whole`, the answer was longer than is kept, or broke off.
-    `charge` is the external id of what was charged; `cost` is null where nobody knows it.
+    `charge` is the external id of what was charged; `cost` is null where nobody knows it, and `tags` where they were
+    not kept.
     """
 
     call_id = serializers.CharField()
@@ -118,6 +119,7 @@ class OpenedOutput(serializers.Serializer[Any]):
     cost = serializers.CharField(allow_null=True)
     currency = serializers.CharField()
     charge = serializers.CharField()
+    tags = serializers.DictField(child=serializers.CharField(), allow_null=True)
 
 
 def _told(organization_id: int, said: Capturing) -> dict[str, Any]:

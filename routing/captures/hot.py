@@ -24,7 +24,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     `body` is as the client sent it, `headers` are the few that say how it is meant. `answer` is what the client was
     sent, from its beginning; unless it is `whole`, it was longer than is kept, or broke off. `upstream_model` is what
     `upstream` was asked for. `owners` are ids of ours by dimension. `tokens` are meters of `core.tokens`; `cost` is a
-    decimal, None where nobody knows it. `charge` is what the ledger knows it by.
+    decimal, None where nobody knows it. `charge` is what the ledger knows it by. `tags` are the call's, None where they
+    were not kept.
     """
 
     call_id: str
@@ -54,6 +55,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     cost: str | None
     currency: str
     charge: str
+    tags: Mapping[str, str] | None = None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

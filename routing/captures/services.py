@@ -5,7 +5,8 @@ nothing of what was captured is in the trail.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from django.db.models import F, QuerySet
 from finops.audit import services as audit
 from finops.core.actors import Actor
 from finops.core.errors import NotFound
+from finops.core.sealing import CannotOpen
 from finops.orgs.models import Project
 from routing.captures import rules
 from routing.captures.hot import Exchange, open_sealed, sealer
@@ -90,6 +92,27 @@ def read_capture(*, organization_id: int, call_id: str, by: Actor, at: datetime)
     exchange = open_sealed(sealer(secrets, organization_id), row.sealed, row.call_id)
     _note(organization_id, "capture.read", row.call_id, {}, by, at)
     return Opened(row, exchange)
+
+
+@transaction.atomic
+def read_captures(
+    *, organization_id: int, call_ids: Sequence[str], for_kind: str, for_id: int, by: Actor, at: datetime
+) -> list[Opened]:
+    """Several at once, for something of the house that may: one line in the trail says for what, and how many. Those
+    that are there, in no order; what cannot be opened any more is left out.
+    """
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    opens = sealer(secrets, organization_id)
+    found: list[Opened] = []
+    for row in _captured(organization_id).filter(call_id__in=list(call_ids), expires_at__gt=at):
+        with suppress(CannotOpen):
+            found.append(Opened(row, open_sealed(opens, row.sealed, row.call_id)))
+    if found:
+        audit.record(
+            organization_id=organization_id, verb="captures.opened", subject_kind=for_kind, subject_id=for_id,
+            details={"captures": len(found)}, by=by, at=at,
+        )  # fmt: skip
+    return found
 
 
 def forget_expired(*, at: datetime) -> int:

@@ -38,8 +38,11 @@ MOST_AT_ONCE: Final = 50
 # An organization that has all it wants of a day is not asked about for so long.
 FULL_FOR_S: Final = 60.0
 LONGEST: Final = 200
-# Of a client's headers those that say how its body is meant, and none that could be a credential.
-_MEANT: Final = ("content-type", "anthropic-version", "anthropic-beta", "openai-beta")
+# Of a client's headers those that say how its body is meant and within what it stays, and none that could be a
+# credential.
+_MEANT: Final = (
+    "content-type", "anthropic-version", "anthropic-beta", "openai-beta", "x-capstan-only", "x-capstan-max-price",
+)  # fmt: skip
 _SECRET: Final = re.compile(r"key|token|secret|sig|auth|password|credential")
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key")
 
@@ -251,6 +254,7 @@ class Captured:
             cost=pico_text(settled.cost) if settled is not None and settled.cost is not None else None,
             currency=attempt.allowance.currency,
             charge=event.external_id,
+            tags=dict(event.tags),
         )
         return Row(
             ask.id, kept.at, ask.dialect.name, _plain(ask.call.model), _plain(owner.task_type), owner.project_id,

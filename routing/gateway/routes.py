@@ -26,6 +26,8 @@ from routing.gateway.requests import Authorize
 from routing.rules.hot import NOTHING, Decided, Subject
 from routing.rules.types import Use, Within
 
+# What a key may that measures models.
+MEASURES: Final = "calls.measure"
 _MILLION: Final = 10**6
 # Deployments of a rule's models that are tried before the model that was asked for.
 _BEFORE_ASKED: Final = 3
@@ -177,6 +179,7 @@ def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: st
         depth=whose.depth,
         # Of what a session began with, as its words are, so that it goes one way for as long as it lasts.
         characters=seen.read.known.length if house.rules.learned else 0,
+        measures=MEASURES in key.permissions,
     )
     decided = house.rules.decide(subject)
     # What was asked for is what is tried last, so that a rule never takes away what worked without it.

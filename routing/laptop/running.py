@@ -24,7 +24,7 @@ from routing.laptop.watching import Watched
 # Where the key's secret is kept, in the data folder.
 KEY: Final = "laptop.key"
 # One after the other, in one process: on a laptop nothing is long, and memory is short.
-_QUEUES: Final = "ingest,routing,control,alerts"
+_QUEUES: Final = "ingest,routing,control,alerts,experiments"
 _INTERNAL: Final = "CAPSTAN_INTERNAL_HOSTS"
 _MOST_LINES: Final = 40
 
@@ -93,7 +93,7 @@ class Laptop:
             *pages,
             programs.publish(),
             programs.gateway(self._gateway, told=told),
-            programs.worker("worker", _QUEUES, "--pool", "solo", told=told),
+            programs.worker("worker", _QUEUES, "--pool", "solo", told=told, gateway=self._gateway),
             programs.beat(told=told),
         ]
 

@@ -75,11 +75,12 @@ def answers(organization_id: int, calls: Sequence[Asked], at: datetime, *, batch
     """
     ready, snapshot = selectors.ready(organization_id), load_snapshot(organization_id)
     source_id = next((row for row, slug in snapshot.sources.items() if slug == GATEWAY), 0)
+    measuring = selectors.measuring_keys(organization_id, {asked.key for asked in calls} - {""})
     found = []
     for place, asked in enumerate(calls):
         _check_owners(asked, snapshot, f"calls[{place}]." if batch else "")
         owner = attribute(snapshot, _event(asked, at), source_id)
-        found.append(_answer(ready, asked, owner))
+        found.append(_answer(ready, asked, owner, measures=asked.key in measuring))
     return found
 
 
@@ -114,7 +115,7 @@ def _event(asked: Asked, at: datetime) -> UsageEvent:
     )
 
 
-def _answer(ready: Ready, asked: Asked, owner: Owner) -> dict[str, Any]:
+def _answer(ready: Ready, asked: Asked, owner: Owner, *, measures: bool) -> dict[str, Any]:
     """As `gateway.routes` decides it."""
     text = asked.text or ""
     shown = Shown(asked.text, tools=asked.tools, depth=asked.depth, tags=asked.tags, whole=True)
@@ -137,6 +138,7 @@ def _answer(ready: Ready, asked: Asked, owner: Owner) -> dict[str, Any]:
             tools=asked.tools,
             depth=asked.depth,
             characters=len(text),
+            measures=measures,
         )
     )
     return told(decided) | {

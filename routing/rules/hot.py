@@ -70,6 +70,8 @@ class Subject(NamedTuple):
     tools: int = 0
     depth: int = 0
     characters: int = 0
+    # It measures the very model that it asks for: no rule chooses another. What limits holds as for any.
+    measures: bool = False
 
 
 class Decided(NamedTuple):
@@ -123,6 +125,8 @@ class Rules:
                 limits.append(one.published.rule.within)
             if one.chooses and found.rule is None:
                 found = one.decided(subject)
+        if subject.measures:
+            found = NOTHING._replace(limits=found.limits)
         if not limits:
             return found
         return found._replace(limits=(*limits, *found.limits))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from threading import Lock
 from typing import Final, NamedTuple
@@ -15,8 +15,8 @@ from django.db.models import When as Where
 
 from finops.attribution.models import AttributionStamp
 from finops.core.errors import NotFound
-from finops.orgs.models import Agent, Customer, Project, Team
-from finops.orgs.rules import below
+from finops.orgs.models import Agent, Customer, Project, Team, VirtualKey
+from finops.orgs.rules import Permission, below
 from finops.orgs.selectors import team_parents
 from finops.pricing.selectors import load_pricer
 from routing.classify import selectors as classify
@@ -184,6 +184,15 @@ def ready(organization_id: int) -> Ready:
         while len(_kept) > _KEPT:
             _kept.popitem(last=False)
     return made
+
+
+def measuring_keys(organization_id: int, prefixes: Collection[str]) -> frozenset[str]:
+    """Those of these keys for whose calls no rule chooses."""
+    if not prefixes:
+        return frozenset()
+    rows = VirtualKey.objects.filter(organization_id=organization_id, prefix__in=prefixes)
+    rows = rows.filter(permissions__contains=[Permission.CALLS_MEASURE.value])
+    return frozenset(rows.values_list("prefix", flat=True))
 
 
 def rule_id_of(organization_id: int, name: str) -> int:

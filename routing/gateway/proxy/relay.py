@@ -40,7 +40,7 @@ from routing.gateway.proxy.headers import CALL
 from routing.gateway.proxy.listed import Lists
 from routing.gateway.proxy.means import Means
 from routing.gateway.refusals import TooMany
-from routing.gateway.routes import Router
+from routing.gateway.routes import MEASURES, Router
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.make"
@@ -218,7 +218,7 @@ class Relay:
         if ask.call.free:
             await pass_free(self._means, client, ask, course)
             return
-        if house.captures is not None:
+        if house.captures is not None and MEASURES not in key.permissions:
             self._captured.begin(house.captures, client, ask, body, course)
         flow = Flow(self._means, client, ask, course)
         self._flows.add(flow)

@@ -44,6 +44,7 @@ TABLE = {
     "budgets.manage": "owner admin",
     "calls.authorize": "owner admin",
     "calls.make": "owner admin",
+    "calls.measure": "owner admin",
     "calls.stop": "owner admin team_lead",
     "gateway.read": "owner admin finance team_lead engineer",
     "routing.read": "owner admin finance team_lead engineer",

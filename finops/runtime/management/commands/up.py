@@ -19,8 +19,9 @@ from finops.runtime.supervisor import Program, Supervisor
 # Folding must not wait behind a re-rating of last year: what is short and regular has a worker of its own.
 QUEUES = "ingest,routing"
 SHORT_QUEUE = "control"
-# News must wait neither behind that nor behind a server that does not answer: it mostly waits, so it has threads.
-ALERTS_QUEUE, ALERTS_THREADS = "alerts", "4"
+# News must wait neither behind that nor behind a server that does not answer: it mostly waits, so it has threads. So do
+# experiments, of which few are worked on at once.
+WAITING_QUEUES, WAITING_THREADS = "alerts,experiments", "6"
 
 
 class Command(BaseCommand):
@@ -83,14 +84,14 @@ def _seed(supervisor: Supervisor, screen: Screen) -> None:
 
 def _programs(web: Door, gateway: Door, options: dict[str, Any]) -> list[Program]:
     told, count = programs.level(options["verbosity"]), str(options["workers"])
-    threads = ("--pool", "threads", "--concurrency", ALERTS_THREADS)
+    threads = ("--pool", "threads", "--concurrency", WAITING_THREADS)
     return [
         programs.web(web, gateway, workers=options["workers"], told=told),
         programs.publish(),
         programs.gateway(gateway, told=told),
         programs.worker("worker", QUEUES, "--concurrency", count, told=told),
         programs.worker("control", SHORT_QUEUE, "--pool", "solo", told=told),
-        programs.worker("alerts", ALERTS_QUEUE, *threads, told=told),
+        programs.worker("alerts", WAITING_QUEUES, *threads, told=told, gateway=gateway),
         programs.beat(told=told),
     ]
 
