@@ -35,7 +35,13 @@ STATES: Final = {
     State.DONE: "Done",
     State.FAILED: "Failed",
 }
-TONES: Final = {State.RUNNING: "info", State.PAUSED: "warn", State.STOPPED: "warn", State.DONE: "good", State.FAILED: "bad"}
+TONES: Final = {
+    State.RUNNING: "info",
+    State.PAUSED: "warn",
+    State.STOPPED: "warn",
+    State.DONE: "good",
+    State.FAILED: "bad",
+}
 _SEPARATED: Final = re.compile(r"[\n,]+")
 
 

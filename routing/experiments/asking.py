@@ -20,7 +20,7 @@ from routing.experiments import rules
 from routing.gateway.dialects.registry import DIALECTS
 
 CONNECT_S: Final = 5.0
-LONGEST_S: Final = 600.0
+LONGEST_S: Final = 300.0
 LARGEST: Final = 8 * 2**20
 TRIES: Final = 4
 # Seconds before the next try, unless the answer says; each time twice as long.

@@ -113,13 +113,14 @@ def _scores(plan: Plan, draft: ExperimentDraft, answer: Answer, asks: Asks, spen
         return Score(1.0, 1.0, Order.AB), Score(1.0, 1.0, Order.BA)
     if max(len(ours), len(theirs)) > judge.MOST_CHARACTERS:
         return ()
-    first = _judged(plan, draft, plan.judge, asks, ours, theirs, spent)
+    # As `statistics.judging` has it: the candidate first, then last.
+    first = _judged(plan, draft, plan.judge, asks, theirs, ours, spent)
     if first is None:
         return ()
-    second = _judged(plan, draft, plan.judge, asks, theirs, ours, spent)
-    if second is None:
+    last = _judged(plan, draft, plan.judge, asks, ours, theirs, spent)
+    if last is None:
         return ()
-    return Score(*first, Order.AB), Score(second[1], second[0], Order.BA)
+    return Score(first[1], first[0], Order.AB), Score(*last, Order.BA)
 
 
 def _judged(

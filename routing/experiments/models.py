@@ -114,6 +114,9 @@ class Item(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["experiment", "state"], name="experiment_item_state"),
             models.Index(fields=["organization", "call_id"], name="experiment_item_call"),
+            models.Index(
+                fields=["organization", "fingerprint"], name="experiment_item_content", condition=~Q(fingerprint="")
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["experiment", "call_id"], name="experiment_item_once"),

@@ -64,19 +64,24 @@ class _Limits:
             asked, self._wishes = wishes_of(exchange.model, exchange.headers)
         except WishInvalid:
             raise NotAgain("unreadable") from None
-        found = route(house, key, call, whose, asked, exchange.call_id, exchange.at)
-        self._within: Sequence[Within] = found.decided.limits
+
+        def within(model: str) -> Sequence[Within]:
+            return route(house, key, call, whose, model, exchange.call_id, exchange.at).decided.limits
+
+        self._within, self._asked = within, within(asked)
         self._bound = house.wishes.get(prefix)
         self._house = house
         self._tier = call.service_tier or ""
 
-    def left(self, candidates: Sequence[Candidate], at: datetime) -> list[Candidate]:
-        """Those that they leave. Raises NoDeployment where that is none."""
+    def left(self, candidates: Sequence[Candidate], model: str, at: datetime) -> list[Candidate]:
+        """Those that they leave: by the model that was asked for, and by this one, had it been that. Raises
+        NoDeployment where that is none.
+        """
 
         def price(one: Candidate) -> Price | None:
             return self._house.price(one, at.date(), self._tier)
 
-        found = left_of(left(candidates, self._within, price), self._wishes, price)
+        found = left_of(left(candidates, [*self._asked, *self._within(model)], price), self._wishes, price)
         found = found if self._bound is None else left_of(found, self._bound, price)
         if not found:
             raise NoDeployment("nothing is left", field="model")
@@ -137,10 +142,6 @@ class Places:
             judge=self._judge(limits, draft.judge, at) if draft.scoring is Scoring.JUDGE else None,
         )
 
-    def serves(self, model: str, at: datetime) -> frozenset[str]:
-        """The families in whose API a model is served here."""
-        return frozenset(family for family in (OPENAI, ANTHROPIC) if self._candidates(family, model, at))
-
     def _is_of(self, exchange: Exchange, family: str, incumbent: str, at: datetime) -> bool:
         """Whether the incumbent answered, whatever was asked for."""
         return any(
@@ -160,7 +161,7 @@ class Places:
     def _way(self, limits: _Limits, family: str, model: str, at: datetime) -> Way:
         """Raises NoDeployment."""
         every = self.house.deployments.of(family, model, at.date())
-        mine = limits.left(every, at)
+        mine = limits.left(every, model, at)
         names = sorted({one.upstream.name for one in mine})[:MOST_NAMED]
         others = [one for one in every if one not in mine]
         if any(is_called(one.upstream, name) for one in others for name in names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -57,12 +58,13 @@ def turn(row: Experiment, transport: httpx2.BaseTransport, *, later: timedelta =
 
 
 class Through(httpx2.BaseTransport):
-    """To a gateway process without a server before it."""
+    """To a gateway process without a server before it; `heard` is told of each request before it goes there."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, heard: Callable[[httpx2.Request], None] = lambda _: None) -> None:
+        self._gateway, self._heard = gateway, heard
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._heard(request)
         said = {name.decode(): value.decode("latin-1") for name, value in request.headers.raw}
         found = Exchange(self._gateway, request.url.path, request.read(), said).whole()
         return httpx2.Response(found.status, headers=found.headers, stream=httpx2.ByteStream(found.raw))

@@ -41,13 +41,14 @@ from finops.sources import services as sources
 from finops.sources.models import Source
 from routing.captures.models import Capture
 from routing.evidence.models import Evaluation
+from routing.experiments.models import Experiment
 from routing.recommend.models import Recommendation
 from routing.recommend.services import recompute
 from routing.rollouts.models import Rollout
 from routing.rules.models import RoutingRule
 from routing.rules.types import When
 from routing.upstreams.models import Deployment, Upstream
-from tests.factories import alerts, attribution, captures, evidence, recommend, rollouts, upstreams
+from tests.factories import alerts, attribution, captures, evidence, experiments, recommend, rollouts, upstreams
 from tests.factories import rules as routing_rules
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
@@ -285,6 +286,11 @@ class World:
         return Recommendation.objects.get(organization=self.globex)
 
     @cached_property
+    def experiment(self) -> Experiment:
+        said = {"task_type": f"{MARKER}-type", "incumbent": f"{MARKER}-strong", "candidates": (f"{MARKER}-cheap",)}
+        return experiments.drafted(self.globex.id, question=MARKER, at=NOON, **said)
+
+    @cached_property
     def charge_id(self) -> UUID:
         """A charge of today, as words go: whatever a source says may name its organization."""
         at = timezone.now()
@@ -341,6 +347,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "upstream_id": lambda world: world.upstream.id,
     "deployment_id": lambda world: world.deployment.id,
     "call_id": lambda world: world.capture.call_id,
+    "experiment_id": lambda world: world.experiment.id,
     "evaluation_id": lambda world: world.evaluation.id,
     "evidence_type": lambda world: world.evaluation.task_types[0],
     "routing_rule_id": lambda world: world.routing_rule.id,

@@ -394,3 +394,12 @@ def test_a_thousand_rules_are_made_ready_once(
     routed(alice)
     with django_assert_num_queries(9):
         told(alice.post("route", {"calls": [{"model": INCUMBENT, "task_type": "triage"}] * 1_000}))
+
+
+def test_a_key_that_measures_goes_to_what_it_asks_for_within_all_limits(alice: Api, cast: Cast) -> None:
+    put(alice)
+    put(alice, json.loads(msgspec.json.encode(local_only(when=When()))))
+    for permissions, models in ((("calls.make",), [CHEAP, INCUMBENT]), (("calls.make", "calls.measure"), [INCUMBENT])):
+        key = issue_key(organization_id=cast.acme.id, name="K", permissions=permissions, by=HOUSE, at=NOON).key
+        found = routed(alice, key=key.prefix)
+        assert (found["models"], found["within"]) == (models, [{"labels": ["local"]}])

@@ -11,8 +11,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -182,24 +184,21 @@ def test_stopped_it_makes_no_call_and_resumed_it_makes_none_twice(house: House) 
     row = house.begun(tasks=24, scoring="gate", gate={"kind": "pattern", "pattern": "right"}, judge="")
     asked: list[str] = []
 
-    def stops(seen: Seen) -> Plan:
-        body = json.loads(seen.body)
-        asked.append(body["messages"][0]["content"])
+    def heard(request: httpx2.Request) -> None:
+        """By the thread that makes the call: whoever stops it does so while calls are under way."""
+        asked.append(json.loads(request.read())["messages"][0]["content"])
         if len(asked) == 6:
             told(house.owner.post(f"experiments/{row.id}/stop"))
-        return answers(seen)
+            connection.close()
 
-    # In the upstream's own thread: whoever stops does so while calls are under way.
-    house.provider.decides(stops)
-    assert not turn(row, house.transport)
+    assert not turn(row, Through(house.gateway, heard))
     assert house.shown(row)["state"] == "stopped"
     # Those under way have ended, and are kept.
     assert 6 <= len(asked) <= 8
     assert Item.objects.filter(experiment=row, state="measured").count() == len(asked)
     assert refused(house.owner.post(f"jobs/{row.job_id}/resume"))[1] == "jobs.not_resumable"
-    house.provider.decides(lambda seen: asked.append(json.loads(seen.body)["messages"][0]["content"]) or answers(seen))
     told(house.owner.post(f"experiments/{row.id}/resume"))
-    while turn(row, house.transport):
+    while turn(row, Through(house.gateway, heard)):
         pass
     assert len(asked) == len(set(asked)) == 24
     shown = house.shown(row)

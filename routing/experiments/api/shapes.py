@@ -52,6 +52,7 @@ class HowInput(Input):
         max_length=rules.LONGEST_NAME,
         required=False,
         default="",
+        allow_blank=True,
         help_text="Which model judges: none of those measured.",
     )
     question = serializers.CharField(

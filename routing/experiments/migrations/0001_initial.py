@@ -49,6 +49,24 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField()),
                 ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['organization', '-id'], name='experiment_newest'),
+                    models.Index(condition=models.Q(('ended_at__isnull', False), ('look_at__isnull', False)), fields=['ended_at'], name='experiment_to_put_away'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('organization', 'id'), name='experiment_of_organization'),
+                    models.CheckConstraint(condition=models.Q(('mode__in', ['replay', 'shadow'])), name='experiment_mode'),
+                    models.CheckConstraint(condition=models.Q(('scoring__in', ['gate', 'judge'])), name='experiment_scoring'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'running', 'paused', 'stopped', 'done', 'failed'])), name='experiment_state'),
+                    models.CheckConstraint(condition=models.Q(('tasks__range', (1, 5000))), name='experiment_tasks'),
+                    models.CheckConstraint(condition=models.Q(('margin__range', (Decimal('0.001'), Decimal('0.5')))), name='experiment_margin'),
+                    models.CheckConstraint(condition=models.Q(('share__range', (Decimal('0.001'), 1))), name='experiment_share'),
+                    models.CheckConstraint(condition=models.Q(('most_cost__gt', 0)), name='experiment_cost'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['running', 'paused', 'stopped']), _negated=True), models.Q(('budget_id__isnull', False), ('job_id__isnull', False), ('key_id__isnull', False), models.Q(('sealed', b''), _negated=True)), _connector='OR'), name='experiment_capped'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('sealed', b''), ('state__in', ['done', 'failed'])), models.Q(models.Q(('state__in', ['done', 'failed']), _negated=True), ('ended_at__isnull', True)), _connector='OR'), name='experiment_ended'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Item',
@@ -64,77 +82,18 @@ class Migration(migrations.Migration):
                 ('experiment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='experiments.experiment')),
                 ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orgs.organization')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='experiment',
-            index=models.Index(fields=['organization', '-id'], name='experiment_newest'),
-        ),
-        migrations.AddIndex(
-            model_name='experiment',
-            index=models.Index(condition=models.Q(('ended_at__isnull', False), ('look_at__isnull', False)), fields=['ended_at'], name='experiment_to_put_away'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='experiment_of_organization'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['replay', 'shadow'])), name='experiment_mode'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('scoring__in', ['gate', 'judge'])), name='experiment_scoring'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'running', 'paused', 'stopped', 'done', 'failed'])), name='experiment_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('tasks__range', (1, 5000))), name='experiment_tasks'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('margin__range', (Decimal('0.001'), Decimal('0.5')))), name='experiment_margin'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('share__range', (Decimal('0.001'), 1))), name='experiment_share'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('most_cost__gt', 0)), name='experiment_cost'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['running', 'paused', 'stopped']), _negated=True), models.Q(('budget_id__isnull', False), ('job_id__isnull', False), ('key_id__isnull', False), models.Q(('sealed', b''), _negated=True)), _connector='OR'), name='experiment_capped'),
-        ),
-        migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('sealed', b''), ('state__in', ['done', 'failed'])), models.Q(models.Q(('state__in', ['done', 'failed']), _negated=True), ('ended_at__isnull', True)), _connector='OR'), name='experiment_ended'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['experiment', 'state'], name='experiment_item_state'),
-        ),
-        migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['organization', 'call_id'], name='experiment_item_call'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(fields=('experiment', 'call_id'), name='experiment_item_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(condition=models.Q(('fingerprint', ''), _negated=True), fields=('experiment', 'fingerprint'), name='experiment_content_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['asked', 'measured', 'failed', 'skipped'])), name='experiment_item_of'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('judged__gte', 0), ('judged__lte', models.F('spent')), ('spent__gte', 0)), name='experiment_item_paid'),
+            options={
+                'indexes': [
+                    models.Index(fields=['experiment', 'state'], name='experiment_item_state'),
+                    models.Index(fields=['organization', 'call_id'], name='experiment_item_call'),
+                    models.Index(condition=models.Q(('fingerprint', ''), _negated=True), fields=['organization', 'fingerprint'], name='experiment_item_content'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('experiment', 'call_id'), name='experiment_item_once'),
+                    models.UniqueConstraint(condition=models.Q(('fingerprint', ''), _negated=True), fields=('experiment', 'fingerprint'), name='experiment_content_once'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['asked', 'measured', 'failed', 'skipped'])), name='experiment_item_of'),
+                    models.CheckConstraint(condition=models.Q(('judged__gte', 0), ('judged__lte', models.F('spent')), ('spent__gte', 0)), name='experiment_item_paid'),
+                ],
+            },
         ),
     ]

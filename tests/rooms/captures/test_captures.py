@@ -161,3 +161,20 @@ def test_the_database_refuses_what_stays_too_long_comes_twice_or_is_empty(cast: 
     for wrong in refused:
         with pytest.raises(IntegrityError), transaction.atomic():
             CaptureSettings.objects.update(**wrong)
+
+
+def test_several_are_opened_with_one_line_that_says_for_what(cast: Cast) -> None:
+    for number in range(3):
+        captured(cast.acme.id, f"{number:024x}", at=NOON, tags={"desk": "inner"})
+    captured(cast.acme.id, "d" * 24, at=NOON, secret="a secret that nobody knows any more")
+    captured(cast.acme.id, "e" * 24, at=NOON - timedelta(days=8))
+    captured(cast.globex.id, CALL, at=NOON)
+    ids = [f"{0:024x}", f"{2:024x}", "d" * 24, "e" * 24, CALL]
+    about: dict[str, Any] = {"organization_id": cast.acme.id, "for_kind": "experiment", "for_id": 7}
+    opened = services.read_captures(call_ids=ids, **about, **WHO)
+    assert {one.row.call_id for one in opened} == set(ids[:2])
+    assert opened[0].exchange.tags == {"desk": "inner"}
+    event = AuditEvent.objects.get(verb="captures.opened")
+    assert (event.subject_kind, event.subject_id, event.details) == ("experiment", "7", {"captures": 2})
+    assert services.read_captures(call_ids=[CALL], **about, **WHO) == []
+    assert AuditEvent.objects.filter(verb="captures.opened").count() == 1

@@ -138,3 +138,29 @@ def test_jobs_of_another_organization_are_not_there(cast: Cast) -> None:
     with pytest.raises(NotFound):
         selectors.job(cast.globex.id, job.id)
     assert not selectors.jobs(cast.globex.id).exists()
+
+
+def test_a_job_that_waits_is_there_for_whoever_comes_next(cast: Cast) -> None:
+    job = claimed(cast)
+    services.progress(job=job, done=3, total=9, at=NOON)
+    assert services.wait(job=job, at=NOON)
+    assert selectors.claimable(NOON, kinds=("rerate",)) == [job.id]
+    with pytest.raises(JobLost):
+        services.progress(job=job, done=4, at=NOON)
+    again = services.claim(job_id=job.id, at=NOON + MINUTE)
+    assert again is not None
+    assert (again.done, again.total) == (3, 9)
+    services.request_stop(organization_id=cast.acme.id, job_id=job.id, **WHO)
+    assert not services.wait(job=again, at=NOON + MINUTE)
+    assert selectors.job(cast.acme.id, job.id).state == "stopped"
+
+
+def test_what_has_states_of_its_own_is_stopped_and_resumed_there(cast: Cast) -> None:
+    job = services.open_job(organization_id=cast.acme.id, kind="experiment", parameters={}, **WHO)
+    about: dict[str, Any] = {"organization_id": cast.acme.id, "job_id": job.id, **WHO}
+    with pytest.raises(JobNotStoppable, match="/api/v1/experiments"):
+        services.request_stop(**about)
+    assert services.request_stop(**about, by_owner=True).state == "stopped"
+    with pytest.raises(JobNotResumable, match="/api/v1/experiments"):
+        services.resume(**about)
+    assert services.resume(**about, by_owner=True).state == "queued"

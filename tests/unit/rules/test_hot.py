@@ -269,3 +269,15 @@ def test_who_leaves_the_choice_to_routing_is_answered_in_every_arm() -> None:
         for decided in [ready.decide(Subject("auto", str(key), lambda: False, lambda: None))]
     }
     assert found == {"treated": "small", "control": "large", "held_back": "large"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(published, max_size=8), subjects, st.booleans())
+def test_whoever_measures_goes_where_it_says_within_all_that_would_hold(
+    rules: list[Published], said: dict[str, Any], sensitive: bool
+) -> None:
+    ready = Rules(rules)
+    usual = ready.decide(subject(said, sensitive=sensitive))
+    measuring = ready.decide(subject(said, sensitive=sensitive)._replace(measures=True))
+    assert (measuring.rule, measuring.use, measuring.would) == (None, (), "")
+    assert measuring.limits == usual.limits
