@@ -113,6 +113,7 @@ def experiment(request: HttpRequest, here: Here, experiment_id: int) -> HttpResp
         "may": here.caller.can(Permission.ROUTING_MANAGE),
         "may_open": here.caller.can(Permission.CAPTURES_READ) and not here.caller.reach,
         "margin": float(row.margin),
+        "share": float(row.share),
     }
     return show(request, here, "experiments", "pages/experiment.html", context)
 

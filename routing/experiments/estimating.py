@@ -30,8 +30,8 @@ class Estimate(NamedTuple):
 
 
 def estimate(organization_id: int, draft: ExperimentDraft, at: datetime) -> Estimate:
-    """By the last 30 days' calls of the incumbent in this task type, as the ledger has them. Raises what `rules.check`
-    does not see: nothing.
+    """By the last 30 days' calls of the incumbent in this task type, as the ledger has them; of all its calls where
+    there is none of that type.
     """
     usual = _usual(organization_id, draft, at)
     prices = Prices(organization_id, at)

@@ -191,8 +191,9 @@ def _wave(
         raise _Over(State.DONE, "cap_reached")
     if stopped:
         raise _Stopped
-    for one in unfinished:
-        raise _Over(State.PAUSED, one.code, NOT_TOLD_AFTER if one.code == "gateway_not_told" else TRIES_AGAIN_AFTER)
+    if unfinished:
+        code = unfinished[0].code
+        raise _Over(State.PAUSED, code, NOT_TOLD_AFTER if code == "gateway_not_told" else TRIES_AGAIN_AFTER)
 
 
 def _measure(plan: Plan, draft: ExperimentDraft, asks: Asking) -> Item:
@@ -277,7 +278,7 @@ def _mark_running(row: Experiment, done: Sequence[Item], means: Means) -> None:
 
 
 def _stopped(row: Experiment, at: datetime) -> None:
-    """The job heeded it. Who stopped the job alone stopped the experiment."""
+    """The job has heeded it."""
     _change(row, State.STOPPED, "", None, at)
 
 

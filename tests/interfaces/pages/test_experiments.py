@@ -128,7 +128,8 @@ def test_who_may_not_is_shown_no_button(calls: Company, browser: Callable[[User]
 
 def test_a_recommendation_to_experiment_leads_to_a_form_that_is_filled_in(alice: Client, company: Company) -> None:
     acme = company.cast.acme
-    known(acme, {STRONG: 0.9, CHEAP: 0.9}, at=company.at, task_type="summary", number=50)
+    known(acme, {STRONG: 0.9, CHEAP: 0.9}, at=company.at)
+    known(acme, {STRONG: 0.9, CHEAP: 0.9}, at=company.at, task_type="summary", name="other", number=50)
     recommending.recompute(organization_id=acme.id, by=HOUSE, at=company.at)
     trial = Recommendation.objects.get(kind="experiment")
     page = text_of(alice.get(at("recommendation", recommendation_id=trial.id)))
