@@ -16,7 +16,7 @@ from routing.gateway.asked import event_of
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate, NoDeployment
 from routing.gateway.requests import Authorize, Input, Offer, Place, Route
-from routing.gateway.routes import Excluded, leaves
+from routing.gateway.routes import MEASURES, Excluded, leaves
 from routing.rules.hot import Decided, Subject
 from routing.rules.shown import Shown, told
 from routing.rules.store import Row
@@ -62,6 +62,7 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
             tools=asked.input.tools,
             depth=asked.depth,
             characters=asked.characters,
+            measures=MEASURES in key.permissions,
         )
     )
     uses, passed_over = _offered(decided.use, offers, asked.model)
