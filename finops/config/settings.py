@@ -62,6 +62,7 @@ ROOMS = [
     "routing.recommend",
     "routing.rollouts",
     "routing.rules",
+    "routing.tiers",
     "routing.upstreams",
     "finops.budgets",
     "finops.ledger",
