@@ -48,6 +48,17 @@ class Register:
         known = self._shipped.vendors.get(vendor)
         return vendor if known is None else known.title
 
+    def provider(self, vendor: str) -> str:
+        """The price catalogue's word for a vendor's own API; '' where it has none."""
+        known = self._shipped.vendors.get(vendor)
+        return "" if known is None else known.provider
+
+    def vendors(self) -> list[tuple[str, str]]:
+        """(vendor, title) of all that the shipped register has, by title."""
+        return sorted(
+            ((one.vendor, one.title) for one in self._shipped.vendors.values()), key=lambda pair: pair[1].lower()
+        )
+
     def _of(self, model: str, provider: str) -> Known:
         name = rules.name_of(model, self._shipped.makers)
         made = rules.fitting(self._shipped.models, name.plain)
