@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from finops.core.money import allocate, to_pico
-from routing.bills.types import Line, Mix, Need, Needed, OfModel, OfType, Shares, Slice, Told
+from routing.bills.types import Line, Mix, Need, Needed, OfDay, OfModel, OfType, Shares, Slice, Told
 from routing.tiers.hot import Register
 from routing.tiers.types import By, Tier
 
@@ -42,6 +43,7 @@ def shares_of(mix: Mix, register: Register, told: Callable[[str, str], Told]) ->
     types: dict[str, dict[str, _Sum]] = {}
     frontier: dict[tuple[str, str], _Sum] = {}
     models: dict[tuple[str, str], _Sum] = {}
+    days: dict[date, dict[str, _Sum]] = {}
     guessed = Decimal(0)
     for line in mix.lines:
         known = register.of(line.model, line.provider) if line.model else None
@@ -50,6 +52,7 @@ def shares_of(mix: Mix, register: Register, told: Callable[[str, str], Told]) ->
         _add(vendors, known.vendor or UNKNOWN if known else "", line)
         _add(origins, known.origin or UNKNOWN if known else "", line)
         _add(types.setdefault(line.task_type, {one.value: _Sum() for one in Tier}), tier, line)
+        _add(days.setdefault(line.day, {}), tier, line)
         if known is None:
             continue
         _add(models, (line.provider, line.model), line)
@@ -77,6 +80,10 @@ def shares_of(mix: Mix, register: Register, told: Callable[[str, str], Told]) ->
         needs=_needs(needed),
         frontier=tuple(needed),
         types=_types(types),
+        days=tuple(
+            OfDay(day=day, spend=tuple(sums.get(key, _Sum()).spend for key in tiers))
+            for day, sums in sorted(days.items())
+        ),
         models=tuple(sorted(every, key=lambda one: (-one.spend, one.known.model, one.provider))),
     )
 

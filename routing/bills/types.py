@@ -107,6 +107,13 @@ class OfType(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[Slice, ...]
 
 
+class OfDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day's spend by tier, in the order of `Shares.tiers`."""
+
+    day: date
+    spend: tuple[Decimal, ...]
+
+
 class OfModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model, and what kind it is."""
 
@@ -120,6 +127,7 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True):
     """Where a month's calls went. `unpriced_calls` of them have no price, and are in the shares of calls alone.
     `guessed_spend` is of models whose tier is a guess by their name. `needs` are shares of what went to frontier, and
     `frontier` the same by task type and model, the dearest first. `types` and `models` are the dearest first too.
+    `days` are those with calls, the first one first.
     """
 
     calls: int
@@ -133,6 +141,7 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True):
     frontier: tuple[Needed, ...]
     types: tuple[OfType, ...]
     models: tuple[OfModel, ...]
+    days: tuple[OfDay, ...]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
