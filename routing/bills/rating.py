@@ -162,12 +162,12 @@ def all_at(mix: Mix, offer: Offer, prices: Prices) -> Bill:
 
 
 def _bill(mix: Mix, elsewhere: Callable[[Line], _Elsewhere], *, fees: Decimal, notes: tuple[str, ...]) -> Bill:
-    sums: dict[tuple[str, str, str, str, Basis], list[Fraction]] = {}
+    sums: dict[tuple[str, str, str, str, Basis], list[int]] = {}
     whys: dict[tuple[str, str, str, str, Basis], str] = {}
     for line in mix.lines:
         found = elsewhere(line)
         key = (line.provider, line.model, found.to.provider, found.to.model, found.basis)
-        row = sums.setdefault(key, [Fraction(0)] * 6)
+        row = sums.setdefault(key, [0] * 6)
         row[0] += line.calls
         if line.unpriced:
             row[1] += line.calls
@@ -178,7 +178,8 @@ def _bill(mix: Mix, elsewhere: Callable[[Line], _Elsewhere], *, fees: Decimal, n
             row[3] += pico
             whys[key] = found.why
         else:
-            row[4] += found.pico
+            # Each line to the ledger's places, half-even: fractions of many lines would have no end of digits.
+            row[4] += round(found.pico)
             row[5] += 1
     rows = [
         Compared(
@@ -187,11 +188,11 @@ def _bill(mix: Mix, elsewhere: Callable[[Line], _Elsewhere], *, fees: Decimal, n
             to_provider=key[2],
             to_model=key[3],
             basis=key[4],
-            calls=int(calls),
-            unpriced_calls=int(unknown),
-            before=from_pico(int(before)),
-            after=_money(after) if told or not unpriced else None,
-            unpriced=from_pico(int(unpriced)),
+            calls=calls,
+            unpriced_calls=unknown,
+            before=from_pico(before),
+            after=from_pico(after) if told or not unpriced else None,
+            unpriced=from_pico(unpriced),
             why=whys.get(key, ""),
         )
         for key, (calls, unknown, before, unpriced, after, told) in sums.items()
@@ -221,11 +222,6 @@ def _bill(mix: Mix, elsewhere: Callable[[Line], _Elsewhere], *, fees: Decimal, n
 
 def _moves(one: Compared) -> Decimal:
     return one.unpriced if one.after is None else abs(one.after - (one.before - one.unpriced)) + one.unpriced
-
-
-def _money(pico: Fraction) -> Decimal:
-    """Rounded half-even to the ledger's places."""
-    return from_pico(round(pico))
 
 
 def _stays(line: Line) -> _Elsewhere:

@@ -63,9 +63,9 @@ def report(caller: Caller, month: date, at: datetime, *, frontier: Offer | None 
     register = tiers.register(caller.organization_id, at)
     types = recommend.examined(caller.organization_id)
     needs = Needs(types, deciding.judged_together(list(types.values())), register)
-    shares = shares_of(found, register, needs.told)
-    named = _most_used(shares) if frontier is None else _placed(frontier, found, register, prices_of(caller))
-    bill = None if named is None else rating.all_at(found, named, prices_of(caller))
+    shares, prices = shares_of(found, register, needs.told), prices_of(caller)
+    named = _most_used(shares) if frontier is None else _placed(frontier, found, register, prices)
+    bill = None if named is None else rating.all_at(found, named, prices)
     return Report(month, found.currency, shares, named, bill)
 
 
