@@ -191,7 +191,7 @@ def _bill(mix: Mix, elsewhere: Callable[[Line], _Elsewhere], *, fees: Decimal, n
             calls=calls,
             unpriced_calls=unknown,
             before=from_pico(before),
-            after=from_pico(after) if told or not unpriced else None,
+            after=from_pico(after) if told else None,
             unpriced=from_pico(unpriced),
             why=whys.get(key, ""),
         )
