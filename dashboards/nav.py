@@ -33,6 +33,11 @@ def sessions_told(caller: Caller) -> bool:
     return set(charge_filters(caller)) <= set(SESSION_FILTERS)
 
 
+def sees_spend(caller: Caller) -> bool:
+    """Where money went is told to who may ask what was spent."""
+    return caller.can(Permission.SPEND_READ)
+
+
 def somebody(caller: Caller) -> bool:
     """A login that is a person here: only those have headroom of their own."""
     return caller.person_id is not None
@@ -75,6 +80,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("experiments", "Experiments", "experiments", Permission.ROUTING_READ, "g"),
             Entry("routing_rules", "Routing rules", "routing", Permission.ROUTING_READ, "f"),
             Entry("task_types", "Task types", "task_types", Permission.ROUTING_READ, "y"),
+            Entry("tiers", "Where frontier is needed", "tiers", Permission.ROUTING_READ, told=sees_spend),
             Entry("savings", "Rollouts and savings", "savings", Permission.ROUTING_READ, "z"),
         ),
     ),

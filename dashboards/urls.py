@@ -32,6 +32,7 @@ from dashboards.views import (
     spend,
     stops,
     task_types,
+    tiers,
     upstreams,
 )
 from dashboards.views import shared as shared_views
@@ -115,6 +116,7 @@ organization = [
     path("task-types/", task_types.task_types, name="task_types"),
     path("task-types/one/", task_types.task_type, name="task_type"),
     path("task-types/learn/", task_types.train, name="task_types_train"),
+    path("tiers/", tiers.tiers, name="tiers"),
     path("savings/", rollouts.savings, name="savings"),
     path("unpriced/", unpriced_views.unpriced, name="unpriced"),
     path("unpriced/rate-again/", unpriced_views.rerate, name="rerate"),

@@ -60,6 +60,7 @@ _ICONS: Final = (
     "routing",
     "task_types",
     "savings",
+    "tiers",
 )
 _STATES: Final = (
     "attributed",

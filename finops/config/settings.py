@@ -63,6 +63,7 @@ ROOMS = [
     "routing.recommend",
     "routing.rollouts",
     "routing.rules",
+    "routing.tiers",
     "routing.upstreams",
     "finops.budgets",
     "finops.ledger",

@@ -59,7 +59,8 @@ MOST_GROUPED: Final = 2
 class SpendQuestion:
     """A question about spend. `filters` maps a dimension to the ids allowed; all must match.
 
-    `group_by` holds at most MOST_GROUPED dimensions. `limit` keeps the largest groups by reporting cost (None: all).
+    `group_by` holds at most MOST_GROUPED dimensions, but for `selectors.crossed`. `limit` keeps the largest groups by
+    reporting cost (None: all).
     """
 
     organization_id: int

@@ -13,7 +13,7 @@ import pghistory
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
-from django.db.models import F, Func, Q, Value
+from django.db.models import F, Func, JSONField, Q, Value
 from django.db.models.functions import Cast, Lower
 
 from finops.orgs.models import Organization
@@ -88,9 +88,10 @@ class CatalogueProvider(models.Model):
 
     provider = models.CharField(max_length=60, primary_key=True)
     name = models.CharField(max_length=200)
-    match = models.JSONField(null=True)
-    model_match = models.JSONField(null=True)
-    fallbacks = models.JSONField(default=list)
+    # Not `models.JSONField`: a type-checker may take `models` for this provider's models, which are called so too.
+    match = JSONField(null=True)
+    model_match = JSONField(null=True)
+    fallbacks = JSONField(default=list)
     position = models.IntegerField()
     # False once a release no longer lists it: still recognised, after everything that is.
     listed = models.BooleanField(default=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 
 from finops.core.errors import NotFound
 from finops.orgs.models import Organization
@@ -151,6 +151,19 @@ def price_history(provider: str, model: str) -> list[Price]:
     """Every version of a model's public prices, by tier and window, the oldest first."""
     rows = Price.objects.filter(provider=provider, model=model, withdrawn_at__isnull=True).select_related("book")
     return list(rows.order_by("tier", "window", F("effective_from").asc(nulls_first=True), "id"))
+
+
+def arrivals(since: datetime) -> list[tuple[str, str]]:
+    """(provider, model) of what came into the book by a release that was seeded at `since` or later, and is still
+    listed. What the first release of all had is not new.
+    """
+    first = PriceBook.objects.order_by("id").values_list("id", flat=True).first()
+    fresh = PriceBook.objects.filter(seeded_at__gte=since, id__gt=first or 0).aggregate(first=Min("id"))["first"]
+    if fresh is None:
+        return []
+    listed = set(CatalogueModel.objects.filter(listed=True).values_list("provider_id", "model"))
+    rows = Price.objects.values_list("provider", "model").annotate(came=Min("book_id")).filter(came__gte=fresh)
+    return sorted((provider, model) for provider, model, _ in rows if (provider, model) in listed)
 
 
 def prices(*, on: date, provider: str = "", search: str = "") -> QuerySet[Price]:

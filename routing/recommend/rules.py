@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError, Invalid
+from routing.recommend.arrivals import NOTHING, News
 from routing.recommend.types import Advice, Examined, Kind, State, Verdict, Volume
 
 # What nobody acts on, and what no evidence renews, is not advice any more: models and prices change.
 VALID_FOR: Final = timedelta(days=30)
 DAYS_COUNTED: Final = 30
+# A model that came with a price book is new for so long.
+NEWS_FOR: Final = timedelta(days=90)
 LONGEST_REASON: Final = 500
 # More outcomes than these are read by a worker: nobody waits so long for an answer.
 MOST_AT_ONCE: Final = 100_000
@@ -51,13 +54,16 @@ class Busy(FinopsError):
 
 
 class Standing(NamedTuple):
-    """A recommendation that is there. `alive` is True while the rule it made is neither retired nor rolled back."""
+    """A recommendation that is there. `alive` is True while the rule it made is neither retired nor rolled back,
+    `brought` where its candidate was new in the price book.
+    """
 
     id: int
     key: tuple[str, str, str, str]
     state: str
     basis: str
     alive: bool = False
+    brought: bool = False
 
 
 class Changes(NamedTuple):
@@ -91,10 +97,12 @@ def moved(before: Volume, after: Volume) -> bool:
     return abs(float(after.spend / before.spend) - 1.0) > VOLUME_MOVES
 
 
-def changes(wanted: Sequence[Advice], there: Iterable[Standing], types: Mapping[str, Examined]) -> Changes:
+def changes(
+    wanted: Sequence[Advice], there: Iterable[Standing], types: Mapping[str, Examined], news: News = NOTHING
+) -> Changes:
     """`there` are those that were not withdrawn. What was dismissed, applied or ran out does not come back by the same
-    evidence, and what is applied is not said again while its rule lives. `types` are what is known now, to say why
-    something goes.
+    evidence, and what is applied is not said again while its rule lives. `types` and `news` are what is known now, to
+    say why something goes.
     """
     said = {one.key: one for one in wanted}
     opened: set[tuple[str, str, str, str]] = set()
@@ -105,7 +113,7 @@ def changes(wanted: Sequence[Advice], there: Iterable[Standing], types: Mapping[
         now = said.get(row.key)
         if row.state == State.OPEN:
             if now is None:
-                gone[row.id] = why_gone(row.key, wanted, types)
+                gone[row.id] = news.why_gone(row.key[3]) if row.brought else why_gone(row.key, wanted, types)
             else:
                 opened.add(row.key)
                 renewed[row.id] = now

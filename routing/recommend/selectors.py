@@ -51,7 +51,9 @@ WHERE (c.at IS NULL OR c.at <= %(soon)s) AND (
     ) OR (c.at IS NULL OR c.at <= %(day)s) AND (
         EXISTS (SELECT FROM evidence_typeversion v WHERE v.organization_id = o.id)
         OR EXISTS (SELECT FROM upstreams_deployment d WHERE d.organization_id = o.id)
-    )
+    ) OR (c.at IS NULL OR c.at <= %(day)s OR c.at < (SELECT max(seeded_at) FROM pricing_pricebook))
+        AND (SELECT count(*) > 1 AND max(seeded_at) > %(news)s FROM pricing_pricebook)
+        AND EXISTS (SELECT FROM ledger_charge_key k WHERE k.organization_id = o.id)
 ) ORDER BY o.id
 """
 
@@ -105,20 +107,23 @@ def standing(organization_id: int) -> list[rules.Standing]:
     rows = Recommendation.objects.filter(organization_id=organization_id).exclude(state=State.WITHDRAWN)
     told = list(
         rows.order_by("id").values_list(
-            "id", "kind", "task_type", "incumbent", "candidate", "state", "basis", "rule_id"
+            "id", "kind", "task_type", "incumbent", "candidate", "state", "basis", "rule_id", "document__brought"
         )
     )
     made = RoutingRule.objects.filter(organization_id=organization_id, id__in={row[7] for row in told if row[7]})
     alive = set(made.exclude(state=RuleState.RETIRED).exclude(stage=Stage.ROLLED_BACK).values_list("id", flat=True))
-    return [rules.Standing(row[0], row[1:5], row[5], row[6], row[7] in alive) for row in told]
+    return [rules.Standing(row[0], row[1:5], row[5], row[6], row[7] in alive, bool(row[8])) for row in told]
 
 
 def due(at: datetime) -> list[int]:
     """Organizations whose evidence changed since their recommendations were worked out, some minutes ago at least; and
-    once a day those that have anything to work out, for volumes and prices change too.
+    once a day those that have anything to work out, for volumes and prices change too. A price book that brought
+    models is something to work out for whoever spends anything, at once.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, {"soon": at - SPACING, "day": at - timedelta(days=1), "subject": _TASK_TYPE})
+        cursor.execute(_DUE, {
+            "soon": at - SPACING, "day": at - timedelta(days=1), "subject": _TASK_TYPE, "news": at - rules.NEWS_FOR,
+        })  # fmt: skip
         return [organization_id for (organization_id,) in cursor.fetchall()]
 
 

@@ -171,7 +171,8 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """What is recommended. `task_types` are those it is about; `task_type` is the one, '' where there are several or it
     is about no type. `rule` is a `rules.types.Rule` as plain values, `yaml` the same as a document; None and '' where
-    there is nothing to apply. `basis` changes with the evidence (or the prices) it stands on.
+    there is nothing to apply. `basis` changes with the evidence (or the prices) it stands on. `brought` says that the
+    candidate is new in the price book, and that nothing is known of it.
     """
 
     kind: str
@@ -197,6 +198,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     yaml: str = ""
     flags: tuple[Flagged, ...] = ()
     considered: tuple[Considered, ...] = ()
+    brought: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:

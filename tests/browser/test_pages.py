@@ -120,6 +120,7 @@ def routing(acme: str) -> dict[str, str]:
         "task-type": f"{one}triage&incumbent=claude-sonnet-4-5&candidate=gpt-4o-mini",
         "task-type-suspect": f"{one}translate",
         "savings": f"{acme}savings/",
+        "tiers": f"{acme}tiers/",
     }
 
 
@@ -178,7 +179,18 @@ def test_the_tiles_fill_every_row(visit: Visit, company: Company, width: int) ->
 
 def test_a_page_at_320_pixels_scrolls_only_its_tables(visit: Visit, company: Company) -> None:
     alice = visit(company.cast.alice_login, width=320)
-    for name in ("overview", "spend", "charges", "charge", "prices", "rule", "settings", "recommendation", "savings"):
+    for name in (
+        "overview",
+        "spend",
+        "charges",
+        "charge",
+        "prices",
+        "rule",
+        "settings",
+        "recommendation",
+        "savings",
+        "tiers",
+    ):
         page = alice.open(addresses(company)[name])
         assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), name
 

@@ -47,6 +47,9 @@ from routing.recommend.services import recompute
 from routing.rollouts.models import Rollout
 from routing.rules.models import RoutingRule
 from routing.rules.types import When
+from routing.tiers.models import ModelTier
+from routing.tiers.services import set_entry
+from routing.tiers.types import Entry, Tier
 from routing.upstreams.models import Deployment, Upstream
 from tests.factories import alerts, attribution, captures, evidence, experiments, recommend, rollouts, upstreams
 from tests.factories import rules as routing_rules
@@ -198,6 +201,11 @@ class World:
             target_model=self.contract.model,
             **WHO,
         )
+
+    @cached_property
+    def model_tier(self) -> ModelTier:
+        entry = Entry(model=f"{MARKER}-model", tier=Tier.MID, vendor=MARKER)
+        return set_entry(organization_id=self.globex.id, entry=entry, **WHO)
 
     @cached_property
     def exception(self) -> BudgetException:
@@ -353,6 +361,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "routing_rule_id": lambda world: world.routing_rule.id,
     "rollout_rule_id": lambda world: world.rollout.rule_id,
     "recommendation_id": lambda world: world.recommendation.id,
+    "model_tier_id": lambda world: world.model_tier.id,
     # Of a version of it.
     "number": lambda world: world.routing_rule.version.number if world.routing_rule.version else 0,
     "exception_id": lambda world: world.exception.id,

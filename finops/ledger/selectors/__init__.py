@@ -15,7 +15,7 @@ from finops.ledger.selectors.history import daily_spend, hours_of_day
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
-from finops.ledger.selectors.spend import settled_until, spend
+from finops.ledger.selectors.spend import crossed, settled_until, spend
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "charge_steps",
     "charges",
     "corrections",
+    "crossed",
     "daily_spend",
     "dimensions",
     "find_charges",

@@ -100,6 +100,18 @@ def spend(question: SpendQuestion, *, settled: date | None = None) -> list[Spend
         return _limited(plan, settled)
 
 
+def crossed(question: SpendQuestion) -> list[SpendRow]:
+    """As `spend`, grouped by as many dimensions as are named, in one scan of the wide cube: for reports that put the
+    rows together again. The more dimensions, the more rows: `limit` is not for this. Raises UnknownDimension.
+    """
+    _known(question)
+    if not all(question.filters.values()):
+        return []
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_ROOM_WIDE)
+        return _answer(_plan(replace(question, limit=None), settled_until(question.organization_id)))
+
+
 def _limited(plan: _Plan, settled: date) -> list[SpendRow]:
     question = plan.question
     if question.limit is None:
@@ -116,6 +128,10 @@ def _limited(plan: _Plan, settled: date) -> list[SpendRow]:
 def _check(question: SpendQuestion) -> None:
     if len(question.group_by) > MOST_GROUPED:
         raise TooManyDimensions(f"group by at most {MOST_GROUPED} dimensions", field="group_by")
+    _known(question)
+
+
+def _known(question: SpendQuestion) -> None:
     for name in (*question.group_by, *question.filters):
         if name not in DIMENSIONS:
             raise UnknownDimension(f"there is no dimension {name!r}", field="group_by")

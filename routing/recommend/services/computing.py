@@ -12,7 +12,8 @@ from django.db import transaction
 from finops.core.actors import Actor
 from routing.evidence import comparisons, matrices, suspect
 from routing.evidence import selectors as evidence
-from routing.recommend import deciding, hosts, measuring, routes, rules, selectors
+from routing.recommend import arrivals, deciding, hosts, measuring, routes, rules, selectors
+from routing.recommend.market import Market
 from routing.recommend.models import Computed, Examination, Recommendation
 from routing.recommend.routes import Sample
 from routing.recommend.services.common import hold, note
@@ -49,8 +50,9 @@ def recompute(*, organization_id: int, by: Actor, at: datetime) -> Recomputed:
     hold(organization_id)
     spent = selectors.spending(organization_id, at)
     known = _examine(organization_id, spent, at)
-    wanted = _wanted(organization_id, known, spent, at)
-    found = rules.changes(wanted, selectors.standing(organization_id), known.types)
+    market = Market(organization_id, spent, known.types, at)
+    wanted = _wanted(organization_id, known, spent, market, at)
+    found = rules.changes(wanted, selectors.standing(organization_id), known.types, market.news)
     opened = [_open(organization_id, one, by, at) for one in found.fresh]
     _note_all(opened, "opened", by, at)
     renewed = _renew(organization_id, found.renewed, by, at)
@@ -145,7 +147,9 @@ def _with_volume(old: Examined, spent: selectors.Spending) -> Examined:
     return msgspec.structs.replace(old, volume=now) if rules.moved(old.volume, now) else old
 
 
-def _wanted(organization_id: int, known: _Known, spent: selectors.Spending, at: datetime) -> list[Advice]:
+def _wanted(
+    organization_id: int, known: _Known, spent: selectors.Spending, market: Market, at: datetime
+) -> list[Advice]:
     types = list(known.types.values())
     family = deciding.judged_together(types)
     local = selectors.local_models(organization_id)
@@ -158,6 +162,10 @@ def _wanted(organization_id: int, known: _Known, spent: selectors.Spending, at: 
         for volume, offers in selectors.offers(organization_id, spent, at)
         if (advice := hosts.cheaper(offers, volume)) is not None
     ]
+    if market.news.arrived:
+        found += arrivals.advised(
+            market.incumbents(), market.news, known.types, family, register=market.register(), price=market.price
+        )
     return found
 
 
