@@ -11,6 +11,7 @@ import msgspec
 from finops.core.errors import Invalid
 from routing.rollouts import watching
 from routing.rollouts.watching import Contrast, Detector, Known, Scored, Sums
+from routing.rules.hot import FOR_RULE
 from routing.rules.rollout import Stage
 from routing.rules.types import Rule
 
@@ -22,8 +23,8 @@ MOST_MINUTES: Final = 60 * 24 * 31
 LONGEST_WHY: Final = 500
 # Task types and models of which what is known is kept; calls of any more are not watched.
 MOST_KNOWN: Final = 200
-# A tag of charges that were made for a rule: its value is the rule's name.
-TAG: Final = "for-rule"
+# Of charges that were made for a rule: `name`, or `name#id` as gateways say it.
+TAG: Final = FOR_RULE
 
 
 class PaceInvalid(Invalid):

@@ -41,11 +41,20 @@ WHERE o.organization_id = %(organization)s AND o.id > %(last)s AND o.id <= %(top
     AND d.rule_version = %(version)s AND d.at >= %(since)s AND d.arm IN ('treated', 'control', 'held_back')
 ORDER BY o.id
 """
-# Of each charge which call it is of: a correction's key names the charge that it corrects.
+# Rules that a charge's tag may mean: by the id that gateways say, else by the name. A name that is used again means the
+# last rule that has it. What names no rule is an ordinary call.
+_MEANT: Final = """
+SELECT r.id FROM rules_routingrule AS r
+WHERE r.organization_id = %(organization)s AND (r.name = {said} OR r.id = substring({said} FROM '#([0-9]{{1,9}})$')::int)
+ORDER BY r.name = {said}, r.id DESC LIMIT 1
+"""
+# Of each charge which call it is of: a correction's key names the charge that it corrects. What was spent beside a call,
+# under its id, for the rule, is no try of it.
 _SUMS: Final = r"""
 WITH RECURSIVE charge AS MATERIALIZED (
-    SELECT id, external_id, reporting_cost AS cost FROM ledger_charge
+    SELECT c.id, external_id, reporting_cost AS cost FROM ledger_charge AS c
     WHERE organization_id = %(organization)s AND occurred_at >= %(first)s AND occurred_at < %(last)s
+        AND ((c.tags ->> %(tag)s) IS NULL OR NOT EXISTS ({meant}))
 ), booked AS (
     SELECT id, external_id AS ref, cost FROM charge WHERE external_id NOT LIKE 'fix:%%'
     UNION ALL
@@ -84,14 +93,15 @@ FROM sessions GROUP BY rule_id ORDER BY rule_id
             *("c * c / w", "c * n / w", "n * n / w", "c * x / w", "x * x / w"),
         )
     ),
-)
-# Of rules of one name the last one is meant.
-_BESIDE: Final = """
-SELECT r.id, sum(c.reporting_cost) FROM ledger_charge AS c
-JOIN (SELECT name, max(id) AS id FROM rules_routingrule WHERE organization_id = %(organization)s GROUP BY name) AS r
-    ON r.name = c.tags ->> %(tag)s
-WHERE c.organization_id = %(organization)s AND c.occurred_at >= %(from)s AND c.occurred_at < %(to)s
-GROUP BY r.id ORDER BY r.id
+).replace("{meant}", _MEANT.format(said="(c.tags ->> %(tag)s)"))
+_BESIDE: Final = f"""
+SELECT rule.id, sum(c.cost) FROM (
+    SELECT tags ->> %(tag)s AS said, sum(reporting_cost) AS cost FROM ledger_charge
+    WHERE organization_id = %(organization)s AND occurred_at >= %(from)s AND occurred_at < %(to)s
+        AND (tags ->> %(tag)s) IS NOT NULL
+    GROUP BY said
+) AS c CROSS JOIN LATERAL ({_MEANT.format(said="c.said")}) AS rule
+GROUP BY rule.id ORDER BY rule.id
 """
 
 

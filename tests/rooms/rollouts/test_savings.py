@@ -94,6 +94,35 @@ def test_failed_tries_and_what_is_spent_beside_are_taken_off(half: RoutingRule, 
     assert found.net == found.saved - 2 * USUAL
 
 
+def test_what_checks_an_answer_is_beside_its_call_and_no_try_of_it(half: RoutingRule, book: Book) -> None:
+    made = calls(half, range(200), at=THEN)
+    treated = [one for one in made if one.arm == "treated"]
+    charged(book, made)
+    # As the gateway numbers them: the cheap answer is .1, its checker .2, and of five the dear model answered as .3.
+    by_gateway = (rules.TAG, f"{half.name}#{half.id}")
+    checks = [charge(one, 2, model="gpt", tags=(by_gateway,)) for one in treated[:20]]
+    assert set(book.take(*checks)) == {Status.CHARGED}
+    assert set(book.take(*(charge(one, 3, model="gpt") for one in treated[:5]))) == {Status.CHARGED}
+    found = measured(half)
+    assert (found.failed_cost, found.beside_cost) == (5 * CHEAP, 20 * USUAL)
+    assert found.treated_cost == len(treated) * CHEAP + 5 * USUAL
+    assert found.saved == len(treated) * (USUAL - CHEAP) - 5 * USUAL
+    assert found.net == found.saved - 20 * USUAL
+    # What a rule is called later changes nothing that it was charged for.
+    RoutingRule.objects.filter(id=half.id).update(name="another")
+    assert measured(half, at=THEN + 2 * HOUR).beside_cost == 20 * USUAL
+
+
+def test_a_tag_that_names_no_rule_makes_an_ordinary_call(half: RoutingRule, book: Book) -> None:
+    made = calls(half, range(100), at=THEN)
+    treated = sum(one.arm == "treated" for one in made)
+    said = ("nobody", f"{half.name}#{half.id + 1}", "#", f"{half.name}#99999999999")
+    for place, one in enumerate(made):
+        charged(book, [one], tags=((rules.TAG, said[place % len(said)]),))
+    found = measured(half)
+    assert (found.treated_calls, found.treated_cost, found.beside_cost) == (treated, treated * CHEAP, 0)
+
+
 def test_long_calls_are_compared_with_long_calls(half: RoutingRule, book: Book) -> None:
     made = calls(half, range(300), at=THEN)
     for number, one in enumerate(made):
