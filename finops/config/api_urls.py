@@ -13,8 +13,8 @@ from finops.api.docs import ApiDocs, ApiSchema
 # The rooms that have resources, in the order the documentation lists them.
 _ROOMS: Final = (
     "finops.orgs", "finops.sources", "finops.ingest", "finops.ledger", "finops.pricing", "finops.attribution",
-    "finops.budgets", "finops.alerts", "routing.upstreams", "routing.captures", "routing.classify", "routing.evidence",
-    "routing.rules", "routing.recommend", "routing.rollouts", "finops.jobs",
+    "finops.energy", "finops.budgets", "finops.alerts", "routing.upstreams", "routing.captures", "routing.classify",
+    "routing.evidence", "routing.rules", "routing.recommend", "routing.rollouts", "routing.value", "finops.jobs",
 )  # fmt: skip
 
 

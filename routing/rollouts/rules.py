@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ MOST_MINUTES: Final = 60 * 24 * 31
 LONGEST_WHY: Final = 500
 # Task types and models of which what is known is kept; calls of any more are not watched.
 MOST_KNOWN: Final = 200
+_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
 # Of charges that were made for a rule: `name`, or `name#id` as gateways say it.
 TAG: Final = FOR_RULE
 
@@ -160,6 +162,14 @@ def check_pace(changes: dict[str, Any]) -> None:
         value = changes.get(name, 0)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             raise PaceInvalid(f"a whole number from 0 to {most:,}", field=name)
+
+
+def read_month(said: str) -> date | None:
+    """The first day of a month that is said as 2026-11; None for anything else."""
+    found = _MONTH.fullmatch(said)
+    if found is None or not 1 <= int(found[2]) <= 12 or int(found[1]) < 2000:
+        return None
+    return date(int(found[1]), int(found[2]), 1)
 
 
 def said(course: Course) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from finops.budgets.services.increases import ask_increase
 from finops.budgets.services.limits import set_breaker, set_limit
 from finops.budgets.services.stops import stop_now
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
+from finops.energy.models import GridMix, ModelEnergy
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import take
 from finops.ingest.types import Received
@@ -47,7 +48,7 @@ from routing.rollouts.models import Rollout
 from routing.rules.models import RoutingRule
 from routing.rules.types import When
 from routing.upstreams.models import Deployment, Upstream
-from tests.factories import alerts, attribution, captures, evidence, recommend, rollouts, upstreams
+from tests.factories import alerts, attribution, captures, energy, evidence, recommend, rollouts, upstreams
 from tests.factories import rules as routing_rules
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast, the_cast
@@ -199,6 +200,14 @@ class World:
         )
 
     @cached_property
+    def model_energy(self) -> ModelEnergy:
+        return energy.figure(self.globex.id, provider=MARKER, model=f"{MARKER} model", source=f"{MARKER} meter")
+
+    @cached_property
+    def grid_mix(self) -> GridMix:
+        return energy.grid(self.globex.id, provider=MARKER, zone="SWE", source=f"{MARKER} meter")
+
+    @cached_property
     def exception(self) -> BudgetException:
         mine: dict[str, Any] = {"organization_id": self.globex.id, "budget_id": self.budget.id, **WHO}
         return set_exception(subject=str(self.person.id), limit_amount=Decimal(5), note=f"{MARKER} note", **mine)
@@ -348,6 +357,8 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "recommendation_id": lambda world: world.recommendation.id,
     # Of a version of it.
     "number": lambda world: world.routing_rule.version.number if world.routing_rule.version else 0,
+    "model_energy_id": lambda world: world.model_energy.id,
+    "grid_mix_id": lambda world: world.grid_mix.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

@@ -1,6 +1,6 @@
 """Whether an answer passes the gate of the rule that sent the call there. A model that is asked to check is asked as
-any other call is: money is held for it, and it is charged. Its charge is tagged with the rule that wants it, so that what
-the rule saves can be told net of it.
+any other call is: money is held for it, and it is charged. Its charge is tagged with the rule that wants it, so that
+what the rule saves can be told net of it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ ADMIN_PAGES = (
     "audit", "settings", "invite", "caps", "cap_add", "increases", "headroom", "stops", "stop_new", "limit_new",
     "breaker_new", "incidents", "alert_rules", "alert_rule_add", "channels", "channel_add",
     "upstreams", "upstream_add", "wishes_add", "captures", "connect",
-    "recommendations", "routing_rules", "routing_rule_add", "task_types", "savings",
+    "recommendations", "routing_rules", "routing_rule_add", "task_types", "savings", "value",
 )  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, transaction
 
+from finops.audit.models import AuditEvent
 from finops.connectors.types import UsageEvent
 from finops.core.periods import DayRange
 from finops.ingest import services as ingest
@@ -171,6 +173,44 @@ def test_a_month_is_the_sum_of_its_days(half: RoutingRule, book: Book) -> None:
     later = THEN + timedelta(days=40)
     services.measure(organization_id=half.organization_id, by=HOUSE, at=later)
     assert SavingsMonth.objects.get(month=OCTOBER).saved == found.saved
+
+
+def test_a_closed_month_says_for_good_what_was_said_then(half: RoutingRule, book: Book) -> None:
+    charged(book, calls(half, range(200), at=THEN))
+    open_ = measured(half)
+    assert open_.closed_at is None
+    # Late in the month, and until what is booked late had its time, it is measured anew.
+    late = datetime(2026, 11, 3, tzinfo=UTC)
+    services.measure(organization_id=half.organization_id, by=HOUSE, at=late)
+    assert SavingsMonth.objects.get().closed_at is None
+    services.measure(organization_id=half.organization_id, by=HOUSE, at=late + timedelta(days=1))
+    closed = SavingsMonth.objects.get()
+    assert closed.closed_at == late + timedelta(days=1)
+    [event_] = AuditEvent.objects.filter(verb="savings.closed")
+    assert event_.details == {"month": "2026-10", "net": str(closed.net)}
+    # Whatever becomes of its days and charges.
+    SavingsDay.objects.update(day=date(2026, 10, 30))
+    day = SavingsDay.objects.get()
+    day.sums = selectors.written_sums(selectors.read_sums(day.sums)._replace(treated_cost=Decimal(0)))
+    day.save()
+    for later in range(2, 5):
+        services.measure(organization_id=half.organization_id, by=HOUSE, at=late + timedelta(days=later))
+    assert SavingsMonth.objects.get().net == closed.net
+    assert AuditEvent.objects.filter(verb="savings.closed").count() == 1
+    for change in (SavingsMonth.objects.filter(id=closed.id).delete, closed.save):
+        with pytest.raises(DatabaseError, match="Cannot update or delete"), transaction.atomic():
+            change()
+
+
+def test_a_month_that_was_measured_late_is_closed_with_all_its_days(half: RoutingRule, book: Book) -> None:
+    charged(book, calls(half, range(100), at=THEN))
+    measured(half)
+    # Nobody measured for a fortnight: the days of October come first, then October is closed.
+    charged(book, calls(half, range(100, 200), at=THEN + timedelta(days=10)))
+    services.measure(organization_id=half.organization_id, by=HOUSE, at=datetime(2026, 11, 6, tzinfo=UTC))
+    row = SavingsMonth.objects.get()
+    assert row.treated_calls + row.stayed_calls == 200
+    assert row.closed_at is not None
 
 
 def test_no_hold_back_no_verified_saving(cast: Cast, book: Book) -> None:
