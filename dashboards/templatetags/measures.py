@@ -130,8 +130,12 @@ def unknown_part(footprint: Any) -> str:
 
 
 @register.filter
-def scored_of(scored: Any) -> str:
-    return f"of {figures.count(scored.scored)} scored, {figures.count(scored.tasks)} in all"
+def scored_of(line: Any) -> str:
+    """How much of it was scored, in words."""
+    scored = line.scored
+    return (
+        f"of {figures.count(scored.scored)} scored, {figures.count(scored.calls)} of {figures.count(line.calls)} calls"
+    )
 
 
 @register.simple_tag

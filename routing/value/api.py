@@ -25,13 +25,13 @@ from routing.value.types import Line, Scored
 
 class TasksOutput(serializers.Serializer[Any]):
     """A task is a session, or a call that has none. It is completed where the mean of what was said of its calls is at
-    least 0.5. `completed_share` has bounds of 95 %; `few`: fewer than 20 are scored, which says little. Costs and
-    energy are of the scored tasks whole, also of those that were not completed; null where nothing is completed, and
-    energy as well where that of some is unknown.
+    least 0.5. `calls` are those of the scored tasks. `completed_share` has bounds of 95 %; `few`: fewer than 20 are
+    scored, which says little. Costs and energy are of the scored tasks whole, also of those that were not completed;
+    null where nothing is completed, and energy as well where that of some is unknown.
     """
 
-    tasks = serializers.IntegerField()
     scored = serializers.IntegerField()
+    calls = serializers.IntegerField()
     completed = serializers.IntegerField()
     few = serializers.BooleanField()
     mean_score = serializers.FloatField(allow_null=True)
@@ -113,8 +113,8 @@ def _line(one: Line) -> dict[str, Any]:
 def _tasks(one: Scored) -> dict[str, Any]:
     share, each = one.share, one.cost_each
     return {
-        "tasks": one.tasks,
         "scored": one.scored,
+        "calls": one.calls,
         "completed": one.completed,
         "few": one.few,
         "mean_score": one.mean,

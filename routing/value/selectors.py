@@ -24,47 +24,46 @@ from routing.value import rules
 from routing.value.types import Group, Line, Report, Scored
 
 MOST_LINES: Final = 200
-# Somebody is waiting.
-_WITHIN: Final = "SET LOCAL statement_timeout = '20s'"
+# Somebody is waiting; and what is looked at stays in memory, or the disk is what one waits for.
+_WITHIN: Final = "SET LOCAL statement_timeout = '20s'; SET LOCAL work_mem = '96MB'"
 _WRITTEN: Final = " + ".join(f"coalesce({name}, 0)" for name in OUTPUT_METERS)
-_KEPT: Final = "session, value, provider_id, model_id, calls, written, cost"
 # Which call a charge is of: its id stands between the key's prefix and the number of the try; a correction's names the
-# charge that it corrects. A task is a session, or a call that has none, in each group by itself.
+# charge that it corrects, and is found from there. A task is a session, or a call that has none, in each group by
+# itself. All that is looked for begins with what was scored, which is little beside all charges.
 _TASKS: Final = r"""
 WITH RECURSIVE said AS MATERIALIZED (
     SELECT o.item AS call_id, avg(o.score) AS score FROM evidence_outcome AS o
     JOIN evidence_evaluation AS e ON e.id = o.evaluation_id AND e.standing AND e.withdrawn_at IS NULL
     WHERE o.organization_id = %(organization)s AND o.recorded_at >= %(from)s GROUP BY o.item
 ), charge AS MATERIALIZED (
-    SELECT id, external_id, session, {column} AS value, provider_id, model_id, calls, {written} AS written,
-        reporting_cost AS cost
+    SELECT id, CASE WHEN external_id LIKE 'fix:%%' THEN external_id ELSE '' END AS fixes,
+        CASE WHEN external_id LIKE 'fix:%%' THEN '' ELSE
+            regexp_replace(substr(external_id, strpos(external_id, ':') + 1), '\.[0-9]{{1,4}}$', '') END AS call_id,
+        session, {column} AS value, model_id, calls, {written} AS written, reporting_cost AS cost
     FROM ledger_charge
     WHERE organization_id = %(organization)s AND occurred_at >= %(from)s AND occurred_at < %(to)s{filters}
 ), fix AS MATERIALIZED (
-    SELECT * FROM charge WHERE external_id LIKE 'fix:%%'
+    SELECT * FROM charge WHERE fixes <> ''
 ), booked AS (
-    SELECT id, external_id AS ref, {kept} FROM charge WHERE external_id NOT LIKE 'fix:%%'
+    SELECT c.id, call_id, session, value, model_id, calls, written, cost FROM charge AS c JOIN said USING (call_id)
     UNION ALL
-    SELECT f.id, b.ref, {fixed} FROM booked AS b JOIN fix AS f ON f.external_id = 'fix:' || b.id
-), line AS MATERIALIZED (
-    SELECT regexp_replace(substr(ref, strpos(ref, ':') + 1), '\.[0-9]{{1,4}}$', '') AS call_id, {kept} FROM booked
-), task AS MATERIALIZED (
-    SELECT coalesce(nullif(session, ''), ':' || call_id) AS task, call_id, value, provider_id, model_id,
-        sum(calls) AS calls, sum(written) AS written, sum(cost) AS cost
-    FROM line GROUP BY 1, 2, 3, 4, 5
+    SELECT f.id, b.call_id, f.session, f.value, f.model_id, f.calls, f.written, f.cost
+    FROM booked AS b JOIN fix AS f ON f.fixes = 'fix:' || b.id
 ), scored AS MATERIALIZED (
-    SELECT task, value, avg(score) AS score FROM (
-        SELECT DISTINCT task, call_id, value FROM task WHERE calls > 0
-    ) AS one JOIN said USING (call_id) GROUP BY task, value
+    SELECT session, CASE WHEN session = '' THEN call_id ELSE '' END AS call_id, value, avg(score) AS score FROM (
+        SELECT call_id, session, value FROM booked GROUP BY call_id, session, value HAVING sum(calls) > 0
+    ) AS one JOIN said USING (call_id) GROUP BY 1, 2, 3
+), part AS (
+    SELECT c.value, c.model_id, c.calls, c.written, c.cost FROM charge AS c
+    JOIN scored AS s ON s.session <> '' AND s.session = c.session AND s.value = c.value
+    UNION ALL
+    SELECT b.value, b.model_id, b.calls, b.written, b.cost FROM booked AS b
+    JOIN scored AS s ON s.session = '' AND b.session = '' AND s.call_id = b.call_id AND s.value = b.value
 )
-SELECT value, 0, 0, count(*), 0, 0, 0 FROM (
-    SELECT value, task FROM task GROUP BY value, task HAVING sum(calls) > 0
-) AS every GROUP BY value
+SELECT value, 0, TRUE, count(*), count(*) FILTER (WHERE score >= %(completed)s), 0, sum(score) FROM scored
+GROUP BY value
 UNION ALL
-SELECT value, 0, 1, count(*), count(*) FILTER (WHERE score >= %(completed)s), 0, sum(score) FROM scored GROUP BY value
-UNION ALL
-SELECT value, model_id, 2, sum(calls), sum(written), sum(cost), 0 FROM task JOIN scored USING (task, value)
-GROUP BY value, model_id
+SELECT value, model_id, FALSE, sum(calls), sum(written), sum(cost), 0 FROM part GROUP BY value, model_id
 ORDER BY 1, 3, 2
 """
 
@@ -102,10 +101,7 @@ def scored(asked: SpendQuestion, answered: Answered) -> dict[int, Scored]:
         return {}
     [column] = asked.group_by
     wheres = "".join(f" AND {name}_id = ANY(%({name})s)" for name in sorted(asked.filters))
-    statement = _TASKS.format(
-        column=f"{column}_id", written=_WRITTEN, filters=wheres, kept=_KEPT,
-        fixed=", ".join(f"f.{name}" for name in _KEPT.split(", ")),
-    )  # fmt: skip
+    statement = _TASKS.format(column=f"{column}_id", written=_WRITTEN, filters=wheres)
     start, end = asked.period.instants()
     given: dict[str, Any] = {
         "organization": asked.organization_id, "from": start, "to": end, "completed": rules.COMPLETED,
@@ -126,17 +122,17 @@ def scored(asked: SpendQuestion, answered: Answered) -> dict[int, Scored]:
 
 
 def _scored(rows: Iterable[Sequence[Any]], answered: Answered) -> dict[int, Scored]:
-    """Rows say of a group: how many tasks (0), scored ones (1), and of a model in those what it came to (2)."""
+    """Rows say of a group how many tasks were scored, and of each model in those what it came to."""
     found: dict[int, Scored] = defaultdict(Scored)
-    for value, model, kind, number, other, cost, score in rows:
+    for value, model, whole, number, other, cost, score in rows:
         one = found[value]
-        if kind == 0:
-            found[value] = one._replace(tasks=int(number))
-        elif kind == 1:
+        if whole:
             found[value] = one._replace(scored=int(number), completed=int(other), score=float(score))
         else:
             part = answered.of(model, calls=int(number), output_tokens=int(other))
-            found[value] = one._replace(cost=one.cost + cost, footprint=together((one.footprint, part)))
+            found[value] = one._replace(
+                calls=one.calls + int(number), cost=one.cost + cost, footprint=together((one.footprint, part))
+            )
     return dict(found)
 
 
@@ -160,7 +156,7 @@ def _groups(rows: Iterable[SpendRow], answered: Answered) -> dict[int, Line]:
 def _total(lines: Sequence[Line]) -> Line:
     each: Mapping[str, Any] = {
         name: sum((getattr(line.scored, name) for line in lines), start)
-        for name, start in (("tasks", 0), ("scored", 0), ("completed", 0), ("score", 0.0), ("cost", Decimal(0)))
+        for name, start in (("scored", 0), ("calls", 0), ("completed", 0), ("score", 0.0), ("cost", Decimal(0)))
     }
     return Line(
         None,

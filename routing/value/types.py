@@ -12,14 +12,14 @@ from routing.value import rules
 
 
 class Scored(NamedTuple):
-    """Tasks of a group that somebody scored, of `tasks` in all. A task is a session, or a call that has none. `cost`
-    and `footprint` are of the scored ones whole, in the reporting currency; of those `completed` have a mean score of
-    at least `rules.COMPLETED`, and `score` is the sum of their scores.
+    """Tasks of a group that somebody scored. A task is a session, or a call that has none. `calls`, `cost` (in the
+    reporting currency) and `footprint` are of these tasks whole; `completed` of them have a mean score of at least
+    `rules.COMPLETED`, and `score` is the sum of their scores.
     """
 
-    tasks: int = 0
     scored: int = 0
     completed: int = 0
+    calls: int = 0
     score: float = 0.0
     cost: Decimal = Decimal(0)
     footprint: Footprint = Footprint()
