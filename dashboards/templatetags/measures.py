@@ -120,13 +120,8 @@ def shares(said: Any) -> str:
 
 @register.filter
 def unknown_part(footprint: Any) -> str:
-    """What of it nobody knows, in words; '' where all is known."""
-    if not footprint.unknown:
-        return ""
-    models = len(footprint.unknown)
-    return (
-        f"without {figures.count_short(footprint.unknown_tokens)} tokens of {models} unknown model{'s'[: models > 1]}"
-    )
+    """What of it nobody knows, in words; '' where all is known. The models are told beside it."""
+    return f"{figures.count_short(footprint.unknown_tokens)} tokens unknown" if footprint.unknown else ""
 
 
 @register.filter

@@ -34,9 +34,7 @@ def test_weights_have_their_units() -> None:
 
 def test_what_is_unknown_is_said_in_words() -> None:
     assert unknown_part(Footprint()) == ""
-    assert unknown_part(Footprint(unknown_tokens=1_234, unknown=("a/b",))) == "without 1,234 tokens of 1 unknown model"
-    assert unknown_part(Footprint(unknown_tokens=12_345_678, unknown=("a/b", "c"))) == (
-        "without 12.3M tokens of 2 unknown models"
-    )
+    assert unknown_part(Footprint(unknown_tokens=1_234, unknown=("a/b",))) == "1,234 tokens unknown"
+    assert unknown_part(Footprint(unknown_tokens=12_345_678, unknown=("a/b", "c"))) == "12.3M tokens unknown"
     assert shares(Range(0.412, 0.63)) == "41.2\u202f% to 63.0\u202f%"
     assert shares(None) == ""
