@@ -61,6 +61,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("spend", "Spend", "spend", Permission.SPEND_READ, "s"),
             Entry("charges", "Charges", "charges", Permission.CHARGES_READ, "c"),
             Entry("sessions", "Sessions", "sessions", Permission.CHARGES_READ, "e", sessions_told),
+            Entry("value", "Cost, energy, value", "value", Permission.ROUTING_READ),
         ),
     ),
     (

@@ -34,6 +34,7 @@ from dashboards.views import (
     task_types,
     tiers,
     upstreams,
+    value,
 )
 from dashboards.views import shared as shared_views
 from dashboards.views import unpriced as unpriced_views
@@ -50,6 +51,7 @@ organization = [
     path("charges/", charges.charges, name="charges"),
     path("charges/<uuid:charge_id>/", charges.charge, name="charge"),
     path("sessions/", sessions.sessions, name="sessions"),
+    path("value/", value.value, name="value"),
     path("headroom/", increases.headroom, name="headroom"),
     path("caps/", caps.caps, name="caps"),
     path("caps/new/", caps.add, name="cap_add"),
@@ -118,6 +120,7 @@ organization = [
     path("task-types/learn/", task_types.train, name="task_types_train"),
     path("tiers/", tiers.tiers, name="tiers"),
     path("savings/", rollouts.savings, name="savings"),
+    path("savings.csv", rollouts.savings_export, name="savings_csv"),
     path("unpriced/", unpriced_views.unpriced, name="unpriced"),
     path("unpriced/rate-again/", unpriced_views.rerate, name="rerate"),
     path("rules/", rules.rules, name="rules"),

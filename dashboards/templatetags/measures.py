@@ -5,6 +5,7 @@ money of the ledger, and nothing here is added up again.
 from __future__ import annotations
 
 from decimal import Decimal
+from math import floor, log10
 from typing import Any, Final
 
 from django import template
@@ -20,6 +21,12 @@ register = template.Library()
 REACH: Final = 20.0
 # Templates give '' for what is not there.
 _NOTHING: Final = (None, "")
+# Of energy and of what it weighs: from which on the unit is used, and what it is divided by.
+_WATT_HOURS: Final = ((1e9, "GWh"), (1e6, "MWh"), (1e3, "kWh"), (0.0, "Wh"))
+_GRAMS: Final = ((1e6, "t"), (1e3, "kg"), (0.0, "g"))
+UNKNOWN: Final = "unknown"
+# What is less is said to be, for it is not nothing.
+_LEAST: Final = 1e-6
 
 
 @register.filter
@@ -69,6 +76,61 @@ def times_between(said: Any) -> str:
     if said in _NOTHING or said.lower is None or said.upper is None:
         return ""
     return f"{said.lower:.2f} to {said.upper:.2f}"
+
+
+@register.filter
+def watt_hours(said: Any) -> str:
+    """`1.20 to 3.45 kWh`: never one figure alone, but where both bounds are the same."""
+    return _ranged(said, _WATT_HOURS)
+
+
+@register.filter
+def grams(said: Any) -> str:
+    return _ranged(said, _GRAMS)
+
+
+def _ranged(said: Any, units: tuple[tuple[float, str], ...]) -> str:
+    if said in _NOTHING:
+        return UNKNOWN
+    size, unit = next((one for one in units if said.upper >= one[0]), units[-1])
+    lower, upper = (_three(value / (size or 1.0)) for value in (said.lower, said.upper))
+    return f"{upper}\u202f{unit}" if lower == upper else f"{lower} to {upper}\u202f{unit}"
+
+
+def _three(value: float) -> str:
+    """Three figures that count; an estimate has no more."""
+    if not value:
+        return "0"
+    if value < _LEAST:
+        return f"< {_LEAST:f}"
+    return f"{value:,.{min(max(0, 2 - floor(log10(value))), 6)}f}"
+
+
+@register.filter
+def per_thousand(rate: Any) -> Any:
+    """Watt-hours of a thousand tokens."""
+    return rate.token_wh.times(1_000)
+
+
+@register.filter
+def shares(said: Any) -> str:
+    """`41.2 % to 63.0 %`."""
+    return "" if said in _NOTHING else f"{part(said.lower)} to {part(said.upper)}"
+
+
+@register.filter
+def unknown_part(footprint: Any) -> str:
+    """What of it nobody knows, in words; '' where all is known. The models are told beside it."""
+    return f"{figures.count_short(footprint.unknown_tokens)} tokens unknown" if footprint.unknown else ""
+
+
+@register.filter
+def scored_of(line: Any) -> str:
+    """How much of it was scored, in words."""
+    scored = line.scored
+    return (
+        f"of {figures.count(scored.scored)} scored, {figures.count(scored.calls)} of {figures.count(line.calls)} calls"
+    )
 
 
 @register.simple_tag

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
 from dashboards.access import Here, page, show
 from dashboards.panels.bar import address
 from dashboards.routing import plots, words
+from dashboards.routing.saved import savings_csv
+from dashboards.scope import ScopeUnclear
 from dashboards.views.routing_rules import rule_address
 from finops.api import paging
 from finops.orgs.rules import Permission
-from routing.rollouts import selectors
+from routing.rollouts import rules, selectors
 from routing.rollouts.models import Rollout, SavingsMonth
 
 ROLLOUTS_SHOWN: Final = 50
@@ -48,8 +51,26 @@ def savings(request: HttpRequest, here: Here) -> HttpResponse:
         "chart": plots.saved(rows, here.currency),
         "first": base if request.GET.get("cursor") else "",
         "next": f"{base}?cursor={listed.next_cursor}" if listed.next_cursor else "",
+        "csv": address(here, "savings_csv") if here.caller.can(Permission.EXPORT) else "",
     }
     return show(request, here, "savings", "pages/savings.html", context)
+
+
+@require_safe
+@page("savings", Permission.ROUTING_READ)
+def savings_export(request: HttpRequest, here: Here) -> HttpResponseBase:
+    """All months, or the one that `month` names."""
+    here.caller.require(Permission.EXPORT)
+    return savings_csv(here, _month(request.GET.get("month", "")))
+
+
+def _month(said: str) -> date | None:
+    if not said:
+        return None
+    found = rules.read_month(said)
+    if found is None:
+        raise ScopeUnclear("A month is written as 2026-11.", field="month")
+    return found
 
 
 def _course(here: Here, row: Rollout) -> Course:

@@ -19,6 +19,7 @@ from dashboards.panels.bar import address, bar
 from dashboards.panels.groups import GroupTable, groups
 from dashboards.panels.tiles import Summary, summary
 from dashboards.panels.trend import trend
+from dashboards.routing.saved import saved_in
 from dashboards.scope import Scope
 from dashboards.views.caps import Full, fullest
 from dashboards.views.incidents import newest
@@ -94,6 +95,8 @@ def overview(request: HttpRequest, here: Here) -> HttpResponse:
         "unattributed_href": _state_link(here, scope, found, "unattributed"),
         "unpriced_href": address(here, "unpriced") if here.caller.can(Permission.PRICING_MANAGE) else "",
         "by_model": explore(scope.with_(group=("model",))),
+        "saved": saved_in(here, scope),
+        "savings_href": address(here, "savings"),
     }
     return pushed(show(request, here, "overview", "pages/overview.html", context), linker(here, "overview")(scope))
 
@@ -137,7 +140,13 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
     """Values of one dimension, to choose a filter from."""
     scope = scope_of(request, here)
     name, target, search = request.GET.get("pick", ""), request.GET.get("for", "spend"), request.GET.get("q", "")[:80]
-    if name not in scope.dimensions.offered(here.caller) or target not in {"overview", "spend", "charges", "sessions"}:
+    if name not in scope.dimensions.offered(here.caller) or target not in {
+        "overview",
+        "spend",
+        "charges",
+        "sessions",
+        "value",
+    }:
         raise NotFound("There is nothing here by that name to filter by.")
     search = search.replace("\0", "")
     allowed = _within_reach(here, scope, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ STATES: Final = tuple(one.value for one in State)
 OF_RULE: Final = OpenApiParameter("rule", {"type": "integer", "minimum": 1}, description="A rule's id.")
 STATE: Final = OpenApiParameter("state", str, enum=list(STATES))
 MONTH: Final = OpenApiParameter("month", str, description="A month: 2026-11.")
-_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
 _LARGEST_ID: Final = 2**31 - 1
 
 
@@ -40,10 +38,10 @@ class SavingsFilter(serializers.Serializer[Any]):
     month = serializers.CharField(max_length=7, required=False)
 
     def validate_month(self, said: str) -> date:
-        found = _MONTH.fullmatch(said)
-        if found is None or not 1 <= int(found[2]) <= 12 or int(found[1]) < 2000:
+        found = rules.read_month(said)
+        if found is None:
             raise serializers.ValidationError("A month is said as 2026-11.")
-        return date(int(found[1]), int(found[2]), 1)
+        return found
 
 
 class IncumbentKnownOutput(serializers.Serializer[Any]):
@@ -119,7 +117,8 @@ class SavingsOutput(serializers.ModelSerializer[SavingsMonth]):
     """What a rule saved in a month, verified: what its treated calls would have cost, by those that were drawn to stay
     as they were, minus what they did. The interval is two-sided, 95 %. `net` is that minus `beside_cost`: charges that
     the tag `for-rule` says were made for the rule. `failed_cost` is in `treated_cost`. Null where it cannot be
-    verified, and `why` says why not. `by`: whether those that stayed count by calls or by tokens.
+    verified, and `why` says why not. `by`: whether those that stayed count by calls or by tokens. `closed_at` is null
+    while the month is measured anew as charges come; from then on what is said of it does not change.
     """
 
     rule = serializers.IntegerField(source="rule_id")
@@ -132,4 +131,5 @@ class SavingsOutput(serializers.ModelSerializer[SavingsMonth]):
             "rule", "rule_name", "month", "currency", "treated_calls", "treated_sessions", "stayed_calls",
             "stayed_sessions", "treated_cost", "failed_cost", "beside_cost", "expected_cost", "saved", "saved_lower",
             "saved_upper", "net", "net_lower", "net_upper", "by", "why", "measured_at",
+            "closed_at",
         )  # fmt: skip

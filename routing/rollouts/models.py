@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 
@@ -120,7 +121,9 @@ def _amount(*, null: bool = False) -> models.DecimalField[Any, Any]:
 
 
 class SavingsMonth(models.Model):
-    """What a rule saved in a month; `types.Verified`. Amounts are of `currency`, the reporting currency."""
+    """What a rule saved in a month; `types.Verified`. Amounts are of `currency`, the reporting currency. Once the month
+    is closed the row says for good what was said then: the database refuses to change it.
+    """
 
     id = models.BigAutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, db_index=False)
@@ -148,6 +151,8 @@ class SavingsMonth(models.Model):
     by = models.CharField(max_length=6, blank=True, choices=[(one.value, one.value) for one in Means])
     why = models.CharField(max_length=rules.LONGEST_WHY, blank=True)
     measured_at = models.DateTimeField()
+    # When the month was over and what is booked late had had its time; null before.
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -159,6 +164,13 @@ class SavingsMonth(models.Model):
                 condition=(Q(saved__isnull=False, net__isnull=False) & ~Q(by=""))
                 | (Q(saved__isnull=True, net__isnull=True, by="") & ~Q(why="")),
             ),
+        ]
+        triggers: ClassVar = [
+            pgtrigger.Protect(
+                name="savings_closed",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                condition=pgtrigger.Q(old__closed_at__isnull=False),
+            )
         ]
 
     def __str__(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from finops.core.errors import Invalid
 from routing.rollouts import watching
 from routing.rollouts.watching import Contrast, Detector, Known, Scored, Sums
+from routing.rules.hot import FOR_RULE
 from routing.rules.rollout import Stage
 from routing.rules.types import Rule
 
@@ -22,8 +24,9 @@ MOST_MINUTES: Final = 60 * 24 * 31
 LONGEST_WHY: Final = 500
 # Task types and models of which what is known is kept; calls of any more are not watched.
 MOST_KNOWN: Final = 200
-# A tag of charges that were made for a rule: its value is the rule's name.
-TAG: Final = "for-rule"
+_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
+# Of charges that were made for a rule: `name`, or `name#id` as gateways say it.
+TAG: Final = FOR_RULE
 
 
 class PaceInvalid(Invalid):
@@ -159,6 +162,14 @@ def check_pace(changes: dict[str, Any]) -> None:
         value = changes.get(name, 0)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             raise PaceInvalid(f"a whole number from 0 to {most:,}", field=name)
+
+
+def read_month(said: str) -> date | None:
+    """The first day of a month that is said as 2026-11; None for anything else."""
+    found = _MONTH.fullmatch(said)
+    if found is None or not 1 <= int(found[2]) <= 12 or int(found[1]) < 2000:
+        return None
+    return date(int(found[1]), int(found[2]), 1)
 
 
 def said(course: Course) -> dict[str, Any]:

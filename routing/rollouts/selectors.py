@@ -41,11 +41,21 @@ WHERE o.organization_id = %(organization)s AND o.id > %(last)s AND o.id <= %(top
     AND d.rule_version = %(version)s AND d.at >= %(since)s AND d.arm IN ('treated', 'control', 'held_back')
 ORDER BY o.id
 """
-# Of each charge which call it is of: a correction's key names the charge that it corrects.
+# The rule that a charge's tag means: by the id that gateways say, else by the name, which is that of the last rule that
+# has it. What names none is an ordinary call.
+_MEANT: Final = """
+SELECT r.id FROM rules_routingrule AS r
+WHERE r.organization_id = %(organization)s
+    AND (r.name = {said} OR r.id = substring({said} FROM '#([0-9]{{1,9}})$')::int)
+ORDER BY r.name = {said}, r.id DESC LIMIT 1
+"""
+# Of each charge which call it is of: a correction's key names the charge that it corrects. What was spent for the rule
+# under a call's id is no try of it.
 _SUMS: Final = r"""
 WITH RECURSIVE charge AS MATERIALIZED (
-    SELECT id, external_id, reporting_cost AS cost FROM ledger_charge
+    SELECT c.id, external_id, reporting_cost AS cost FROM ledger_charge AS c
     WHERE organization_id = %(organization)s AND occurred_at >= %(first)s AND occurred_at < %(last)s
+        AND ((c.tags ->> %(tag)s) IS NULL OR NOT EXISTS ({meant}))
 ), booked AS (
     SELECT id, external_id AS ref, cost FROM charge WHERE external_id NOT LIKE 'fix:%%'
     UNION ALL
@@ -84,15 +94,16 @@ FROM sessions GROUP BY rule_id ORDER BY rule_id
             *("c * c / w", "c * n / w", "n * n / w", "c * x / w", "x * x / w"),
         )
     ),
-)
-# Of rules of one name the last one is meant.
+).replace("{meant}", _MEANT.format(said="(c.tags ->> %(tag)s)"))
 _BESIDE: Final = """
-SELECT r.id, sum(c.reporting_cost) FROM ledger_charge AS c
-JOIN (SELECT name, max(id) AS id FROM rules_routingrule WHERE organization_id = %(organization)s GROUP BY name) AS r
-    ON r.name = c.tags ->> %(tag)s
-WHERE c.organization_id = %(organization)s AND c.occurred_at >= %(from)s AND c.occurred_at < %(to)s
-GROUP BY r.id ORDER BY r.id
-"""
+SELECT rule.id, sum(c.cost) FROM (
+    SELECT tags ->> %(tag)s AS said, sum(reporting_cost) AS cost FROM ledger_charge
+    WHERE organization_id = %(organization)s AND occurred_at >= %(from)s AND occurred_at < %(to)s
+        AND (tags ->> %(tag)s) IS NOT NULL
+    GROUP BY said
+) AS c CROSS JOIN LATERAL ({meant}) AS rule
+GROUP BY rule.id ORDER BY rule.id
+""".replace("{meant}", _MEANT.format(said="c.said"))
 
 
 class Score(NamedTuple):
@@ -139,6 +150,12 @@ def savings(organization_id: int, *, rule_id: int | None = None, month: date | N
     if month is not None:
         rows = rows.filter(month=month)
     return rows.order_by("-month", "-id")
+
+
+def closing(organization_id: int, day: date) -> QuerySet[SavingsMonth]:
+    """Of months that were over by a day, those that are not closed yet; oldest first."""
+    rows = SavingsMonth.objects.filter(organization_id=organization_id, closed_at__isnull=True)
+    return rows.filter(month__lt=day.replace(day=1)).order_by("month", "id")
 
 
 def under_way(organization_id: int) -> QuerySet[Rollout]:

@@ -22,6 +22,8 @@ from routing.upstreams.rules import AUTO
 # Matches that are remembered, by everything about a call that is not its size or its text.
 _REMEMBERED: Final = 20_000
 OWNERS: Final = ("team", "project", "agent", "customer")
+# A tag of charges that were made for a rule, beside the calls that it decides: judges, checkers, shadows.
+FOR_RULE: Final = "for-rule"
 
 
 class Arm(StrEnum):
@@ -48,6 +50,13 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     held_back: float = 0.0
     salt: str = ""
     shadow: bool = False
+
+
+def said_for(published: Published) -> str:
+    """The tag's value as a gateway says it: the name for people, and the id, which no renaming changes. Names have no
+    such sign; others may say the name alone.
+    """
+    return f"{published.rule.name}#{published.rule_id}"
 
 
 class Subject(NamedTuple):

@@ -43,6 +43,8 @@ def addresses(company: Company) -> dict[str, str]:
         "charge": f"{acme}charges/{row.id}/",
         "filter": f"{acme}spend/filter/?for=spend&pick=model",
         "sessions": f"{acme}sessions/?period=last-30d",
+        "value": f"{acme}value/?period=last-30d&group=project",
+        "value-person": f"{acme}value/?period=last-30d&group=person",
         "unpriced": f"{acme}unpriced/",
         "rules": f"{acme}rules/",
         "rule": f"{acme}rules/new/",

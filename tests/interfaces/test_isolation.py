@@ -23,7 +23,8 @@ from django.urls.resolvers import RoutePattern
 from finops.api import docs
 from finops.orgs import services
 from finops.orgs.rules import KEY_PERMISSIONS
-from tests.interfaces.fillers import FILLERS, MARKER, QUERIES, WHO, WORDS, World, the_world
+from tests.interfaces.fillers import FILLERS, QUERIES, WORDS, the_world
+from tests.interfaces.world import MARKER, WHO, World
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # allauth's own: a login's password and second factor. They take no id of ours and show nothing of an organization.

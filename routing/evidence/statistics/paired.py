@@ -37,7 +37,7 @@ def newcombe(table: Table, *, confidence: float = 0.9) -> Interval:
     items = table.items
     z = two_sided(confidence)
     ours, theirs = (both + gained) / items, (both + lost) / items
-    (low, high), (their_low, their_high) = (_wilson(share, items, z) for share in (ours, theirs))
+    (low, high), (their_low, their_high) = (wilson(share, items, z) for share in (ours, theirs))
     sizes = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
     cross = both * neither - gained * lost
     # Newcombe corrects for continuity where they go together, and not where they go apart.
@@ -97,8 +97,8 @@ def two_sided(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _wilson(share: float, items: int, z: float) -> Interval:
-    """The score interval of one share."""
+def wilson(share: float, items: int, z: float) -> Interval:
+    """The score interval of one share of `items` (at least 1): Wilson (1927)."""
     middle = share + z**2 / (2 * items)
     half = z * sqrt(share * (1 - share) / items + z**2 / (4 * items**2))
     return Interval((middle - half) / (1 + z**2 / items), (middle + half) / (1 + z**2 / items))

@@ -1,5 +1,6 @@
 """Whether an answer passes the gate of the rule that sent the call there. A model that is asked to check is asked as
-any other call is: money is held for it, and it is charged.
+any other call is: money is held for it, and it is charged. Its charge is tagged with the rule that wants it, so that
+what the rule saves can be told net of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from finops.connectors.capstan.record import MOST_TAGS
 from finops.core.errors import FinopsError
 from routing.gateway.dialects.registry import DIALECTS
 from routing.gateway.dialects.shaping import checking, said
@@ -21,6 +23,7 @@ from routing.gateway.proxy.errors import CutOff
 from routing.gateway.proxy.failing import Failed
 from routing.gateway.proxy.means import Means
 from routing.rules.gates import agree, question, refused, says_yes
+from routing.rules.hot import FOR_RULE, said_for
 from routing.rules.types import Gate, GateKind
 
 log = logging.getLogger(__name__)
@@ -83,7 +86,7 @@ async def ask_once(means: Means, ask: Ask, candidate: Candidate, number: int, wa
     what refuses it, Failed and TimeoutError.
     """
     # As it is said here, and not once more as the rule wants the call itself.
-    request = ask.request(candidate._replace(use=None), number)
+    request = _tagged(ask).request(candidate._replace(use=None), number)
     said = await means.deciding.decision(ask.house, ask.key, request)
     attempt = Attempt(means.calls, means.sender, ask.house, candidate, said)
     try:
@@ -96,3 +99,13 @@ async def ask_once(means: Means, ask: Ask, candidate: Candidate, number: int, wa
         raise
     finally:
         await means.commits.wait(attempt.give_up(attempt.fate))
+
+
+def _tagged(ask: Ask) -> Ask:
+    """As its charge is to be found among what was spent for the rule."""
+    rule = ask.route.decided.rule
+    if rule is None:
+        return ask
+    # Where a client says as many tags as there may be, its last one makes room.
+    theirs = [pair for pair in ask.whose.tags.items() if pair[0] != FOR_RULE][: MOST_TAGS - 1]
+    return ask._replace(whose=ask.whose._replace(tags=dict([*theirs, (FOR_RULE, said_for(rule))])))

@@ -1,4 +1,6 @@
-"""What rules saved, worked out from decisions and charges: each day anew as charges come, each month from its days."""
+"""What rules saved, worked out from decisions and charges: each day anew as charges come, each month from its days,
+until the month is closed. Then it stays as it was said.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,13 @@ def measure(*, organization_id: int, by: Actor, at: datetime) -> int:
     currency = Organization.objects.values_list("reporting_currency", flat=True).get(id=organization_id)
     for day in days:
         _keep_day(organization_id, day, selectors.sums_of_day(organization_id, day), currency, at)
-    return sum(
+    changed = sum(
         _keep_month(organization_id, month, rule_id, sums, currency, by, at)
         for month in sorted({day.replace(day=1) for day in days})
         for rule_id, sums in sorted(selectors.sums_of_month(organization_id, month).items())
     )
+    _close(organization_id, today, by, at)
+    return changed
 
 
 def forget_sessions(*, at: datetime, most: int = 50_000) -> int:
@@ -93,6 +97,8 @@ def _keep_month(
     values |= {name: getattr(found, said) for name, said in _VERIFIED.items()} | {"currency": currency}
     values["why"] = found.why[: rules.LONGEST_WHY]
     row = SavingsMonth.objects.filter(organization_id=organization_id, month=month, rule_id=rule_id).first()
+    if row is not None and row.closed_at is not None:
+        return False
     if row is not None and all(getattr(row, name) == value for name, value in values.items()):
         return False
     SavingsMonth.objects.update_or_create(
@@ -104,3 +110,15 @@ def _keep_month(
             subject_label=f"{month:%Y-%m}", details={"month": f"{month:%Y-%m}"}, by=by, at=at,
         )  # fmt: skip
     return True
+
+
+def _close(organization_id: int, today: date, by: Actor, at: datetime) -> None:
+    """Months that are over, and of which no day is measured any more: what they say is what finance closes with."""
+    for row in selectors.closing(organization_id, today - timedelta(days=DAYS)):
+        row.closed_at = at
+        row.save(update_fields=["closed_at"])
+        said = {"month": f"{row.month:%Y-%m}", "net": None if row.net is None else str(row.net)}
+        audit.record(
+            organization_id=organization_id, verb="savings.closed", subject_kind="routing_rule", subject_id=row.rule_id,
+            subject_label=f"{row.month:%Y-%m}", details=said, by=by, at=at,
+        )  # fmt: skip

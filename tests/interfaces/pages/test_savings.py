@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import html
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -112,6 +113,63 @@ def test_savings_have_their_interval_or_say_why_there_are_none(company: Company,
         "In October 2026, triage saved $395.00 net, between $345.00 and $445.00.",
     ):  # fmt: skip
         assert part in page
+
+
+def test_a_closed_month_says_when_and_an_open_one_that_it_may_change(company: Company, alice: Client) -> None:
+    row = rule(company)
+    month(company, row)
+    month(company, row, month=date(2026, 9, 1), closed_at=company.at)
+    page = seen_of(alice)
+    assert "so far</span>" in page
+    assert f"closed {company.at.day} {company.at:%b %Y}" in page
+
+
+def test_the_overview_of_a_month_has_what_was_saved_in_it(
+    company: Company, alice: Client, browser: Callable[..., Client]
+) -> None:
+    row, other = rule(company), rule(company, "chat")
+    first = company.at.date().replace(day=1)
+    month(company, row, month=first)
+    nothing = dict.fromkeys(
+        ("expected_cost", "saved", "saved_lower", "saved_upper", "net", "net_lower", "net_upper"), None
+    )
+    month(company, other, month=first, **nothing, by="", why="No hold-back, no verified saving: nobody stayed.")
+
+    def overview(query: str, client: Client = alice) -> str:
+        return html.unescape(text_of(client.get(f"{at('overview')}?{query}")))
+
+    for query in (f"period={first:%Y-%m}", "period=mtd"):
+        page = overview(query)
+        assert f"In {first:%B %Y} so far, rules saved" in page
+        assert "Of 1 more nobody can tell." in page
+        assert "$345.00 to $445.00" in page
+        assert "No hold-back, no verified saving: nobody stayed." in page
+    # Of no other question, for it is known of whole months and rules alone.
+    for query in ("period=last-30d", f"period=mtd&team={company.cast.search.id}", f"period={first.year}"):
+        assert "Verified savings" not in overview(query)
+    earlier = (first - timedelta(days=1)).replace(day=1)
+    month(company, row, month=earlier, closed_at=company.at)
+    page = overview(f"period={earlier:%Y-%m}")
+    assert f"In {earlier:%B %Y}, rules saved" in page
+    assert "it stays as it was said then" in page
+
+
+def test_savings_as_csv_are_whole_and_say_what_is_not_known(
+    company: Company, alice: Client, browser: Callable[..., Client]
+) -> None:
+    row = rule(company)
+    month(company, row)
+    month(company, row, month=date(2026, 9, 1), net=Decimal("1.123456789012"), closed_at=company.at)
+    answer = alice.get(at("savings_csv"))
+    assert answer["Content-Disposition"] == 'attachment; filename="savings-acme.csv"'
+    lines = list(csv.DictReader(answer.getvalue().decode().splitlines()))
+    assert [(one["month"], one["net"], one["closed_at"] != "") for one in lines] == [
+        ("2026-10", "395.000000000000", False), ("2026-09", "1.123456789012", True),
+    ]  # fmt: skip
+    only = alice.get(at("savings_csv") + "?month=2026-09").getvalue().decode()
+    assert only.count("triage") == 1
+    assert alice.get(at("savings_csv") + "?month=september").status_code == 400
+    assert browser(company.cast.charlie_login).get(at("savings_csv")).status_code == 404
 
 
 def test_nothing_under_way_says_what_to_do(alice: Client) -> None:

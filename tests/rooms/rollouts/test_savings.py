@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, transaction
 
+from finops.audit.models import AuditEvent
 from finops.connectors.types import UsageEvent
 from finops.core.periods import DayRange
 from finops.ingest import services as ingest
@@ -94,6 +96,35 @@ def test_failed_tries_and_what_is_spent_beside_are_taken_off(half: RoutingRule, 
     assert found.net == found.saved - 2 * USUAL
 
 
+def test_what_checks_an_answer_is_beside_its_call_and_no_try_of_it(half: RoutingRule, book: Book) -> None:
+    made = calls(half, range(200), at=THEN)
+    treated = [one for one in made if one.arm == "treated"]
+    charged(book, made)
+    # As the gateway numbers them: the cheap answer is .1, its checker .2, and of five the dear model answered as .3.
+    by_gateway = (rules.TAG, f"{half.name}#{half.id}")
+    checks = [charge(one, 2, model="gpt", tags=(by_gateway,)) for one in treated[:20]]
+    assert set(book.take(*checks)) == {Status.CHARGED}
+    assert set(book.take(*(charge(one, 3, model="gpt") for one in treated[:5]))) == {Status.CHARGED}
+    found = measured(half)
+    assert (found.failed_cost, found.beside_cost) == (5 * CHEAP, 20 * USUAL)
+    assert found.treated_cost == len(treated) * CHEAP + 5 * USUAL
+    assert found.saved == len(treated) * (USUAL - CHEAP) - 5 * USUAL
+    assert found.net == found.saved - 20 * USUAL
+    # What a rule is called later changes nothing that it was charged for.
+    RoutingRule.objects.filter(id=half.id).update(name="another")
+    assert measured(half, at=THEN + 2 * HOUR).beside_cost == 20 * USUAL
+
+
+def test_a_tag_that_names_no_rule_makes_an_ordinary_call(half: RoutingRule, book: Book) -> None:
+    made = calls(half, range(100), at=THEN)
+    treated = sum(one.arm == "treated" for one in made)
+    said = ("nobody", f"{half.name}#{half.id + 1}", "#", f"{half.name}#99999999999")
+    for place, one in enumerate(made):
+        charged(book, [one], tags=((rules.TAG, said[place % len(said)]),))
+    found = measured(half)
+    assert (found.treated_calls, found.treated_cost, found.beside_cost) == (treated, treated * CHEAP, 0)
+
+
 def test_long_calls_are_compared_with_long_calls(half: RoutingRule, book: Book) -> None:
     made = calls(half, range(300), at=THEN)
     for number, one in enumerate(made):
@@ -142,6 +173,44 @@ def test_a_month_is_the_sum_of_its_days(half: RoutingRule, book: Book) -> None:
     later = THEN + timedelta(days=40)
     services.measure(organization_id=half.organization_id, by=HOUSE, at=later)
     assert SavingsMonth.objects.get(month=OCTOBER).saved == found.saved
+
+
+def test_a_closed_month_says_for_good_what_was_said_then(half: RoutingRule, book: Book) -> None:
+    charged(book, calls(half, range(200), at=THEN))
+    open_ = measured(half)
+    assert open_.closed_at is None
+    # Late in the month, and until what is booked late had its time, it is measured anew.
+    late = datetime(2026, 11, 3, tzinfo=UTC)
+    services.measure(organization_id=half.organization_id, by=HOUSE, at=late)
+    assert SavingsMonth.objects.get().closed_at is None
+    services.measure(organization_id=half.organization_id, by=HOUSE, at=late + timedelta(days=1))
+    closed = SavingsMonth.objects.get()
+    assert closed.closed_at == late + timedelta(days=1)
+    [event_] = AuditEvent.objects.filter(verb="savings.closed")
+    assert event_.details == {"month": "2026-10", "net": str(closed.net)}
+    # Whatever becomes of its days and charges.
+    SavingsDay.objects.update(day=date(2026, 10, 30))
+    day = SavingsDay.objects.get()
+    day.sums = selectors.written_sums(selectors.read_sums(day.sums)._replace(treated_cost=Decimal(0)))
+    day.save()
+    for later in range(2, 5):
+        services.measure(organization_id=half.organization_id, by=HOUSE, at=late + timedelta(days=later))
+    assert SavingsMonth.objects.get().net == closed.net
+    assert AuditEvent.objects.filter(verb="savings.closed").count() == 1
+    for change in (SavingsMonth.objects.filter(id=closed.id).delete, closed.save):
+        with pytest.raises(DatabaseError, match="Cannot update or delete"), transaction.atomic():
+            change()
+
+
+def test_a_month_that_was_measured_late_is_closed_with_all_its_days(half: RoutingRule, book: Book) -> None:
+    charged(book, calls(half, range(100), at=THEN))
+    measured(half)
+    # Nobody measured for a fortnight: the days of October come first, then October is closed.
+    charged(book, calls(half, range(100, 200), at=THEN + timedelta(days=10)))
+    services.measure(organization_id=half.organization_id, by=HOUSE, at=datetime(2026, 11, 6, tzinfo=UTC))
+    row = SavingsMonth.objects.get()
+    assert row.treated_calls + row.stayed_calls == 200
+    assert row.closed_at is not None
 
 
 def test_no_hold_back_no_verified_saving(cast: Cast, book: Book) -> None:

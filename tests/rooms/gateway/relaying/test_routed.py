@@ -11,9 +11,10 @@ import pytest
 
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
+from finops.connectors.capstan.record import MOST_TAGS
 from routing.classify.services import train
 from routing.rules import services
-from routing.rules.models import Decision
+from routing.rules.models import Decision, RoutingRule
 from routing.rules.types import Gate, GateKind, Rule, Use, When, Within
 from tests.factories.classify import labelled, labels
 from tests.factories.gateway import Gateway, key, published
@@ -228,6 +229,19 @@ def test_another_model_checks_what_the_first_one_wrote(
     assert (said.headers["x-capstan-model"], said.headers["x-capstan-tries"]) == ("gpt", "3")
     idle(gateway, provider)
     assert len(charged(gateway)) == 5
+    # What the checker cost is told apart from the calls themselves.
+    assert beside(gateway) == [("gpt", 2)]
+
+
+def beside(gateway: Gateway) -> list[tuple[str, int]]:
+    """Charges that say they were made for the rule, by model."""
+    assert {one for (one,) in rows("SELECT tags ->> 'for-rule' FROM ledger_charge") if one} == {
+        f"triage#{RoutingRule.objects.get().id}"
+    }
+    return rows(
+        "SELECT t.value, count(*) FROM ledger_charge AS c JOIN ledger_term AS t ON t.id = c.model_id"
+        " WHERE c.tags ->> 'for-rule' IS NOT NULL GROUP BY t.value ORDER BY t.value"
+    )
 
 
 def test_a_model_that_says_something_else_when_asked_again_is_not_believed(
@@ -242,6 +256,27 @@ def test_a_model_that_says_something_else_when_asked_again_is_not_believed(
     for text in ("Search.", "Chat.", "Chat, of course."):
         provider.then(Plan(text=text))
     assert chat(gateway, secret, headers=TRIAGE).whole().headers["x-capstan-model"] == "gpt"
+    idle(gateway, provider)
+    assert len(charged(gateway)) == 5
+    assert beside(gateway) == [("gpt-mini", 2)]
+
+
+def test_what_is_spent_for_a_rule_is_told_so_however_many_tags_a_client_says(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    saved(cast.acme.id, gated(Gate(kind=GateKind.CHECKER, model="gpt")), at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    for text in ("It is for search.", "Yes."):
+        provider.then(Plan(text=text))
+    tags = ",".join(f"k{number}=v" for number in range(MOST_TAGS))
+    assert chat(gateway, secret, headers=TRIAGE | {"x-capstan-tags": tags}).whole().status == 200
+    idle(gateway, provider)
+    assert len(charged(gateway)) == 2
+    assert beside(gateway) == [("gpt", 1)]
+    # The call itself keeps all that its client said.
+    assert rows("SELECT max(n), min(n) FROM (SELECT count(*) AS n FROM ledger_charge, jsonb_object_keys(tags)"
+                " GROUP BY ledger_charge.id) AS of_each") == [(MOST_TAGS, MOST_TAGS)]  # fmt: skip
 
 
 def test_a_stream_that_nobody_can_look_at_first_goes_to_the_model_behind_the_gate(
