@@ -28,7 +28,7 @@ from routing.rules.types import Rule, Use, When
 NEEDS_DATABASE: Final = False
 
 
-def _share(text: str) -> float:
+def share_of_one(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
         raise ArgumentTypeError("a share between 0 and 1")
@@ -40,8 +40,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--test", type=Path, required=True, help="a file of the same shape, which is only applied to")
     parser.add_argument("--incumbent", required=True, help="the model that is used")
     parser.add_argument("--candidate", action="append", required=True, help="a cheaper one; several may be given")
-    parser.add_argument("--target", type=_share, default=0.95, help="the share of the incumbent's quality to keep")
-    parser.add_argument("--assurance", type=_share, default=0.9, help="how surely")
+    parser.add_argument(
+        "--target", type=share_of_one, default=0.95, help="the share of the incumbent's quality to keep"
+    )
+    parser.add_argument("--assurance", type=share_of_one, default=0.9, help="how surely")
     parser.add_argument("--rule", type=Path, help="where to write the rule that was learned, as YAML")
     parser.add_argument(
         "--choices",
@@ -73,7 +75,7 @@ def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]
         if parameters.get("rule"):
             parameters["rule"].write_text(text)
         (again,) = imported(text)
-        choices = _applied(again, test, fresh)
+        choices = applied(again, test, fresh)
         if parameters.get("choices"):
             _written(parameters["choices"], choices, test, fresh)
         told["rule_bytes"] = len(text)
@@ -84,7 +86,7 @@ def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]
     return told
 
 
-def _applied(rule: Rule, test: Outcomes, fresh: Tasks) -> Any:
+def applied(rule: Rule, test: Outcomes, fresh: Tasks) -> Any:
     """As gateways decide, with the rule in force for all, and each task a session of its own."""
     rules = Rules([Published(rule_id=1, version=1, rule=rule, salt=rule.name)])
     found = []

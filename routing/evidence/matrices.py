@@ -7,7 +7,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.evidence.types import Flags, Floats, Kind, Labelled, Logged, Pairs, Rows, Seen, TypeEvidence, Whole
+from routing.evidence.types import (
+    Flags,
+    Floats,
+    Frozen,
+    Kind,
+    Labelled,
+    Logged,
+    Pairs,
+    Rows,
+    Seen,
+    TypeEvidence,
+    Whole,
+)
 
 # Cells of one task type: 20 million are half a gigabyte while they are made. What was recorded last is kept.
 MOST_CELLS: Final = 20_000_000
@@ -72,6 +84,37 @@ def pairs(evidence: TypeEvidence, incumbent: str, candidate: str) -> Pairs:
         incumbent_cost=evidence.costs[both, ours],
         candidate_cost=evidence.costs[both, theirs],
     )
+
+
+def frozen(evidence: TypeEvidence, model: str) -> list[Frozen]:
+    """How a model did, by evaluator and its version, in their order; none for a model that was not tried. Whether the
+    evaluator is called a judge or an evaluation makes no difference.
+    """
+    if model not in evidence.models:
+        return []
+    column = evidence.models.index(model)
+    tried = ~np.isnan(evidence.scores[:, column])
+    found = []
+    for name, number in sorted({(one.evaluator, one.version) for one in evidence.measures}):
+        measures = [place for place, one in enumerate(evidence.measures) if one[1:] == (name, number)]
+        mine = tried & np.isin(evidence.measure, measures)
+        scores, costs = evidence.scores[mine, column], evidence.costs[mine, column]
+        costs = costs[~np.isnan(costs)]
+        if scores.size:
+            found.append(
+                Frozen(
+                    task_type=evidence.task_type,
+                    incumbent=model,
+                    evaluator=name,
+                    evaluator_version=number,
+                    version=evidence.version,
+                    items=int(scores.size),
+                    mean=float(scores.mean()),
+                    deviation=float(scores.std(ddof=1)) if scores.size > 1 else 0.0,
+                    mean_cost=float(costs.mean()) if costs.size else None,
+                )
+            )
+    return found
 
 
 def logged(rows: Rows) -> Logged:

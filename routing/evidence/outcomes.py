@@ -17,7 +17,7 @@ from finops.core.errors import FinopsError
 from routing.evidence.types import Floats
 
 REQUIRED: Final = ("task_id", "task_type", "model", "score", "cost_usd")
-OPTIONAL: Final = ("dataset", "prompt")
+OPTIONAL: Final = ("dataset", "prompt", "session")
 MOST_ROWS: Final = 20_000_000
 # Kinds of columns that may hold numbers, or what reads as one.
 _NUMBERS: Final = "biufO"
@@ -30,8 +30,8 @@ class OutcomesInvalid(FinopsError):
 
 
 class Outcomes(NamedTuple):
-    """`scores` (0 to 1) and `costs` (dollars) have the shape (tasks, models), NaN where a model was not tried; `types`
-    and `prompts` the shape (tasks,), '' where there is none; `tasks` are their ids.
+    """`scores` (0 to 1) and `costs` (dollars) have the shape (tasks, models), NaN where a model was not tried; `types`,
+    `prompts` and `sessions` the shape (tasks,), '' where there is none; `tasks` are their ids.
     """
 
     models: tuple[str, ...]
@@ -40,6 +40,7 @@ class Outcomes(NamedTuple):
     prompts: NDArray[np.object_]
     scores: Floats
     costs: Floats
+    sessions: NDArray[np.object_]
 
     def of(self, model: str) -> int:
         """The model's column. Raises OutcomesInvalid."""
@@ -93,6 +94,7 @@ def outcomes_of(rows: pd.DataFrame) -> Outcomes:
         tasks["prompt"].to_numpy(dtype=np.object_),
         scores,
         costs,
+        tasks["session"].to_numpy(dtype=np.object_),
     )
 
 
@@ -100,7 +102,7 @@ def checked_rows(rows: pd.DataFrame, *, before: int = 0) -> pd.DataFrame:
     """Words as text, numbers as floats; `before` is how many rows of the file came before these. Raises
     OutcomesInvalid, which names the row.
     """
-    rows = rows.assign(dataset=_text(rows, "dataset"), prompt=_text(rows, "prompt"), task_type=_text(rows, "task_type"))
+    rows = rows.assign(**{name: _text(rows, name) for name in (*OPTIONAL, "task_type")})
     rows["score"] = _numbers(rows, "score", most=1.0, before=before)
     rows["cost_usd"] = _numbers(rows, "cost_usd", most=1e9, before=before)
     for name in ("task_id", "model"):

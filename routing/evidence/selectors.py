@@ -7,7 +7,6 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 from django.db import connection
 from django.db.models import QuerySet
@@ -176,27 +175,16 @@ def logged(organization_id: int, task_type: str) -> Logged:
     return matrices.logged(rows_of(organization_id, task_type))
 
 
-def frozen(organization_id: int, task_type: str, incumbent: str) -> Frozen:
-    """The incumbent as it is known now, to hold what comes later against. Raises NotFound where no run had it."""
+def frozen(organization_id: int, task_type: str, incumbent: str) -> list[Frozen]:
+    """The incumbent as it is known now, to hold what comes later against: by each evaluator alone, in their order.
+    Raises NotFound where no run had it.
+    """
     version = versions(organization_id).get(task_type, 0)
     found = matrices.evidence_of(rows_of(organization_id, task_type), version=version)
-    if incumbent not in found.models:
+    known = matrices.frozen(found, incumbent)
+    if not known:
         raise NotFound("No run has this model on this task type.")
-    column = found.models.index(incumbent)
-    tried = ~np.isnan(found.scores[:, column])
-    scores, costs = found.scores[tried, column], found.costs[tried, column]
-    costs = costs[~np.isnan(costs)]
-    if not scores.size:
-        raise NotFound("No run has this model on this task type.")
-    return Frozen(
-        task_type=task_type,
-        incumbent=incumbent,
-        version=version,
-        items=int(scores.size),
-        mean=float(scores.mean()),
-        deviation=float(scores.std(ddof=1)) if scores.size > 1 else 0.0,
-        mean_cost=float(costs.mean()) if costs.size else None,
-    )
+    return known
 
 
 def flags_of_evaluation(organization_id: int, row: Evaluation) -> list[Flag]:

@@ -247,12 +247,14 @@ class Seen(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """How an incumbent did in a task type, as it was known at one version: what a rollback is judged against.
-    `deviation` is of single scores; `mean_cost` is in dollars, None where nobody said.
+    """How an incumbent did in a task type by one evaluator, as it was known at one version: what a rollback is judged
+    against. `deviation` is of single scores; `mean_cost` is in dollars, None where nobody said.
     """
 
     task_type: str
     incumbent: str
+    evaluator: str
+    evaluator_version: str
     version: int
     items: int
     mean: float

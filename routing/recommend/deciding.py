@@ -45,8 +45,9 @@ LEAST_SHARE: Final = 0.02
 _CONFIDENCE: Final = 0.9
 # Of one candidate alone.
 _ALPHA: Final = 0.05
-# Looking after every task takes so many times the tasks to tell four of five times, where one is as good (simulated).
-_LOOKING: Final = 1.6
+# Evidence that may be looked at after every task takes so many times the tasks to tell four of five times, where one is
+# as good (simulated).
+_LOOKING: Final = 2.2
 MOST_CONSIDERED: Final = 50
 
 

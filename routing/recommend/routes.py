@@ -15,7 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from routing.evidence.statistics.betting import LEAST_PAIRS
-from routing.evidence.types import Floats, TypeEvidence
+from routing.evidence.types import Floats, TypeEvidence, Whole
 from routing.recommend import wording, writing
 from routing.recommend.deciding import Family, Judged, basis_of, saving_of, written
 from routing.recommend.learning.choosing import learn
@@ -37,11 +37,14 @@ MOST_CANDIDATES: Final = 8
 
 
 class Sample(NamedTuple):
-    """Some tasks of a type that the incumbent was tried on: scores and costs of the shape (tasks, models)."""
+    """Some tasks of a type that the incumbent was tried on: scores and costs of the shape (tasks, models), and which of
+    them are drawn together, (tasks,).
+    """
 
     models: tuple[str, ...]
     scores: Floats
     costs: Floats
+    clusters: Whole
 
 
 class Group(NamedTuple):
@@ -82,7 +85,7 @@ def sample_of(evidence: TypeEvidence, incumbent: str) -> Sample | None:
     if incumbent not in evidence.models:
         return None
     tried = np.flatnonzero(~np.isnan(evidence.scores[:, evidence.models.index(incumbent)]))[:MOST_A_TYPE]
-    return Sample(evidence.models, evidence.scores[tried], evidence.costs[tried])
+    return Sample(evidence.models, evidence.scores[tried], evidence.costs[tried], evidence.clusters[tried])
 
 
 def groups(types: Sequence[Examined], family: Family, switched: frozenset[str]) -> list[Group]:
@@ -159,6 +162,7 @@ def _tasks(group: Group, samples: Mapping[str, Sample]) -> Tasks | None:
     scores: list[Floats] = []
     costs: list[Floats] = []
     types: list[str] = []
+    clusters: list[str] = []
     for task_type in present:
         sample = samples[task_type]
         size = min(len(sample.scores), most)
@@ -170,12 +174,13 @@ def _tasks(group: Group, samples: Mapping[str, Sample]) -> Tasks | None:
             wide = np.hstack([values[:size], np.full((size, 1), np.nan)])
             into.append(wide[:, columns])
         types += [task_type] * size
+        clusters += [f"{task_type} {number}" for number in sample.clusters[:size]]
     # Without an incumbent's cost there is nothing to save of.
     known = ~np.isnan(np.vstack(costs)[:, 0])
     names = (group.incumbent, *models)
     return Tasks(
         names, np.array(types, dtype=np.str_)[known], np.zeros(int(known.sum())), None, np.vstack(scores)[known],
-        np.vstack(costs)[known],
+        np.vstack(costs)[known], np.unique(np.array(clusters)[known], return_inverse=True)[1].astype(np.int64),
     )  # fmt: skip
 
 

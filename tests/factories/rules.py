@@ -87,6 +87,7 @@ def learned_rule(tasks: int = 400) -> Rule:
         words_of(np.array(texts)),
         scores.astype(float),
         costs,
+        np.arange(tasks),
     )
     learned = learn(made, target=0.95, assurance=0.5)
     assert learned.policy is not None

@@ -28,7 +28,7 @@ def sequence(
     differences: Floats, *, alpha: float = 0.05, weights: Floats | None = None, points: int = 200
 ) -> list[Point]:
     """Of (n,), at no more than so many looks, evenly apart, the last after all of them; within 0.01 of
-    `betting.bounds` of the pairs until then. Narrowing only: what was refuted once stays refuted.
+    `betting.bounds` of the pairs until then. They may widen: what comes later may contradict what came before.
     """
     x = np.asarray(differences, dtype=np.float64)
     if not x.size:
@@ -55,9 +55,8 @@ def _lower(
         some = tried[start : start + step]
         shape = (some.size, x.size)
         counted = None if weights is None else np.broadcast_to(weights, shape)
-        found = log_evidence(np.broadcast_to(x, shape), some, counted)
-        best[start : start + step] = np.maximum.accumulate(found, axis=1)[:, looks]
-    # How strong the evidence ever was against "the mean is this or lower": it falls as this rises.
+        best[start : start + step] = log_evidence(np.broadcast_to(x, shape), some, counted)[:, looks]
+    # How strong the evidence is against "the mean is this or lower": it falls as this rises.
     refuted = best >= goal
     last = np.where(refuted.any(axis=0), refuted.shape[0] - 1 - refuted[::-1].argmax(axis=0), -1)
     lower = np.full(looks.size, -1.0)
@@ -69,4 +68,4 @@ def _lower(
         high, low = best[row, column], best[row + 1, column]
         share = (high - goal) / (high - low) if high > low else 0.0
         lower[column] = tried[row] + share * (tried[row + 1] - tried[row])
-    return np.maximum.accumulate(lower)
+    return lower

@@ -1,9 +1,13 @@
-"""Learns a policy from measured tasks: which calls may go to a cheaper model so that quality stays above a target."""
+"""Learns a policy from measured tasks: which calls may go to a cheaper model so that quality stays above a target.
+
+Three kinds of policy are tried, and the one that saves most is taken: by type and text; by type, where a type of few
+tasks is taken to be like all of them; and by type as it was seen, the table that somebody would make by hand. With
+thousands of tasks the first says most; with a hundred, mostly one of the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +16,7 @@ from numpy.typing import NDArray
 
 from routing.evidence.statistics.betting import LEAST_PAIRS
 from routing.evidence.types import Floats
-from routing.recommend.learning.fitting import Fit, expectations, fitted, learnt
+from routing.recommend.learning.fitting import LIKE_ALL, Fit, expectations, fitted, learnt
 from routing.recommend.learning.tables import Tasks
 from routing.rules.policy import Policy, packed
 
@@ -30,11 +34,11 @@ _TRIED: Final = 0.8
 _WORTH: Final = 0.02
 # Tasks whose prices are looked at.
 _LOOKED_AT: Final = 2_000
-# What was learned from looks better than it will be: what tasks say that a fit has seen counts for so much, as in the
-# .632 bootstrap, and for the rest what those say that it has not.
-_SEEN: Final = 0.3
-# Prices are chosen where they look best: that is paid for by so many standard errors.
-_CHOSEN: Final = 0.25
+# What was learned from looks better than it will be. By how much is told by tasks that a fit has not seen; it had fewer
+# of them to learn from, so that not all of it counts (about what the .632 bootstrap takes).
+_OPTIMISM: Final = 0.7
+# What looks best is chosen: that is paid for by so many standard errors for each kind of policy there was to choose of.
+_CHOSEN: Final = 0.125
 
 
 class Estimate(NamedTuple):
@@ -67,29 +71,63 @@ class _Path(NamedTuple):
 KEEP: Final = Learned(None, Estimate(1.0, 0.0, 0.0))
 
 
+class Studied(NamedTuple):
+    """One kind of policy, learned for each amount to be saved: what these come to on tasks that its fit has seen and on
+    those that it has not, (amounts, 3): what is kept and saved, and the variance of what is kept.
+    """
+
+    fit: Fit
+    path: _Path
+    seen: Floats
+    unseen: Floats
+
+
 def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
     """The policy that saves most of those that keep `target` of the incumbent's quality on fresh tasks, as many again,
     with a chance of `assurance`.
     """
-    if len(tasks) < 2 * _FOLDS or tasks.scores[:, 0].sum() <= 0:
-        return KEEP
+    return decided(studied(tasks), target=target, assurance=assurance)
+
+
+def studied(tasks: Tasks) -> list[Studied]:
+    """What takes time, whatever is to be kept. Empty where nothing may be learned."""
+    if len(np.unique(tasks.clusters)) < 2 * _FOLDS or tasks.scores[:, 0].sum() <= 0:
+        return []
+    return [found for kind in _kinds(tasks) if (found := _studied(*kind)) is not None]
+
+
+def decided(kinds: Sequence[Studied], *, target: float, assurance: float) -> Learned:
+    """The best of what was learned, as `learn` says."""
+    errors = NormalDist().inv_cdf(assurance) + _CHOSEN * len(kinds)
+    best = KEEP
+    for one in kinds:
+        found = _best(one, target, errors)
+        if found is not None and found[1].saved >= max(best.expected.saved, _WORTH):
+            place, expected = found
+            price, floor, share = (each[place].item() for each in (one.path.prices, one.path.floors, one.path.shares))
+            best = Learned(_policy(one.fit, price, floor, share), expected)
+    return best
+
+
+def _kinds(tasks: Tasks) -> list[tuple[Tasks, float]]:
+    """Tasks with what may be learned from, and of how many tasks' worth it is that a type is like all of them."""
+    plain = tasks.without_words()
+    by_type = [(plain, LIKE_ALL), (plain, 0.0)]
+    return by_type if tasks.words is None else [(tasks, LIKE_ALL), *by_type]
+
+
+def _studied(tasks: Tasks, like_all: float) -> Studied | None:
     tasks = tasks.of(_worth_learning(tasks))
     if len(tasks.models) == 1:
-        return KEEP
-    fit = fitted(tasks)
-    unseen, seen = _expected(tasks, fit)
-    most = _most(*seen, _usual(tasks))
-    amounts = np.linspace(0.0, most, _AMOUNTS + 1)[1:]
+        return None
+    fit = fitted(tasks, like_all)
+    unseen, seen = _expected(tasks, fit, like_all)
+    amounts = np.linspace(0.0, _most(*seen, _usual(tasks)), _AMOUNTS + 1)[1:]
     folded = _joined(
         [(rows, _path(losses, savings, _usual(tasks.at(rows)), amounts)) for rows, losses, savings in unseen]
     )
     path = _path(*seen, _usual(tasks), amounts)
-    found = _best(tasks, ((folded, 1 - _SEEN), (path, _SEEN)), target, NormalDist().inv_cdf(assurance) + _CHOSEN)
-    if found is None or found[1].saved < _WORTH:
-        return KEEP
-    place, expected = found
-    price, floor, share = (one[place].item() for one in (path.prices, path.floors, path.shares))
-    return Learned(_policy(fit, price, floor, share), expected)
+    return Studied(fit, path, _come_to(tasks, path), _come_to(tasks, folded))
 
 
 def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -108,7 +146,7 @@ def _worth_learning(tasks: Tasks) -> Sequence[str]:
     if tasks.words is None or len(cheaper) <= 1:
         return cheaper
     plain = tasks.of(cheaper).without_words()
-    losses, savings = expectations(fitted(plain), plain, 0.0)
+    losses, savings = expectations(fitted(plain, LIKE_ALL), plain, 0.0)
     often = np.zeros(len(cheaper) + 1, dtype=np.int64)
     for choices in _choices(losses, savings, _prices(losses, savings)):
         often += np.bincount(choices, minlength=len(often))
@@ -124,15 +162,17 @@ def _saves(tasks: Tasks, candidate: int) -> bool:
     )
 
 
-def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:
+def _expected(
+    tasks: Tasks, fit: Fit, like_all: float
+) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:
     """Losses and savings to be expected: of each part of the tasks (its rows) by what was learned from others; and of
     all by what was learned from all.
     """
     by_text = np.zeros((len(tasks), len(tasks.models) - 1))
     parts = []
-    order = np.random.default_rng(0).permutation(len(tasks))
-    for held in np.array_split(order, _FOLDS):
-        learned, here = fitted(tasks.at(np.setdiff1d(order, held))), tasks.at(held)
+    for held in _folds(tasks):
+        learned = fitted(tasks.at(np.setdiff1d(np.arange(len(tasks)), held)), like_all)
+        here = tasks.at(held)
         losses, savings = expectations(learned, here, TRUST)
         by_text[held] = losses - (1 - TRUST) * expectations(learned, here, 0.0)[0]
         parts.append((held, losses, savings))
@@ -141,6 +181,15 @@ def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats
         return parts, (types, savings)
     # A text's own words give it away: what they say is always of those who have not seen it.
     return parts, ((1 - TRUST) * types + by_text, savings)
+
+
+def _folds(tasks: Tasks) -> list[Places]:
+    """Rows of each part. What is drawn together is in one: what a session's other tasks say, or the same prompt once
+    more, would be no news.
+    """
+    numbers, of = np.unique(tasks.clusters, return_inverse=True)
+    order = np.random.default_rng(0).permutation(len(numbers))
+    return [np.flatnonzero(np.isin(of, held)) for held in np.array_split(order, _FOLDS)]
 
 
 def _usual(tasks: Tasks) -> float:
@@ -214,20 +263,40 @@ def _choices(losses: Floats, savings: Floats, prices: Floats) -> list[Places]:
     return found
 
 
-def _best(
-    tasks: Tasks, paths: Sequence[tuple[_Path, float]], target: float, errors: float
-) -> tuple[int, Estimate] | None:
+def _come_to(tasks: Tasks, path: _Path) -> Floats:
+    """For each amount, (amounts, 3): what is kept and saved, and the variance of what is kept."""
+    return np.array([_mixed(tasks, *each) for each in zip(path.high, path.low, path.shares, strict=True)])
+
+
+def _best(one: Studied, target: float, errors: float) -> tuple[int, Estimate] | None:
     """The amount that saves most of those that keep enough, and what is expected of it."""
-    best: tuple[int, Estimate] | None = None
-    for place in range(len(paths[0][0].shares)):
-        kept = saved = variance = 0.0
-        for path, part in paths:
-            found = _mixed(tasks, path.high[place], path.low[place], path.shares[place])
-            kept, saved, variance = kept + part * found[0], saved + part * found[1], variance + part * found[2]
-        found_here = Estimate(kept, saved, sqrt(variance))
-        if kept - errors * found_here.error >= target and saved > (best[1].saved if best else 0.0):
-            best = place, found_here
-    return best
+    told = _told_apart(one) if one.fit.texts is not None else _told_together(one, target)
+    kept, error = told[:, 0], np.sqrt(told[:, 2])
+    saved = np.where(kept - errors * error >= target, told[:, 1], 0.0)
+    place = int(saved.argmax())
+    if saved[place] <= 0.0:
+        return None
+    return place, Estimate(float(kept[place]), float(saved[place]), float(error[place]))
+
+
+def _told_apart(one: Studied) -> Floats:
+    """As it will be, of each amount by itself. For what reads texts, which is worth it where there are many tasks."""
+    return (1 - _OPTIMISM) * one.seen + _OPTIMISM * one.unseen
+
+
+def _told_together(one: Studied, target: float) -> Floats:
+    """The same for tables, of few tasks too. How much better one looks than it is, where as much is saved, grows with
+    its standard error: so that is one number, of all amounts that keep about the target, and not one of each, which
+    would be as uncertain as what it corrects.
+    """
+    seen, unseen = one.seen, one.unseen
+    error = np.sqrt(seen[:, 2])
+    truly = np.interp(seen[:, 1], np.maximum.accumulate(unseen[:, 1]), unseen[:, 0])
+    near = np.abs(seen[:, 0] - target) < 1 - target
+    near = near if near.any() else np.ones(len(seen), dtype=bool)
+    spread = float(error[near].sum())
+    too_good = max(float((seen[:, 0] - truly)[near].sum()), 0.0) / spread if spread > 0 else 0.0
+    return np.column_stack([seen[:, 0] - _OPTIMISM * too_good * error, seen[:, 1:]])
 
 
 def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[float, float, float]:
@@ -241,9 +310,12 @@ def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[flo
     scores = shares * good[known] + (1 - shares) * good_low[known]
     costs = shares * dear[known] + (1 - shares) * dear_low[known]
     kept = float(scores.sum() / usual.sum())
-    off = (scores - kept * usual) / usual.mean()
-    drawn = float((shares * (1 - shares) * (good - good_low)[known] ** 2).mean()) / float(usual.mean()) ** 2
-    return kept, 1.0 - float(costs.sum() / usual_cost.sum()), (2 * float(off.var()) + drawn) / len(scores)
+    # What is drawn together varies together.
+    which = tasks.clusters[known]
+    off = np.bincount(which, (scores - kept * usual) / usual.mean())
+    apart = np.bincount(which, np.sqrt(shares * (1 - shares)) * (good - good_low)[known] / usual.mean())
+    variance = float(2 * (off**2).sum() + (apart**2).sum()) / len(scores) ** 2
+    return kept, 1.0 - float(costs.sum() / usual_cost.sum()), variance
 
 
 def _policy(fit: Fit, price: float, floor: float, share: float) -> Policy:

@@ -14,7 +14,7 @@ from routing.recommend.learning.tables import Tasks, rarity_of, weighed_words
 from routing.rules.policy import Cost, Expected, Learnt, Quality, packed
 
 # A type of few tasks is believed to be like all of them: so many tasks' worth.
-_LIKE_ALL: Final = 8.0
+LIKE_ALL: Final = 8.0
 _COST_LIKE_ALL: Final = 5.0
 _SLOPE_LIKE_ALL: Final = 20.0
 # A call costs at least such a share of the mean.
@@ -44,9 +44,10 @@ class Texts(NamedTuple):
     dense: Floats
 
 
-def fitted(tasks: Tasks) -> Fit:
+def fitted(tasks: Tasks, like_all: float = LIKE_ALL) -> Fit:
+    """`like_all`: so many tasks' worth it is that a type is like all of them; with 0 each is what was seen of it."""
     types = tuple(str(one) for one in np.unique(tasks.types))
-    return Fit(tasks.models, types, _losses(tasks, types), _costs(tasks, types), _texts(tasks, types))
+    return Fit(tasks.models, types, _losses(tasks, types, like_all), _costs(tasks, types), _texts(tasks, types))
 
 
 def expectations(fit: Fit, tasks: Tasks, trust: float) -> tuple[Floats, Floats]:
@@ -90,14 +91,16 @@ def _rows(types: tuple[str, ...], tasks: Tasks) -> Any:
     return np.array([known.get(str(one), len(types)) for one in tasks.types], dtype=np.int64)
 
 
-def _losses(tasks: Tasks, types: tuple[str, ...]) -> Floats:
+def _losses(tasks: Tasks, types: tuple[str, ...], like_all: float) -> Floats:
     losses = tasks.scores[:, :1] - tasks.scores[:, 1:]
     overall = _means(losses)
     rows = []
     for name in types:
         found = losses[tasks.types == name]
         known = (~np.isnan(found)).sum(axis=0)
-        rows.append((np.nansum(found, axis=0) + _LIKE_ALL * overall) / (known + _LIKE_ALL))
+        # A model that was never tried on a type is taken for what it is elsewhere.
+        alike = np.where(known > 0, like_all, max(like_all, 1.0))
+        rows.append((np.nansum(found, axis=0) + alike * overall) / (known + alike))
     return np.vstack([*rows, overall])
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from routing.classify.hot import hashed
 from routing.classify.words import BUCKETS
 from routing.evidence.outcomes import Outcomes
 from routing.evidence.types import Floats
 
+# A text that a larger share of tasks has, and more of them than a few, is a form that they are all written in.
+_COMMON: Final = 0.1
+_FEW: Final = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
     """Tasks that the incumbent was tried on. `scores` and `costs` have the shape (tasks, models), the incumbent first,
-    NaN where a model was not tried; `words` has (tasks, buckets): logarithmic counts, not yet weighed.
+    NaN where a model was not tried; `words` has (tasks, buckets): logarithmic counts, not yet weighed. Tasks of one
+    number in `clusters`, of shape (tasks,), are drawn together: what one of them says, the others say again.
     """
 
     models: tuple[str, ...]
@@ -28,13 +37,17 @@ class Tasks:
     words: sparse.csr_matrix | None
     scores: Floats
     costs: Floats
+    clusters: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.types)
 
     def at(self, rows: NDArray[np.int64]) -> Tasks:
         words = None if self.words is None else self.words[rows]
-        return Tasks(self.models, self.types[rows], self.characters[rows], words, self.scores[rows], self.costs[rows])
+        return Tasks(
+            self.models, self.types[rows], self.characters[rows], words, self.scores[rows], self.costs[rows],
+            self.clusters[rows],
+        )  # fmt: skip
 
     def without_words(self) -> Tasks:
         return replace(self, words=None)
@@ -53,14 +66,51 @@ def tasks_of(outcomes: Outcomes, incumbent: str, candidates: Sequence[str]) -> T
     scores, costs = outcomes.scores[:, columns], outcomes.costs[:, columns]
     tried = ~np.isnan(scores[:, 0])
     prompts = outcomes.prompts[tried]
+    words = words_of(prompts) if any(prompts) else None
+    labels = [outcomes.sessions[tried]] if words is None else [outcomes.sessions[tried], contents_of(words)]
     return Tasks(
         (incumbent, *candidates),
         outcomes.types[tried],
         np.array([len(text) for text in prompts], dtype=float),
-        words_of(prompts) if any(prompts) else None,
+        words,
         scores[tried],
         costs[tried],
+        drawn_together(*labels),
     )
+
+
+def drawn_together(*labels: NDArray[np.object_]) -> NDArray[np.int64]:
+    """A number for each task, from arrays of shape (tasks,): tasks that have a label of any of them in common, or are
+    joined by others that have, have one number. '' is no label.
+    """
+    size = nodes = len(labels[0])
+    tasks: list[NDArray[np.int64]] = []
+    others: list[NDArray[np.int64]] = []
+    for each in labels:
+        mine = np.flatnonzero(each != "")
+        names, which = np.unique(each[mine].astype(str), return_inverse=True)
+        tasks.append(mine)
+        others.append(which + nodes)
+        nodes += len(names)
+    rows, columns = np.concatenate(tasks), np.concatenate(others)
+    graph = sparse.coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(nodes, nodes))
+    return np.asarray(connected_components(graph, directed=False)[1][:size], dtype=np.int64)
+
+
+def contents_of(words: sparse.csr_matrix) -> NDArray[np.object_]:
+    """A label of each text's words and how often they are in it, which its order, its case and its spaces do not
+    change; '' where there is none, and where it is so common that it is the form of all tasks and not what one of them
+    is about.
+    """
+    rows = words.copy()
+    rows.sort_indices()
+    found = []
+    for first, last in pairwise(rows.indptr):
+        said = rows.indices[first:last].tobytes() + rows.data[first:last].tobytes()
+        found.append(blake2b(said, digest_size=16).hexdigest() if last > first else "")
+    often = Counter(found)
+    most = max(_COMMON * len(found), _FEW)
+    return np.array([one if often[one] <= most else "" for one in found], dtype=np.object_)
 
 
 def words_of(texts: Sequence[str] | NDArray[np.object_]) -> sparse.csr_matrix:

@@ -64,8 +64,13 @@ def test_lists_are_newest_first_and_filtered(cast: Cast) -> None:
 
 def test_the_incumbent_is_frozen_as_it_is_known(cast: Cast) -> None:
     recorded(cast.acme.id, run_of({STRONG: [1, 1, 0, 1]}, costs={STRONG: "0.02"}), at=NOON)
-    found = selectors.frozen(cast.acme.id, "triage", STRONG)
-    assert (found.items, found.mean, found.version) == (4, 0.75, 1)
+    strict = run_of({STRONG: [0, 0]}, costs={STRONG: "0.04"})
+    recorded(cast.acme.id, strict, at=NOON, name="judged", kind=Kind.JUDGE, evaluator="strict", judge_model="judge")
+    found, judge = selectors.frozen(cast.acme.id, "triage", STRONG)
+    assert (found.evaluator, found.evaluator_version) == ("suite", "1")
+    assert (found.items, found.mean, found.version) == (4, 0.75, 2)
+    # Whoever scores otherwise is known by itself.
+    assert (judge.evaluator, judge.items, judge.mean, judge.deviation) == ("strict", 2, 0.0, 0.0)
     assert found.mean_cost == pytest.approx(0.02)
     assert found.deviation == pytest.approx(0.5)
     with pytest.raises(NotFound):

@@ -22,11 +22,15 @@ def test_each_point_is_what_the_bounds_were_then(weighted: bool) -> None:
         then = bounds(seen[: point.pairs], weights=some)
         assert point.lower == pytest.approx(then.lower, abs=0.01)
         assert point.upper == pytest.approx(then.upper, abs=0.01)
-    lowers, uppers = [one.lower for one in points], [one.upper for one in points]
-    assert lowers == sorted(lowers)
-    assert uppers == sorted(uppers, reverse=True)
     counted = np.ones(700) if weights is None else weights
     assert points[-1].mean == pytest.approx(float((seen * counted).sum() / counted.sum()))
+
+
+def test_what_comes_later_may_contradict_what_came_before() -> None:
+    """The easy ones first: what was believed of them is not believed of all."""
+    points = sequence(np.concatenate([np.zeros(300), np.tile([-1.0, 0.0], 100)]), points=100)
+    assert max(one.lower for one in points) > -0.02
+    assert points[-1].lower < -0.2
 
 
 def test_few_pairs_are_as_many_points_and_none_is_none() -> None:
