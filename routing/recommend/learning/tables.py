@@ -20,7 +20,7 @@ from routing.evidence.outcomes import Outcomes
 from routing.evidence.types import Floats
 
 # A text that a larger share of tasks has, and more of them than a few, is a form that they are all written in.
-_COMMON: Final = 0.1
+_COMMON: Final = 0.01
 _FEW: Final = 10
 
 

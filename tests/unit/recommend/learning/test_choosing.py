@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from routing.evidence.outcomes import Outcomes, outcomes_of
 from routing.recommend.learning.choosing import KEEP, TRUST, Learned, learn
 from routing.recommend.learning.fitting import expectations, fitted
-from routing.recommend.learning.tables import Tasks, tasks_of
+from routing.recommend.learning.tables import Tasks, contents_of, drawn_together, tasks_of, words_of
 from routing.rules.document import exported, imported
 from routing.rules.policy import Chooser
 from routing.rules.types import Rule
@@ -141,6 +143,44 @@ def test_a_model_that_was_hardly_tried_on_the_same_tasks_is_not_believed() -> No
     assert (
         learn(tasks_of(outcomes._replace(scores=scores, costs=costs), DEAR, [CHEAP]), target=0.9, assurance=0.5) == KEEP
     )
+
+
+def test_what_is_drawn_together_has_one_number() -> None:
+    sessions = np.array(["a", "", "b", "a", "", ""], dtype=object)
+    contents = np.array(["", "x", "x", "", "y", ""], dtype=object)
+    # Tasks 0 and 3 are of one session; 1 says what 2 says; 4 and 5 are alone.
+    numbers = drawn_together(sessions, contents)
+    assert numbers[0] == numbers[3]
+    assert numbers[1] == numbers[2]
+    assert len(set(numbers)) == 4
+
+
+def test_equal_texts_are_one_and_a_form_that_all_have_is_none() -> None:
+    told = contents_of(words_of(["Is it late?", "is  it LATE", "it is", ""]))
+    assert told[0] == told[1] != told[2]
+    assert told[3] == ""
+    assert set(contents_of(words_of(["fill in this form"] * 40))) == {""}
+
+
+def test_a_prompt_that_is_there_twice_says_nothing_of_itself() -> None:
+    """Every text four times, with the same outcome, and no word that tells anything of another: what one says of its
+    copies is no evidence, so that nothing is saved that types alone would not save.
+    """
+    drawn = np.random.default_rng(5)
+    size = 120
+    right = np.repeat((drawn.random(size) < 0.6).astype(float), 4)
+    texts = [f"zq{drawn.integers(10**9)} zw{drawn.integers(10**9)}" for _ in range(size)]
+    repeated = [text for text in texts for _ in range(4)]
+    scores = np.column_stack([np.ones(4 * size), right])
+    costs = np.column_stack([np.full(4 * size, 0.01), np.full(4 * size, 0.001)])
+    words = words_of(repeated)
+    made = Tasks(
+        (DEAR, CHEAP), np.full(4 * size, "all"), np.full(4 * size, 20.0), words, scores, costs,
+        drawn_together(contents_of(words)),
+    )  # fmt: skip
+    honest = learn(made, target=0.95, assurance=0.5).expected.saved
+    leaking = learn(replace(made, clusters=np.arange(4 * size)), target=0.95, assurance=0.5).expected.saved
+    assert honest < 0.2 < leaking
 
 
 def test_what_costs_nothing_is_not_to_be_saved() -> None:
