@@ -66,7 +66,7 @@ def test_the_incumbent_is_frozen_as_it_is_known(cast: Cast) -> None:
     recorded(cast.acme.id, run_of({STRONG: [1, 1, 0, 1]}, costs={STRONG: "0.02"}), at=NOON)
     strict = run_of({STRONG: [0, 0]}, costs={STRONG: "0.04"})
     recorded(cast.acme.id, strict, at=NOON, name="judged", kind=Kind.JUDGE, evaluator="strict", judge_model="judge")
-    found, judge = selectors.frozen(cast.acme.id, "triage", STRONG)
+    judge, found = selectors.frozen(cast.acme.id, "triage", STRONG)
     assert (found.evaluator, found.evaluator_version) == ("suite", "1")
     assert (found.items, found.mean, found.version) == (4, 0.75, 2)
     # Whoever scores otherwise is known by itself.
