@@ -152,8 +152,8 @@ def reliability(bins: Sequence[Mapping[str, Any]], error: float) -> PlotSpec | N
 
 
 def chances(models: Sequence[Mapping[str, Any]], light: str) -> PlotSpec | None:
-    """What calls came to by how likely each model was said to do them well, a curve for each; None before there are any.
-    The light model first, whose chances difficulty is told by.
+    """What calls came to by how likely each model was said to do them well, a curve for each; None before there are
+    any. The light model first, whose chances difficulty is told by.
     """
     told = sorted((one for one in models if one["bins"]), key=lambda one: (one["model"] != light, one["model"]))
     if not told:

@@ -31,7 +31,7 @@ THRESHOLDS: Final = tuple(step / 20 for step in range(20))
 # Chances are off that are so far away on average, and by chance so seldom as far.
 OFF_BY: Final = 0.05
 OFF_SURELY: Final = 0.01
-_LEAST_SPREAD: Final = 0.01
+_LEAST_SPREAD: Final = 3.0
 _COLDEST: Final = 0.02
 _HOTTEST: Final = 50.0
 
@@ -70,14 +70,31 @@ def is_off(bins: tuple[Bin, ...]) -> bool:
     """Whether chances are clearly not what they say: further away than OFF_BY on average, and further than honest ones
     are but once in a hundred times. Hosmer and Lemeshow, "Goodness of fit tests for the multiple logistic regression
     model", Communications in Statistics 9, 1980; of calls that were not fitted to, so with a degree of freedom for each
-    bin. Graded outcomes spread less than the test expects, so of them it says so later.
+    group. Graded outcomes spread less than the test expects, so of them it says so later.
     """
-    if not bins or calibration_error(bins) <= OFF_BY:
+    if calibration_error(bins) <= OFF_BY:
         return False
-    far = sum(
-        one.number * (one.right - one.chance) ** 2 / max(one.chance * (1.0 - one.chance), _LEAST_SPREAD) for one in bins
-    )
-    return bool(chi2.sf(far, len(bins)) <= OFF_SURELY)
+    groups = _grouped(bins)
+    far = sum((came - told) ** 2 / spread for told, came, spread in groups)
+    return bool(groups) and bool(chi2.sf(far, len(groups)) <= OFF_SURELY)
+
+
+def _grouped(bins: tuple[Bin, ...]) -> list[tuple[float, float, float]]:
+    """Of neighbouring bins together, so that each group has calls enough to be normal: what was to come, what came, and
+    the spread (variance) of that. None where all together have too few.
+    """
+    groups: list[tuple[float, float, float]] = []
+    told = came = spread = 0.0
+    for one in bins:
+        told, came = told + one.number * one.chance, came + one.number * one.right
+        spread += one.number * one.chance * (1.0 - one.chance)
+        if spread >= _LEAST_SPREAD:
+            groups.append((told, came, spread))
+            told = came = spread = 0.0
+    if groups:
+        before = groups.pop()
+        groups.append((before[0] + told, before[1] + came, before[2] + spread))
+    return groups
 
 
 def softmax(scores: Floats) -> Floats:

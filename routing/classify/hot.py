@@ -81,11 +81,12 @@ def draw_of(call_id: str) -> int:
 
 def repository(tags: Mapping[str, str]) -> tuple[int | None, tuple[tuple[str, float], ...]]:
     """How many files a repository has and the shares of its languages, where a client says so in tags:
-    `repository_files` as 1200 and `repository_languages` as python:70,go:30. What does not read so is not known.
+    `repository_files` as 1200 and `repository_languages` as python:70;go:30, for commas end a tag in our header (where
+    tags come otherwise, they will do). What does not read so is not known.
     """
     said = tags.get(FILES_TAG, "")
     files = int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
-    parts = [one.strip().partition(":") for one in tags.get(LANGUAGES_TAG, "")[:1_000].split(",")]
+    parts = [one.strip().partition(":") for one in tags.get(LANGUAGES_TAG, "")[:1_000].replace(";", ",").split(",")]
     sizes = [(name.lower(), int(size)) for name, _, size in parts if name and size.isascii() and size.isdigit()]
     whole = sum(size for _, size in sizes)
     return files, tuple((name, size / whole) for name, size in sizes[:MOST_NAMES]) if whole else ()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from finops.alerts.models import Incident
 from finops.alerts.services.signals import take_signals
@@ -56,11 +57,11 @@ def work(number: int, *, seed: int = 1, wrong: float = 0.0) -> list[Row]:
     """So many calls of made-up kinds of work, two of a session; a share of them is called otherwise than it is."""
     draw = random.Random(seed)
     found = []
-    for one in range(number):
-        kind = list(WORK)[one % len(WORK)]
-        said = "triage" if draw.random() < wrong else kind
-        name = f"s{seed}-{one}"
-        found.append(row(name, said, prompt(kind, draw), session=drawn_with(1, f"{seed}-{one // 8}-{kind}")))
+    for one in labels(number // len(WORK), seed=seed, before="s"):
+        said = "triage" if draw.random() < wrong else one.task_type
+        packed = pack(one.signs)
+        shared = drawn_with(1, one.session)
+        found.append(row(one.call_id, said, session=shared, words=packed.words, marks=packed.marks))
     return found
 
 
@@ -247,7 +248,8 @@ def test_what_is_over_is_forgotten_and_so_is_what_is_too_much(cast: Cast, monkey
     assert sorted(SampledCall.objects.values_list("call_id", flat=True)) == ["c4", "c5"]
 
 
-def test_every_minute_labels_are_taken_and_what_is_over_goes(cast: Cast, now: datetime) -> None:
+def test_every_minute_labels_are_taken_and_what_is_over_goes(cast: Cast) -> None:
+    now = timezone.now()
     store(wire(), cast.acme.id, now.date(), [row("c1", at=now, day=now.date())])
     put(cast, row("old", at=now - rules.SAMPLED_FOR - timedelta(days=1)))
     tasks.take_sampled()

@@ -40,6 +40,12 @@ def test_chances_are_off_where_that_is_far_and_no_luck() -> None:
         true = draw.random(number) * 0.6 + 0.2
         return calibration.is_off(reliability(true + away, (draw.random(number) < true).astype(float)))
 
+    # Where nearly all goes well, one that does not is no proof.
+    def sure(number: int) -> bool:
+        true = 1.0 - draw.random(number) * 0.1
+        return calibration.is_off(reliability(true, (draw.random(number) < true).astype(float)))
+
+    assert sum(sure(number) for number in (20, 40, 100, 400) for _ in range(100)) <= 8
     # Honest ones, of few calls and of many: hardly ever said to be off.
     assert sum(said(60, 0.0) for _ in range(300)) <= 6
     assert sum(said(2_000, 0.0) for _ in range(100)) <= 2

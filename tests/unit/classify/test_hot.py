@@ -229,6 +229,7 @@ def test_a_guess_takes_a_bounded_number_of_steps_whatever_the_text(text: str) ->
 def test_tags_say_how_large_a_repository_is_and_in_which_languages() -> None:
     said = {"repository_files": "1200", "repository_languages": "Python:70, go:30"}
     assert repository(said) == (1200, (("python", 0.7), ("go", 0.3)))
+    assert repository(said | {"repository_languages": "python:70;go:30"}) == repository(said)
     for nothing in (
         {},
         {"repository_files": "many", "repository_languages": "python"},

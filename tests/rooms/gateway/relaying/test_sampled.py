@@ -62,7 +62,7 @@ def test_who_said_a_calls_type_is_kept_with_its_features_and_not_a_word_of_it(
     translates = key(cast.acme.id, "calls.make", at=now, task_type="translate")
     deployed(cast.acme.id, provider, at=now)
     gateway = gateways()
-    tags = {"x-capstan-tags": "repository_files=1200,repository_languages=python:70"}
+    tags = {"x-capstan-tags": "repository_files=1200,repository_languages=python:70;go:30"}
     tools = [{"type": "function", "function": {"name": "look_up", "parameters": {}}}]
     by_header = chat(
         gateway, plain, headers=TRIAGE | tags | {"x-capstan-session": "s-1"}, messages=says(PROMPT), tools=tools
@@ -79,7 +79,7 @@ def test_who_said_a_calls_type_is_kept_with_its_features_and_not_a_word_of_it(
         id_of(by_nobody): ("", ""),
     }
     row = kept(by_header)
-    known = features(PROMPT, tools=1, files=1200, languages=(("python", 1.0),), turn=1)
+    known = features(PROMPT, tools=1, files=1200, languages=(("python", 0.7), ("go", 0.3)), turn=1)
     assert unpack(bytes(row.words), bytes(row.marks)) == signs(known)
     assert (row.draw, bytes(row.session)) == (draw_of(id_of(by_header)), bytes(kept(again).session))
     with connection.cursor() as cursor:
