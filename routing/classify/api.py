@@ -17,6 +17,7 @@ from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 from routing.classify import hot, reading, rules, selectors, services, shown
 from routing.classify.rules import Label, LabelInvalid
+from routing.classify.selectors import Sampled
 from routing.classify.sensitivity import judge
 from routing.classify.tasks import send
 from routing.classify.types import LONGEST_TASK_TYPE, NO_GUESS, Content, Kind, Verdict
@@ -164,7 +165,9 @@ class FeaturesInput(AboutInput):
 
 
 class LabelInput(Input):
-    """Of which type a call is, with its text or with features of it."""
+    """Of which type a call is, with its text or with features of it; or with neither, where it passed a gateway that
+    kept them (`call_id` is the answer's `x-capstan-call`).
+    """
 
     call_id = serializers.CharField(max_length=rules.LONGEST_CALL_ID)
     task_type = serializers.CharField(max_length=LONGEST_TASK_TYPE)
@@ -301,7 +304,8 @@ class Labels(Resource):
     @idempotent
     def post(self, request: Request) -> Response:
         asked, given = caller(request), valid(LabelsInput, request.data)
-        labels = [_label(one, place) for place, one in enumerate(given["labels"])]
+        known = selectors.sampled(asked.organization_id, [one["call_id"] for one in given["labels"]])
+        labels = [_label(one, place, known) for place, one in enumerate(given["labels"])]
         taken = services.label_calls(organization_id=asked.organization_id, labels=labels, by=asked.actor, at=now())
         return Response(TakenOutput(taken._asdict()).data)
 
@@ -338,12 +342,18 @@ def _sampling(organization_id: int) -> Response:
     return Response(SamplingOutput(said | {"kept": selectors.sampled_number(organization_id)}).data)
 
 
-def _label(given: dict[str, Any], place: int) -> Label:
+def _label(given: dict[str, Any], place: int, sampled: dict[str, Sampled]) -> Label:
     """Raises LabelInvalid."""
     features = dict(given.get("features", {}))
     words = features.pop("words", None)
+    passed = sampled.get(given["call_id"])
+    if "text" not in given and "features" not in given and passed is not None:
+        return Label(given["call_id"], given["task_type"], passed.signs, drawn_with=passed.drawn_with)
     if ("text" in given) == (words is not None):
-        raise LabelInvalid("a text or words, one of them", field=f"labels[{place}].text")
+        raise LabelInvalid(
+            "a text or words, one of them; or the id alone of a call of which features are kept",
+            field=f"labels[{place}].text",
+        )
     length = features.pop("length", 0)
     known = hot.features(given.get("text", ""), **shown.about(features))
     if words is not None:

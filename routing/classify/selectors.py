@@ -19,7 +19,7 @@ from routing.classify.models import (
     Watched,
 )
 from routing.classify.packed import unpack
-from routing.classify.types import SAMPLING, Sampling, wire
+from routing.classify.types import SAMPLING, Sampling, Signs, wire
 from routing.classify.types.learned import Labelled
 
 # The kind of job that a training is.
@@ -149,6 +149,22 @@ def sampling(organization_id: int) -> Sampling:
     """As it is in force."""
     row = SamplingSettings.objects.filter(organization_id=organization_id).first()
     return SAMPLING if row is None else Sampling(is_on=row.is_on, most_a_day=row.most_a_day)
+
+
+class Sampled(NamedTuple):
+    """A call as it was sampled, and what calls of its session share."""
+
+    signs: Signs
+    drawn_with: bytes
+
+
+def sampled(organization_id: int, call_ids: Sequence[str]) -> dict[str, Sampled]:
+    """Of these calls those of which features are kept."""
+    rows = SampledCall.objects.filter(organization_id=organization_id, call_id__in=call_ids).order_by("id")
+    return {
+        call_id: Sampled(unpack(bytes(words), bytes(marks)), bytes(session))
+        for call_id, words, marks, session in rows.values_list("call_id", "words", "marks", "session")
+    }
 
 
 def sampled_number(organization_id: int) -> int:

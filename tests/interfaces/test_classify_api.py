@@ -15,7 +15,7 @@ from finops.jobs.models import Job
 from finops.orgs.models import User
 from routing.classify import tasks
 from routing.classify.hot import features
-from routing.classify.models import LabelledCall
+from routing.classify.models import LabelledCall, SampledCall
 from routing.classify.words import counts
 from routing.prospects import services as prospects
 from routing.prospects.models import TrainedProspects
@@ -266,3 +266,17 @@ def test_a_call_is_told_how_difficult_it_is_as_a_gateway_would_keep_it(cast: Cas
     assert told_more["difficulty"] == pytest.approx(foreseen(cast.acme.id, known).difficulty)
     many = {"model": "gpt", "text": text, "recent_tools": ["bash"] * 11}
     assert refused(alice.post("route", many))[:2] == (422, "rules.invalid")
+
+
+def test_a_call_that_passed_is_labelled_by_its_id_alone(cast: Cast, alice: Api) -> None:
+    [call] = tried(cast.acme.id, 1, at=NOON)
+    assert told(alice.post("task-types/labels", {"labels": [{"call_id": call, "task_type": "triage"}]}))["new"] == 1
+    row, sample = LabelledCall.objects.get(), SampledCall.objects.get()
+    for name in ("words", "marks", "session"):
+        assert bytes(getattr(row, name)) == bytes(getattr(sample, name))
+    assert (row.task_type, row.source) == ("triage", "api")
+    # Of another organization's call, as of one that never was, there are no features.
+    tried(cast.globex.id, 1, at=NOON, seed=2)
+    for unknown in ("suite-2-0", "nothing"):
+        asked = {"labels": [{"call_id": unknown, "task_type": "triage"}]}
+        assert refused(alice.post("task-types/labels", asked)) == (422, "classify.invalid", "labels[0].text")

@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.classify import calibration
 from routing.evidence.statistics.betting import LEAST_PAIRS
 from routing.evidence.types import Floats
-from routing.recommend.learning.fitting import Fit, expectations, fitted, learnt
+from routing.recommend.learning.fitting import Fit, chances, expectations, fitted, learnt
 from routing.recommend.learning.tables import Tasks
-from routing.rules.policy import Policy, packed
+from routing.rules.policy import Kept, Policy, Reliability, packed
 
 Places = NDArray[np.int64]
 # What texts say of a loss counts as much as what types do.
@@ -77,7 +78,7 @@ def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
     if len(tasks.models) == 1:
         return KEEP
     fit = fitted(tasks)
-    unseen, seen = _expected(tasks, fit)
+    unseen, seen, told = _expected(tasks, fit)
     most = _most(*seen, _usual(tasks))
     amounts = np.linspace(0.0, most, _AMOUNTS + 1)[1:]
     folded = _joined(
@@ -89,7 +90,7 @@ def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
         return KEEP
     place, expected = found
     price, floor, share = (one[place].item() for one in (path.prices, path.floors, path.shares))
-    return Learned(_policy(fit, price, floor, share), expected)
+    return Learned(_policy(fit, price, floor, share, _reliabilities(told, tasks.scores)), expected)
 
 
 def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -124,10 +125,14 @@ def _saves(tasks: Tasks, candidate: int) -> bool:
     )
 
 
-def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:
+def _expected(
+    tasks: Tasks, fit: Fit
+) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats], Floats | None]:
     """Losses and savings to be expected: of each part of the tasks (its rows) by what was learned from others; and of
-    all by what was learned from all.
+    all by what was learned from all. And where texts are read, how likely each model does each task (tasks, models), by
+    what was learned from others.
     """
+    told = np.zeros(tasks.scores.shape)
     by_text = np.zeros((len(tasks), len(tasks.models) - 1))
     parts = []
     order = np.random.default_rng(0).permutation(len(tasks))
@@ -135,12 +140,27 @@ def _expected(tasks: Tasks, fit: Fit) -> tuple[list[tuple[Places, Floats, Floats
         learned, here = fitted(tasks.at(np.setdiff1d(order, held))), tasks.at(held)
         losses, savings = expectations(learned, here, TRUST)
         by_text[held] = losses - (1 - TRUST) * expectations(learned, here, 0.0)[0]
+        if learned.texts is not None:
+            told[held] = chances(learned, here)
         parts.append((held, losses, savings))
     types, savings = expectations(fit, tasks, 0.0)
     if fit.texts is None:
-        return parts, (types, savings)
+        return parts, (types, savings), None
     # A text's own words give it away: what they say is always of those who have not seen it.
-    return parts, ((1 - TRUST) * types + by_text, savings)
+    return parts, ((1 - TRUST) * types + by_text, savings), told
+
+
+def _reliabilities(told: Floats | None, scores: Floats) -> list[Reliability] | None:
+    """Of each model, by the tasks that it was tried on."""
+    if told is None:
+        return None
+    found = []
+    for model in range(scores.shape[1]):
+        known = ~np.isnan(scores[:, model])
+        bins = calibration.reliability(told[known, model], scores[known, model])
+        error, off = calibration.calibration_error(bins), calibration.is_off(bins)
+        found.append(Reliability(error=error, is_off=off, bins=tuple(Kept(*one) for one in bins)))
+    return found
 
 
 def _usual(tasks: Tasks) -> float:
@@ -246,13 +266,14 @@ def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[flo
     return kept, 1.0 - float(costs.sum() / usual_cost.sum()), (2 * float(off.var()) + drawn) / len(scores)
 
 
-def _policy(fit: Fit, price: float, floor: float, share: float) -> Policy:
+def _policy(fit: Fit, price: float, floor: float, share: float, reliabilities: Sequence[Reliability] | None) -> Policy:
     texts: dict[str, Any] = {}
     if fit.texts is not None:
         texts = {"trust": TRUST, "rarity": packed(fit.texts.rarity.tolist())}
+    learned = [learnt(fit, n, None if reliabilities is None else reliabilities[n]) for n in range(len(fit.models))]
     return Policy(
-        incumbent=learnt(fit, 0),
-        candidates=tuple(learnt(fit, n) for n in range(1, len(fit.models))),
+        incumbent=learned[0],
+        candidates=tuple(learned[1:]),
         price=price,
         floor=floor,
         share=share,
