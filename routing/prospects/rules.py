@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -19,6 +20,10 @@ MOST_OUTCOMES: Final = 200_000
 MOST_VERSIONS: Final = 20
 # Foreseen calls are held against what they came to from so many on: fewer say nothing of a model.
 LEAST_SEEN: Final = 20
+
+
+# What is in force is learned anew after so long where anything changed.
+RENEWED_AFTER: Final = timedelta(days=1)
 
 
 class CannotForesee(FinopsError):

@@ -30,7 +30,7 @@ def follow(*, organization_id: int, by: Actor, at: datetime) -> TrainedProspects
     row = selectors.in_force(organization_id)
     if row is not None:
         _observe(row, came, at)
-    if not is_worth_training(len(came), row.outcomes if row is not None else 0):
+    if not _is_due(row, _newest(came), at):
         return None
     try:
         return _learn(organization_id, came, by, at)
@@ -46,9 +46,10 @@ def learn(*, organization_id: int, by: Actor, at: datetime) -> TrainedProspects:
 
 
 def _learn(organization_id: int, came: Sequence[Came], by: Actor, at: datetime) -> TrainedProspects:
-    newest = sorted({one.call for one in came}, reverse=True)[: rules.MOST_CALLS]
-    known = selectors.sampled(organization_id, newest)
-    mine = [one for one in came if one.call in known]
+    mine = _newest(came)
+    known = selectors.sampled(organization_id, sorted({one.call for one in mine}))
+    # Between the two readings some may have been forgotten.
+    mine = [one for one in mine if one.call in known]
     models = rules.learnable(mine)
     light, light_by = rules.light_of(mine, models)
     places = {call: place for place, call in enumerate(sorted({one.call for one in mine if one.model in models}))}
@@ -62,6 +63,22 @@ def _learn(organization_id: int, came: Sequence[Came], by: Actor, at: datetime) 
 
     learnt = learning.prospects(tried, light=light)
     return _put_in_force(organization_id, learnt, mine, light_by, by, at)
+
+
+def _newest(came: Sequence[Came]) -> list[Came]:
+    """Those of the newest calls, as many as are learned from."""
+    calls = set(sorted({one.call for one in came}, reverse=True)[: rules.MOST_CALLS])
+    return [one for one in came if one.call in calls]
+
+
+def _is_due(row: TrainedProspects | None, came: Sequence[Came], at: datetime) -> bool:
+    """Whether there is enough more to learn from; or, once a day, anything else: what is learned from has an end, and
+    what came later takes the place of what came before.
+    """
+    if row is None or is_worth_training(len(came), row.outcomes):
+        return is_worth_training(len(came), 0)
+    changed = (len(came), len({one.call for one in came})) != (row.outcomes, row.calls)
+    return changed and at - row.trained_at >= rules.RENEWED_AFTER
 
 
 @transaction.atomic

@@ -215,7 +215,7 @@ def test_what_was_guessed_in_production_is_told_by_day_and_pair(
     [day] = found["days"]
     assert (day["calls"], day["right"]) == (10, 0)
     assert found["pairs"][0] == {"task_type": "legal", "guessed": "translate", "number": day["named"]}
-    assert day["named"] >= 8
+    assert day["named"] >= 5
     assert told(login(cast.charlie_login).get("task-types/confusion"))["pairs"] == []
     assert refused(by_key("outcomes.write").get("task-types/confusion"))[:2] == (403, "orgs.permission_missing")
 

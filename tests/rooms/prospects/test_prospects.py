@@ -130,13 +130,30 @@ def test_what_was_foreseen_is_held_against_what_calls_came_to(cast: Cast) -> Non
 
 def test_it_learns_again_where_there_is_enough_more(cast: Cast) -> None:
     published_prospects(cast.acme.id, at=NOON)
-    tried(cast.acme.id, 30, at=LATER, seed=2)
-    assert services.follow(organization_id=cast.acme.id, by=HOUSE, at=LATER) is None
-    tried(cast.acme.id, 30, at=LATER, seed=3)
-    row = services.follow(organization_id=cast.acme.id, by=HOUSE, at=LATER)
+    soon = NOON + timedelta(hours=1)
+    tried(cast.acme.id, 30, at=soon, seed=2)
+    assert services.follow(organization_id=cast.acme.id, by=HOUSE, at=soon) is None
+    tried(cast.acme.id, 30, at=soon, seed=3)
+    row = services.follow(organization_id=cast.acme.id, by=HOUSE, at=soon)
     assert row is not None
     assert (row.version, row.outcomes) == (2, 460)
     assert [one.is_in_force for one in selectors.versions(cast.acme.id)] == [True, False]
+    # A day later anything new is enough, and without it nothing is learned twice.
+    day = soon + rules.RENEWED_AFTER
+    assert services.follow(organization_id=cast.acme.id, by=HOUSE, at=day) is None
+    tried(cast.acme.id, 5, at=day, seed=4)
+    assert services.follow(organization_id=cast.acme.id, by=HOUSE, at=day) is not None
+
+
+def test_of_many_calls_the_newest_are_learned_from_and_not_again_and_again(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MOST_CALLS", 150)
+    tried(cast.acme.id, at=NOON)
+    row = services.follow(organization_id=cast.acme.id, **WHO)
+    assert row is not None
+    assert (row.calls, row.outcomes) == (150, 150)
+    assert services.follow(organization_id=cast.acme.id, by=HOUSE, at=LATER + timedelta(days=3)) is None
 
 
 def test_old_versions_are_forgotten(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
