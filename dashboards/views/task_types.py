@@ -137,14 +137,13 @@ def train(request: HttpRequest, here: Here) -> HttpResponse:
 def sample(request: HttpRequest, here: Here) -> HttpResponse:
     """Features of calls are kept from now on (`on=1`), or none any more."""
     is_on = request.POST.get("on") == "1"
+    done = "From now on features of calls are kept." if is_on else "Nothing is kept of calls; what was is deleted."
     return act(
         request,
         lambda: classifying.change_sampling(
             organization_id=here.id, changes={"is_on": is_on}, by=here.caller.actor, at=here.now
         ),
-        done="From now on features of calls are kept."
-        if is_on
-        else "None are kept any more; what was kept is deleted.",
+        done=done,
         to=address(here, "task_types"),
     )
 

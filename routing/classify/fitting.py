@@ -20,6 +20,8 @@ from routing.classify.words import BUCKETS
 
 # Buckets that tell types apart best; more of them say hardly more.
 MOST_LEARNED: Final = 6_000
+# For what models do there is a weight for each of them, so that the same call is told as quickly.
+MOST_OF_SUCCESS: Final = 3_000
 LEAST_SEEN: Final = 2
 # What a mark counts beside a text of length 1.
 _MARK: Final = 0.5
@@ -88,7 +90,7 @@ def fit_success(table: Table, outcomes: Floats) -> Fitted:
     """
     tried = ~np.isnan(outcomes)
     means = np.nansum(outcomes, axis=1) / np.maximum(tried.sum(axis=1), 1)
-    buckets, rarities = _vocabulary(table, (means >= 0.5).astype(np.int64))
+    buckets, rarities = _vocabulary(table, (means >= 0.5).astype(np.int64), MOST_OF_SUCCESS)
     values = weighed(table, buckets, rarities)
     weights, biases = np.zeros((len(buckets), outcomes.shape[1])), np.zeros(outcomes.shape[1])
     for model in range(outcomes.shape[1]):
@@ -110,7 +112,7 @@ def _log_odds(values: Table, outcomes: Floats) -> tuple[Floats, float]:
     return model.coef_[0], float(model.intercept_[0])
 
 
-def _vocabulary(table: Table, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+def _vocabulary(table: Table, labels: NDArray[np.int64], most: int = MOST_LEARNED) -> tuple[NDArray[np.int64], Floats]:
     """The buckets that depend most on the label, of those that came more than once, and how rare they are."""
     seen = table.copy()
     seen.data = np.ones_like(seen.data)
@@ -118,7 +120,7 @@ def _vocabulary(table: Table, labels: NDArray[np.int64]) -> tuple[NDArray[np.int
     often = np.flatnonzero(calls >= LEAST_SEEN)
     # Where all calls went one way, no word says anything of it.
     says = chi2(seen[:, often], labels)[0] if labels.min() != labels.max() else np.zeros(len(often))
-    best = np.argsort(-np.nan_to_num(says), kind="stable")[:MOST_LEARNED]
+    best = np.argsort(-np.nan_to_num(says), kind="stable")[:most]
     buckets = np.sort(often[best]).astype(np.int64)
     rarities = np.log((1.0 + table.shape[0]) / (1.0 + calls[buckets])) + 1.0
     rarities[buckets >= BUCKETS] = _MARK
