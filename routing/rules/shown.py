@@ -65,7 +65,6 @@ class Shown:
         guess = classifier.guess(self.read.known)
         return guess.task_type if guess.task_type != UNKNOWN else "", guess.confidence
 
-
     def foreseen(self, prospects: Prospects | None) -> Foreseen | None:
         """How difficult it is, and how likely each model does it; None of a text that is not shown."""
         return prospects.foresee(self.read.known) if self._text and prospects is not None else None

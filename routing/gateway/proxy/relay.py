@@ -231,7 +231,9 @@ class Relay:
             self._flows.discard(flow)
             self._decisions.over(ask, course)
             course.status = client.status
-            self._sampled.over(ask, course)
+            if MEASURES not in key.permissions:
+                # What measures models is no work of anybody's, and its call was sampled when somebody made it.
+                self._sampled.over(ask, course)
 
     def _took(self, size: int) -> None:
         """What is read counts from when it is there: many large bodies at once may be more than there is room for."""

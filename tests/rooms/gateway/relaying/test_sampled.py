@@ -17,6 +17,7 @@ from routing.classify.packed import unpack
 from routing.classify.services import change_sampling, take_sampled
 from routing.classify.store import STORED, SWITCHED_OFF
 from routing.gateway import sampled as module
+from routing.gateway.routes import MEASURES
 from routing.gateway.sampled import DATABASE, FAILED, NO_ROOM, NOT_NEEDED, NOTHING_SAID, SENSITIVE
 from routing.rules.models import Decision
 from tests.factories.classify import labelled, labels, prompt
@@ -136,6 +137,18 @@ def test_of_calls_that_were_not_answered_nothing_is_kept(gateway: Gateway, secre
     chat(gateway, secret, headers=TRIAGE, stream=True).whole()
     counted(gateway, STORED)
     assert SampledCall.objects.count() == 1
+
+
+def test_what_measures_models_is_nobodys_work(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    measuring = key(cast.acme.id, "calls.make", MEASURES, at=now)
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+    assert chat(gateway, measuring, headers=TRIAGE).whole().status == 200
+    call = chat(gateway, secret, headers=TRIAGE).whole()
+    counted(gateway, STORED)
+    assert SampledCall.objects.get().call_id == id_of(call)
 
 
 def test_a_type_that_has_all_it_wants_of_a_day_costs_a_call_nothing(
