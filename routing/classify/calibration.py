@@ -8,7 +8,7 @@ estimates" (KDD 2002) for curves.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 from statistics import NormalDist
 from typing import Final, TypeAlias
 
@@ -66,20 +66,21 @@ def calibration_error(bins: tuple[Bin, ...]) -> float:
     return sum(one.number * abs(one.chance - one.right) for one in bins) / number if number else 0.0
 
 
-def is_off(bins: tuple[Bin, ...]) -> bool:
+def is_off(bins: tuple[Bin, ...], *, behind: float = inf) -> bool:
     """Whether chances are clearly not what they say: further away than OFF_BY on average, and further than honest ones
     are but once in a hundred times. Hosmer and Lemeshow, "Goodness of fit tests for the multiple logistic regression
     model", Communications in Statistics 9, 1980; of calls that were not fitted to, so with a degree of freedom for each
-    group. Graded outcomes spread less than the test expects, so of them it says so later.
+    group. `behind` is of how many calls each chance is the mean: of few it is off by luck, and the same for all calls
+    that have it. Graded outcomes spread less than the test expects, so of them it says so later.
     """
     if calibration_error(bins) <= OFF_BY:
         return False
-    groups = _grouped(bins)
+    groups = _grouped(bins, behind)
     far = sum((came - told) ** 2 / spread for told, came, spread in groups)
     return bool(groups) and bool(chi2.sf(far, len(groups)) <= OFF_SURELY)
 
 
-def _grouped(bins: tuple[Bin, ...]) -> list[tuple[float, float, float]]:
+def _grouped(bins: tuple[Bin, ...], behind: float) -> list[tuple[float, float, float]]:
     """Of neighbouring bins together, so that each group has calls enough to be normal: what was to come, what came, and
     the spread (variance) of that. None where all together have too few.
     """
@@ -87,7 +88,7 @@ def _grouped(bins: tuple[Bin, ...]) -> list[tuple[float, float, float]]:
     told = came = spread = 0.0
     for one in bins:
         told, came = told + one.number * one.chance, came + one.number * one.right
-        spread += one.number * one.chance * (1.0 - one.chance)
+        spread += one.number * one.chance * (1.0 - one.chance) * (1.0 + one.number / behind)
         if spread >= _LEAST_SPREAD:
             groups.append((told, came, spread))
             told = came = spread = 0.0

@@ -109,7 +109,10 @@ def _prospect(
     spread = float(np.mean((right - right.mean()) ** 2))
     gain = max(0.0, 1.0 - float(np.mean((right - mine) ** 2)) / spread) if spread else 0.0
     error = calibration.calibration_error(bins)
-    return Prospect(name, int(known.sum()), float(right.mean()), flat, bins, error, calibration.is_off(bins), gain)
+    learned = len(mine) * (FOLDS - 1) / FOLDS
+    behind = learned if flat else max(calibration.LEAST_IN_GROUP, learned / calibration.MOST_KNOTS)
+    off = calibration.is_off(bins, behind=behind)
+    return Prospect(name, len(mine), float(right.mean()), flat, bins, error, off, gain)
 
 
 def _parts(groups: Ints) -> list[tuple[Ints, Ints]]:
