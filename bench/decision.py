@@ -1,7 +1,7 @@
 """`bench decision`: what it costs a call that rules of routing decide it, in the process that it waits in.
 
 A thousand rules, each for somebody else, and calls as a company makes them. Then the same with a text to read: which
-type of work it is, whether it is sensitive, and what a learned rule makes of it.
+type of work it is, whether it is sensitive, what a learned rule makes of it, and how likely each model does it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from routing.classify.hot import Classifier, features, signs
-from routing.classify.learning import train
+from routing.classify.hot import MOST_MODELS, Classifier, Prospects, features, signs
+from routing.classify.learning import prospects, train
 from routing.classify.sensitivity import judge
 from routing.classify.types import Content
-from routing.classify.types.learned import Labelled
+from routing.classify.types.learned import Labelled, Tried
 from routing.evidence.outcomes import outcomes_of
 from routing.recommend.learning.choosing import learn
 from routing.recommend.learning.tables import tasks_of
@@ -125,9 +125,15 @@ def _classified(drawn: Random, size: int) -> list[int]:
     )
     classifier = Classifier.of(train(labelled).published)
     rules = _learned(texts, kinds, drawn)
+    # As many models as there may be.
+    models = [f"model-{number}" for number in range(MOST_MODELS)]
+    outcomes = [[float((kind + place) % 2 or drawn.random() < 0.5) for place in range(MOST_MODELS)] for kind in kinds]
+    tried = Tried(models, labelled.signs, labelled.sessions, outcomes)
+    foresees = Prospects(prospects(tried, light=models[0]).published)
 
     def decide(text: str, number: int) -> None:
         found = features(text)
+        foresees.foresee(found)
         guess = classifier.guess(found)
         sensitive = judge(Content((text,))).stays_local
         rules.decide(

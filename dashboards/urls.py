@@ -119,6 +119,7 @@ organization = [
     path("task-types/one/", task_types.task_type, name="task_type"),
     path("task-types/learn/", task_types.train, name="task_types_train"),
     path("tiers/", tiers.tiers, name="tiers"),
+    path("task-types/sampling/", task_types.sample, name="task_types_sample"),
     path("savings/", rollouts.savings, name="savings"),
     path("savings.csv", rollouts.savings_export, name="savings_csv"),
     path("unpriced/", unpriced_views.unpriced, name="unpriced"),

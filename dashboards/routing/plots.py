@@ -10,6 +10,7 @@ from dashboards.charts.as_plotly import as_float
 from dashboards.charts.plot import Axis, Curve, Look, PlotSpec, spanning
 from dashboards.templatetags.figures import count, money
 from dashboards.templatetags.measures import each, part, points, score
+from routing.classify.selectors import SeenDay
 from routing.evidence.comparisons import Comparison
 from routing.recommend.types import Point
 from routing.rollouts.models import SavingsMonth
@@ -119,7 +120,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], error: float) -> PlotSpec | N
     told = [one for one in bins if one["number"]]
     if not told:
         return None
-    away = [2 * sqrt(one["right"] * (1 - one["right"]) / one["number"]) for one in told]
+    away = [_away(one) for one in told]
     return PlotSpec(
         key="reliability",
         caption=(
@@ -148,6 +149,95 @@ def reliability(bins: Sequence[Mapping[str, Any]], error: float) -> PlotSpec | N
             for one in told
         ),
     )  # fmt: skip
+
+
+def chances(models: Sequence[Mapping[str, Any]], light: str) -> PlotSpec | None:
+    """What calls came to by how likely each model was said to do them well, a curve for each; None before there are
+    any. The light model first, whose chances difficulty is told by.
+    """
+    told = sorted((one for one in models if one["bins"]), key=lambda one: (one["model"] != light, one["model"]))
+    if not told:
+        return None
+    off = [one["model"] for one in told if one["is_off"]]
+    found = "is clearly not what was foreseen" if off else "is as it was foreseen, as far as one can tell"
+    return PlotSpec(
+        key="chances",
+        caption=(
+            f"What calls came to at {_and(off or [one['model'] for one in told])} {found}. On the dashed line what is"
+            " foreseen comes true."
+        ),
+        across=Axis("Chance that was told, percent", (0.0, 102.0)),
+        up=Axis("Mean score it came to, of 100", (0.0, 104.0)),
+        curves=(
+            Curve("As foreseen", 0, Look.THRESHOLD, (0.0, 100.0), (0.0, 100.0)),
+            *(
+                Curve(
+                    one["model"], slot, Look.SPANS,
+                    tuple(each["chance"] * 100 for each in one["bins"]),
+                    tuple(each["right"] * 100 for each in one["bins"]),
+                    lows=tuple(max(each["right"] - _away(each), 0.0) * 100 for each in one["bins"]),
+                    highs=tuple(min(each["right"] + _away(each), 1.0) * 100 for each in one["bins"]),
+                    texts=tuple(
+                        f"{one['model']}: {count(each['number'])} calls, {part(each['chance'])} foreseen,"
+                        f" {score(each['right'])} came of it"
+                        for each in one["bins"]
+                    ),
+                )
+                for slot, one in enumerate(told, 1)
+            ),
+        ),
+        head=("Model", "From", "To", "Calls", "Foreseen", "Mean score"),
+        rows=tuple(
+            (
+                one["model"], part(each["lower"]), part(each["upper"]), count(each["number"]), part(each["chance"]),
+                score(each["right"]),
+            )
+            for one in told
+            for each in one["bins"]
+        ),
+    )  # fmt: skip
+
+
+def guessed_daily(days: Sequence[SeenDay], least: float) -> PlotSpec | None:
+    """The share of guesses that was right by day, of calls whose type somebody said; None where none was named. `least`
+    is what was measured.
+    """
+    told = [one for one in days if one.named]
+    if not told:
+        return None
+    right, named = sum(one.right for one in told), sum(one.named for one in told)
+    reach = (-0.5, len(told) - 0.5)
+    return PlotSpec(
+        key="guessed",
+        caption=(
+            f"Of {count(named)} calls that somebody named and the classifier too, {part(right / named)} were guessed"
+            f" rightly; at least {part(least)} were to be expected."
+        ),
+        across=Axis("", reach, names=tuple(f"{one.day:%-d %b}" for one in told)),
+        up=Axis("Right, percent", (0.0, 104.0)),
+        curves=(
+            Curve("To be expected, at least", 0, Look.THRESHOLD, reach, (least * 100, least * 100)),
+            Curve(
+                "Guessed rightly", 1, Look.DOTS,
+                tuple(place + 0.0 for place in range(len(told))),
+                tuple(one.right / one.named * 100 for one in told),
+                texts=tuple(f"{one.day:%-d %B}: {count(one.right)} of {count(one.named)}" for one in told),
+            ),
+        ),
+        head=("Day, UTC", "Calls with a type", "Named", "Rightly"),
+        rows=tuple(
+            (f"{one.day:%-d %b %Y}", count(one.calls), count(one.named), count(one.right)) for one in told
+        ),
+    )  # fmt: skip
+
+
+def _away(one: Mapping[str, Any]) -> float:
+    """Two standard errors of a share."""
+    return float(2 * sqrt(one["right"] * (1 - one["right"]) / one["number"]))
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def saved(rows: Sequence[SavingsMonth], currency: str) -> PlotSpec | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,8 +16,9 @@ from rest_framework.request import Request
 
 from dashboards.access import Here, page, show
 from dashboards.actions import act, form_page, posted
+from dashboards.charts.plot import PlotSpec
 from dashboards.panels.bar import address
-from dashboards.routing import words
+from dashboards.routing import plots, words
 from dashboards.routing.forms import LONGEST_TYPED, DecideForm, NewRuleForm, PaceForm, RuleForm, StageForm
 from dashboards.routing.people import names
 from finops.api import paging
@@ -83,6 +85,7 @@ def routing_rule(request: HttpRequest, here: Here, routing_rule_id: int) -> Http
         "proposals": [_version(one, people) for one in listed.rows if one.state == RuleVersion.State.PROPOSED],
         "decisions": [_decision(one) for one in _decisions(here, row)],
         **_course(here, row),
+        "chances": _chances(document),
         "yaml": told[:LONGEST_YAML],
         "cut": len(told) > LONGEST_YAML,
         "begin": StageForm(None),
@@ -306,3 +309,15 @@ def _download(text: str, name: str) -> HttpResponse:
     return HttpResponse(
         text, content_type=f"{_YAML}; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
+
+
+def _chances(document: Rule | None) -> PlotSpec | None:
+    """How honest the chances of a rule are that was learned and reads texts, as it was measured with it."""
+    if document is None or document.policy is None:
+        return None
+    measured = [
+        {"model": one.model, "is_off": said.is_off, "bins": [msgspec.structs.asdict(each) for each in said.bins]}
+        for one in (document.policy.incumbent, *document.policy.candidates)
+        if one.quality is not None and (said := one.quality.reliability) is not None
+    ]
+    return plots.chances(measured, document.policy.incumbent.model)

@@ -22,11 +22,13 @@ from finops.orgs.rules import Permission
 from routing.classify import selectors as classify
 from routing.classify import services as classifying
 from routing.classify.tasks import send
+from routing.classify.types import Source
 from routing.evidence import comparisons
 from routing.evidence import selectors as evidence
 from routing.evidence.comparisons import Comparison
 from routing.evidence.models import TypeVersion
 from routing.evidence.rules import LONGEST_NAME, OutcomeInvalid
+from routing.prospects import selectors as prospects
 from routing.recommend import selectors
 from routing.recommend.explaining import by_type
 from routing.recommend.mixing import frontier
@@ -55,7 +57,9 @@ class Row:
 @page("task_types", Permission.ROUTING_READ)
 def task_types(request: HttpRequest, here: Here) -> HttpResponse:
     listed = paging.page(evidence.types_known(here.id), Request(request), order=("task_type",))
-    labelled = {one.task_type: one.labelled for one in classify.task_types(here.id)}
+    counted = classify.task_types(here.id)
+    labelled = {one.task_type: one.labelled for one in counted}
+    sources = [one.value for one in Source if any(row.by_source.get(one) for row in counted)]
     examined = selectors.examined(here.id) if listed.rows else {}
     base = address(here, "task_types")
     context = {
@@ -63,13 +67,16 @@ def task_types(request: HttpRequest, here: Here) -> HttpResponse:
             Row(one, examined.get(one.task_type), labelled.get(one.task_type, 0), type_address(here, one.task_type))
             for one in listed.rows
         ],
-        "labelled": sorted(labelled.items()),
+        "labelled": counted,
+        "sources": sources,
+        "origins": [(row, [row.by_source.get(one, 0) for one in sources]) for row in counted],
         "by_type": by_type(here.id) if len(examined) > 1 else None,
         "api": request.build_absolute_uri("/api/v1"),
         "may": here.caller.can(Permission.ROUTING_MANAGE),
         "first": base if request.GET.get("cursor") else "",
         "next": f"{base}?{urlencode({'cursor': listed.next_cursor})}" if listed.next_cursor else "",
         **_classifier(here),
+        **_prospects(here),
     }
     return show(request, here, "task_types", "pages/task_types.html", context)
 
@@ -125,6 +132,22 @@ def train(request: HttpRequest, here: Here) -> HttpResponse:
     )
 
 
+@require_POST
+@page("task_types", Permission.ROUTING_MANAGE)
+def sample(request: HttpRequest, here: Here) -> HttpResponse:
+    """Features of calls are kept from now on (`on=1`), or none any more."""
+    is_on = request.POST.get("on") == "1"
+    done = "From now on features of calls are kept." if is_on else "Nothing is kept of calls; what was is deleted."
+    return act(
+        request,
+        lambda: classifying.change_sampling(
+            organization_id=here.id, changes={"is_on": is_on}, by=here.caller.actor, at=here.now
+        ),
+        done=done,
+        to=address(here, "task_types"),
+    )
+
+
 def type_address(here: Here, name: str) -> str:
     base = reverse("dashboards:task_type", kwargs={"organization": here.organization.slug})
     return f"{base}?{urlencode({'name': name})}"
@@ -154,13 +177,35 @@ def _verdict(compared: Comparison) -> str:
 def _classifier(here: Here) -> dict[str, Any]:
     """What guesses types of calls that say none, and how well it does."""
     row = classify.in_force(here.id)
-    told: dict[str, Any] = {"classifier": row, "training": classify.last_training(here.id)}
+    told: dict[str, Any] = {
+        "classifier": row,
+        "training": classify.last_training(here.id),
+        "sampling": classify.sampling(here.id),
+        "sampled": classify.sampled_number(here.id),
+    }
     if row is None:
         return told
+    seen = classify.confused(here.id, here.now)
     return told | {
+        "guessed": plots.guessed_daily(seen.days, row.least_right),
+        "seen_wrongly": [one for one in seen.pairs if one.task_type != one.guessed][:CONFUSED_SHOWN],
         "accuracy": row.right / row.named if row.named else None,
         "named": row.named / row.calls if row.calls else None,
         "reliability": plots.reliability(row.bins, row.error),
         "confused": _wrongly(row.confused),
         "since": classify.since(here.id, row.id),
+    }
+
+
+def _prospects(here: Here) -> dict[str, Any]:
+    """How likely models do calls well, and how honest that is."""
+    row = prospects.in_force(here.id)
+    if row is None:
+        return {"prospects": None}
+    since = {one["model"]: one for one in row.since}
+    return {
+        "prospects": row,
+        "foreseen": [(one, since.get(one["model"])) for one in row.figures],
+        "off": sorted({one["model"] for one in (*row.figures, *row.since) if one["is_off"]}),
+        "chances": plots.chances(row.figures, row.light),
     }

@@ -33,13 +33,14 @@ class Kind(StrEnum):
     STUCK = "inbox.stuck"
     RULE_PAUSED = "rollout.paused"
     ROLLED_BACK = "rollout.rolled_back"
+    DRIFTING = "classifier.drifting"
 
 
 # Kinds that rooms below announce; all others are looked for on schedule.
 SIGNALLED: Final = frozenset(
     {
         *(Kind.CAP, Kind.BREAKER, Kind.STOP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED, Kind.STUCK),
-        *(Kind.RULE_PAUSED, Kind.ROLLED_BACK),
+        *(Kind.RULE_PAUSED, Kind.ROLLED_BACK, Kind.DRIFTING),
     }
 )
 

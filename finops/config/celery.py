@@ -57,6 +57,11 @@ app.conf.beat_schedule = {
         "options": {"queue": "control", "expires": 60},
     },
     "train classifiers": {"task": "classify.train_daily", "schedule": 24 * 3600.0, "options": {"queue": "routing"}},
+    "take sampled calls": {
+        "task": "classify.take_sampled",
+        "schedule": 60.0,
+        "options": {"queue": "routing", "expires": 60},
+    },
     "resume trainings": {
         "task": "classify.resume_trainings",
         "schedule": 60.0,
@@ -66,6 +71,11 @@ app.conf.beat_schedule = {
         "task": "rules.forget_decisions",
         "schedule": 60.0,
         "options": {"queue": "control", "expires": 60},
+    },
+    "follow prospects": {
+        "task": "prospects.follow",
+        "schedule": 900.0,
+        "options": {"queue": "routing", "expires": 900},
     },
     "follow evidence": {
         "task": "recommend.follow",

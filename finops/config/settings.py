@@ -60,6 +60,7 @@ ROOMS = [
     "routing.evidence",
     "routing.experiments",
     "routing.laptop",
+    "routing.prospects",
     "routing.recommend",
     "routing.rollouts",
     "routing.rules",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar, Final
 
 from rest_framework import serializers
@@ -16,6 +17,7 @@ from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 from routing.classify import hot, reading, rules, selectors, services, shown
 from routing.classify.rules import Label, LabelInvalid
+from routing.classify.selectors import Sampled
 from routing.classify.sensitivity import judge
 from routing.classify.tasks import send
 from routing.classify.types import LONGEST_TASK_TYPE, NO_GUESS, Content, Kind, Verdict
@@ -45,6 +47,39 @@ class ConfusedOutput(serializers.Serializer[Any]):
     task_type = serializers.CharField()
     guessed = serializers.CharField(allow_blank=True)
     number = serializers.IntegerField()
+
+
+class SamplingInput(Input):
+    is_on = serializers.BooleanField(required=False)
+    most_a_day = serializers.IntegerField(
+        min_value=1, max_value=rules.MOST_A_DAY, required=False, help_text="Of one task type."
+    )
+
+
+class SamplingOutput(serializers.Serializer[Any]):
+    """Of calls that pass, hashed counts of words are kept to learn from, at most so many of a type and day (UTC), drawn
+    by lot. `kept` is how many there are.
+    """
+
+    is_on = serializers.BooleanField()
+    most_a_day = serializers.IntegerField()
+    kept = serializers.IntegerField()
+
+
+class SeenDayOutput(serializers.Serializer[Any]):
+    day = serializers.DateField()
+    calls = serializers.IntegerField()
+    named = serializers.IntegerField()
+    right = serializers.IntegerField()
+
+
+class ConfusionOutput(serializers.Serializer[Any]):
+    """Of calls that came with a type in the last 30 days: by day (UTC) how many, how many of them would have been
+    named, and how many of these rightly; and what was taken for what, the commonest first, 200 pairs at most.
+    """
+
+    days = SeenDayOutput(many=True)
+    pairs = ConfusedOutput(many=True)
 
 
 class SinceOutput(serializers.Serializer[Any]):
@@ -80,8 +115,11 @@ class ClassifierOutput(serializers.Serializer[Any]):
 
 
 class TypeOutput(serializers.Serializer[Any]):
+    """`by_source` is how many of its labelled calls were labelled by whom: api, header, agent, key, rule."""
+
     task_type = serializers.CharField()
     labelled = serializers.IntegerField()
+    by_source = serializers.DictField(child=serializers.IntegerField())
 
 
 class TaskTypesOutput(serializers.Serializer[Any]):
@@ -127,7 +165,9 @@ class FeaturesInput(AboutInput):
 
 
 class LabelInput(Input):
-    """Of which type a call is, with its text or with features of it."""
+    """Of which type a call is, with its text or with features of it; or with neither, where it passed a gateway that
+    kept them (`call_id` is the answer's `x-capstan-call`).
+    """
 
     call_id = serializers.CharField(max_length=rules.LONGEST_CALL_ID)
     task_type = serializers.CharField(max_length=LONGEST_TASK_TYPE)
@@ -219,6 +259,40 @@ class TrainClassifier(Resource):
         return Response(shown.TrainingOutput(job).data, status=202)
 
 
+class SamplingResource(Resource):
+    """Whether features of calls that pass are kept, to learn task types and prospects from. Texts are not."""
+
+    permission: ClassVar = {"GET": Permission.ROUTING_READ, "PATCH": Permission.ROUTING_MANAGE}
+
+    @answers(SamplingOutput)
+    def get(self, request: Request) -> Response:
+        return _sampling(caller(request).organization_id)
+
+    @answers(SamplingOutput, takes=SamplingInput)
+    def patch(self, request: Request) -> Response:
+        """Change what is named, in force at gateways within a second. Switched off, everything that was kept of calls
+        is deleted, and so are the labels that calls brought with them.
+        """
+        asked, given = caller(request), valid(SamplingInput, request.data)
+        services.change_sampling(organization_id=asked.organization_id, changes=given, by=asked.actor, at=now())
+        return _sampling(asked.organization_id)
+
+
+class Confusion(Resource):
+    """How often types are guessed rightly in production: guesses of calls whose type somebody said."""
+
+    permission: ClassVar = {"GET": Permission.ROUTING_READ}
+
+    @answers(ConfusionOutput)
+    def get(self, request: Request) -> Response:
+        found = selectors.confused(caller(request).organization_id, now())
+        told = {
+            "days": [one._asdict() for one in found.days],
+            "pairs": [one._asdict() for one in found.pairs],
+        }
+        return Response(ConfusionOutput(told).data)
+
+
 class Labels(Resource):
     """Say which type calls are of: what classifiers learn from. Texts are hashed at once, and nothing of them is kept
     that could be read. A call has one label; said again, nothing changes.
@@ -230,7 +304,8 @@ class Labels(Resource):
     @idempotent
     def post(self, request: Request) -> Response:
         asked, given = caller(request), valid(LabelsInput, request.data)
-        labels = [_label(one, place) for place, one in enumerate(given["labels"])]
+        known = selectors.sampled(asked.organization_id, [one["call_id"] for one in given["labels"]])
+        labels = [_label(one, place, known) for place, one in enumerate(given["labels"])]
         taken = services.label_calls(organization_id=asked.organization_id, labels=labels, by=asked.actor, at=now())
         return Response(TakenOutput(taken._asdict()).data)
 
@@ -262,12 +337,23 @@ class Classify(Resource):
         return Response(ClassifiedOutput(told).data, headers=_NO_STORE)
 
 
-def _label(given: dict[str, Any], place: int) -> Label:
+def _sampling(organization_id: int) -> Response:
+    said = asdict(selectors.sampling(organization_id))
+    return Response(SamplingOutput(said | {"kept": selectors.sampled_number(organization_id)}).data)
+
+
+def _label(given: dict[str, Any], place: int, sampled: dict[str, Sampled]) -> Label:
     """Raises LabelInvalid."""
     features = dict(given.get("features", {}))
     words = features.pop("words", None)
+    passed = sampled.get(given["call_id"])
+    if "text" not in given and "features" not in given and passed is not None:
+        return Label(given["call_id"], given["task_type"], passed.signs, drawn_with=passed.drawn_with)
     if ("text" in given) == (words is not None):
-        raise LabelInvalid("a text or words, one of them", field=f"labels[{place}].text")
+        raise LabelInvalid(
+            "a text or words, one of them; or the id alone of a call of which features are kept",
+            field=f"labels[{place}].text",
+        )
     length = features.pop("length", 0)
     known = hot.features(given.get("text", ""), **shown.about(features))
     if words is not None:

@@ -7,13 +7,15 @@ estimates" (KDD 2002) for curves.
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Sequence
+from math import inf, sqrt
 from statistics import NormalDist
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.stats import chi2
 
 from routing.classify.types.learned import Bin
 
@@ -26,8 +28,18 @@ MOST_KNOTS: Final = 20
 LEAST_IN_GROUP: Final = 30
 # Thresholds that are tried; few, so that the best of them is not so by luck.
 THRESHOLDS: Final = tuple(step / 20 for step in range(20))
+# Chances are off that are so far away on average, and by chance so seldom as far.
+OFF_BY: Final = 0.05
+OFF_SURELY: Final = 0.01
+_LEAST_SPREAD: Final = 3.0
 _COLDEST: Final = 0.02
 _HOTTEST: Final = 50.0
+
+
+def columns(pairs: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    """Chances and what they came to, of shape (n,) each."""
+    table = np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
 def reliability(chances: Floats, right: Floats, *, bins: int = BINS) -> tuple[Bin, ...]:
@@ -52,6 +64,38 @@ def calibration_error(bins: tuple[Bin, ...]) -> float:
     """How far chances are from what came true, on average over calls (the expected calibration error); 0 for none."""
     number = sum(one.number for one in bins)
     return sum(one.number * abs(one.chance - one.right) for one in bins) / number if number else 0.0
+
+
+def is_off(bins: tuple[Bin, ...], *, behind: float = inf) -> bool:
+    """Whether chances are clearly not what they say: further away than OFF_BY on average, and further than honest ones
+    are but once in a hundred times. Hosmer and Lemeshow, "Goodness of fit tests for the multiple logistic regression
+    model", Communications in Statistics 9, 1980; of calls that were not fitted to, so with a degree of freedom for each
+    group. `behind` is of how many calls each chance is the mean: of few it is off by luck, and the same for all calls
+    that have it. Graded outcomes spread less than the test expects, so of them it says so later.
+    """
+    if calibration_error(bins) <= OFF_BY:
+        return False
+    groups = _grouped(bins, behind)
+    far = sum((came - told) ** 2 / spread for told, came, spread in groups)
+    return bool(groups) and bool(chi2.sf(far, len(groups)) <= OFF_SURELY)
+
+
+def _grouped(bins: tuple[Bin, ...], behind: float) -> list[tuple[float, float, float]]:
+    """Of neighbouring bins together, so that each group has calls enough to be normal: what was to come, what came, and
+    the spread (variance) of that. None where all together have too few.
+    """
+    groups: list[tuple[float, float, float]] = []
+    told = came = spread = 0.0
+    for one in bins:
+        told, came = told + one.number * one.chance, came + one.number * one.right
+        spread += one.number * one.chance * (1.0 - one.chance) * (1.0 + one.number / behind)
+        if spread >= _LEAST_SPREAD:
+            groups.append((told, came, spread))
+            told = came = spread = 0.0
+    if groups:
+        before = groups.pop()
+        groups.append((before[0] + told, before[1] + came, before[2] + spread))
+    return groups
 
 
 def softmax(scores: Floats) -> Floats:
@@ -92,6 +136,14 @@ def curve(scores: Floats, outcomes: Floats) -> Knots:
             block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
         blocks.append(block)
     return tuple((total / number, good / number) for number, total, good in blocks)
+
+
+def ascending(knots: Knots) -> Knots:
+    """Without knots at the score of one before, so that each score has one chance: the mean of them."""
+    found: dict[float, list[float]] = {}
+    for score, chance in knots:
+        found.setdefault(score, []).append(chance)
+    return tuple((score, sum(each) / len(each)) for score, each in sorted(found.items()))
 
 
 def along(knots: Knots, scores: Floats) -> Floats:

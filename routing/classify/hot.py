@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, pairwise
 from math import exp
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from finops.core.errors import FinopsError
-from routing.classify.types import NO_GUESS, UNKNOWN, Features, Guess, Signs, wire
+from routing.classify.types import NO_GUESS, UNKNOWN, Features, Foreseen, Guess, Signs, wire
 from routing.classify.words import BUCKETS, MOST_CHARACTERS, counts, weighed
 
 MOST_TYPES: Final = 100
@@ -23,10 +23,12 @@ MOST_WORDS: Final = 500
 MOST_BUCKETS: Final = 1_000
 # Weights added up for one guess; what comes after says nothing.
 MOST_STEPS: Final = 10_000
+# Whose chances are told of a call.
+MOST_MODELS: Final = 8
 MARKS: Final = 2**11
 MOST_NAMES: Final = 10
 MOST_SHOWN: Final = 1_000_000
-_LONGEST_NAME: Final = 60
+LONGEST_NAME: Final = 60
 _SEEN: Final = 0.1
 # Words and what is between them never overlap, so this goes over a text once.
 _FIRST_WORDS: Final = re.compile(rf"(?:\W*\w+){{0,{MOST_WORDS}}}")
@@ -56,10 +58,10 @@ def features(
         words=hashed(text),
         length=len(text),
         tools=_bounded(tools),
-        modalities=tuple(sorted({one[:_LONGEST_NAME] for one in islice(modalities, MOST_NAMES)})),
-        recent_tools=tuple(one[:_LONGEST_NAME] for one in islice(recent_tools, MOST_NAMES)),
+        modalities=tuple(sorted({one[:LONGEST_NAME] for one in islice(modalities, MOST_NAMES)})),
+        recent_tools=tuple(one[:LONGEST_NAME] for one in islice(recent_tools, MOST_NAMES)),
         files=None if files is None else _bounded(files),
-        languages=tuple((name[:_LONGEST_NAME], share) for name, share in islice(languages, MOST_NAMES)),
+        languages=tuple((name[:LONGEST_NAME], share) for name, share in islice(languages, MOST_NAMES)),
         depth=_bounded(depth),
         turn=_bounded(turn),
     )
@@ -72,13 +74,19 @@ def hashed(text: str) -> dict[int, int]:
     return found if len(found) <= MOST_BUCKETS else dict(islice(found.items(), MOST_BUCKETS))
 
 
+def draw_of(call_id: str) -> int:
+    """What a call is sampled by, of 32 bits: the same for whoever asks."""
+    return crc32(b"sampled " + call_id.encode())
+
+
 def repository(tags: Mapping[str, str]) -> tuple[int | None, tuple[tuple[str, float], ...]]:
     """How many files a repository has and the shares of its languages, where a client says so in tags:
-    `repository_files` as 1200 and `repository_languages` as python:70,go:30. What does not read so is not known.
+    `repository_files` as 1200 and `repository_languages` as python:70;go:30, for commas end a tag in our header (where
+    tags come otherwise, they will do). What does not read so is not known.
     """
     said = tags.get(FILES_TAG, "")
     files = int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
-    parts = [one.strip().partition(":") for one in tags.get(LANGUAGES_TAG, "")[:1_000].split(",")]
+    parts = [one.strip().partition(":") for one in tags.get(LANGUAGES_TAG, "")[:1_000].replace(";", ",").split(",")]
     sizes = [(name.lower(), int(size)) for name, _, size in parts if name and size.isascii() and size.isdigit()]
     whole = sum(size for _, size in sizes)
     return files, tuple((name, size / whole) for name, size in sizes[:MOST_NAMES]) if whole else ()
@@ -129,23 +137,48 @@ class Classifier:
         return Guess(self.types[scored.scores.index(most)] if sure else UNKNOWN, confidence)
 
 
-class Success:
-    """How likely one candidate does a call well."""
+class Prospects:
+    """How likely each of some models does a call well, and so how difficult it is. Made once for each publication."""
 
-    def __init__(self, published: wire.Success) -> None:
+    def __init__(self, published: wire.Prospects) -> None:
         """Raises WeightsInvalid."""
-        self._table = _Table(published.weights, outputs=1)
-        self._scores = [score for score, _ in published.curve]
-        self._chances = [chance for _, chance in published.curve]
-        if not self._scores or self._scores != sorted(self._scores):
-            raise WeightsInvalid("the curve has no ascending scores", field="curve")
+        self.version = published.version
+        self.models = published.models
+        if not 1 <= len(self.models) <= MOST_MODELS or len(published.curves) != len(self.models):
+            raise WeightsInvalid(f"there are 1 to {MOST_MODELS} models, each with its curve", field="models")
+        if published.light not in self.models:
+            raise WeightsInvalid("the light one is none of the models", field="light")
+        self.light = published.light
+        self._table = _Table(published.weights, outputs=len(self.models))
+        self._curves = [_Curve(one) for one in published.curves]
 
-    def chance(self, known: Features) -> float:
-        return self.chance_by(signs(known))
+    def foresee(self, known: Features) -> Foreseen:
+        return self.judge(signs(known))
 
-    def chance_by(self, found: Signs) -> float:
-        """From 0 to 1. Of a call of which nothing is known, about the chance of an average one."""
-        [score] = self._table.scores(found).scores
+    def judge(self, found: Signs) -> Foreseen:
+        """Never raises, and takes a bounded number of steps. Of a call of which nothing is known, about the chances of
+        an average one.
+        """
+        scores = self._table.scores(found).scores
+        chances = {
+            model: curve.at(score) for model, curve, score in zip(self.models, self._curves, scores, strict=True)
+        }
+        return Foreseen(1.0 - chances[self.light], chances)
+
+
+class _Curve:
+    """Chances by ascending scores: between two of them straight, beyond them as at the last."""
+
+    def __init__(self, knots: Sequence[tuple[float, float]]) -> None:
+        """Raises WeightsInvalid."""
+        self._scores = [score for score, _ in knots]
+        self._chances = [chance for _, chance in knots]
+        if not self._scores or any(high <= low for low, high in pairwise(self._scores)):
+            raise WeightsInvalid("the curve has no ascending scores", field="curves")
+        if not all(0.0 <= one <= 1.0 for one in self._chances):
+            raise WeightsInvalid("a chance is 0 to 1", field="curves")
+
+    def at(self, score: float) -> float:
         above = bisect_right(self._scores, score)
         if above in (0, len(self._scores)):
             return self._chances[min(above, len(self._scores) - 1)]

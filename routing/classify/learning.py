@@ -20,7 +20,7 @@ from routing.classify.hot import MOST_TYPES
 from routing.classify.matrices import matrix_of
 from routing.classify.rules import FOLDS, LEAST_CALLS, LEAST_SESSIONS, RIGHT, CannotLearn, Stopped, nobody
 from routing.classify.types import Signs, wire
-from routing.classify.types.learned import Confused, Difficulty, Labelled, Measured, Trained
+from routing.classify.types.learned import Confused, Labelled, Learnt, Measured, Prospect, Trained, Tried
 
 Ints = NDArray[np.int64]
 
@@ -54,30 +54,72 @@ def train(labelled: Labelled, *, version: int = 1, told: Callable[[int], bool] =
     return Trained(published, measured, left_out)
 
 
-def difficulty(signs: Sequence[Signs], outcomes: Floats, sessions: Sequence[str]) -> Difficulty:
-    """How likely a candidate does a call well, from its outcomes on such calls: graded ones, 0 to 1, of shape (n,).
-    Raises CannotLearn.
+def prospects(tried: Tried, *, light: str, version: int = 1) -> Learnt:
+    """How likely each model does a call well, from its outcomes; of each there are some, and `light` is one of the
+    models. Raises CannotLearn where all are of a few sessions.
     """
-    scores = np.asarray(outcomes, dtype=np.float64)
-    groups = np.unique(list(sessions), return_inverse=True)[1]
-    good = float(scores.sum())
-    if min(good, len(scores) - good) < LEAST_CALLS or groups.max(initial=0) + 1 < LEAST_SESSIONS:
-        raise CannotLearn(
-            f"at least {LEAST_CALLS} calls that went well, as many that did not, and {LEAST_SESSIONS} sessions",
-            field="outcomes",
-        )
-    held, folds = np.zeros(len(scores)), _folds((scores >= 0.5).astype(np.int64), groups)
-    table = matrix_of(signs)
-    for learn, test in folds:
-        held[test] = fit_success(table[learn], scores[learn]).scores(table[test])[:, 0]
-    chances = np.zeros(len(scores))
-    for learn, test in folds:
-        chances[test] = calibration.along(calibration.curve(held[learn], scores[learn]), held[test])
-    bins = calibration.reliability(chances, scores)
-    spread = float(np.mean((scores - scores.mean()) ** 2))
-    gain = max(0.0, 1.0 - float(np.mean((scores - chances) ** 2)) / spread) if spread else 0.0
-    published = wire.Success(weights=fit_success(table, scores).published(), curve=calibration.curve(held, scores))
-    return Difficulty(published, bins, calibration.calibration_error(bins), gain)
+    outcomes = np.asarray(tried.outcomes, dtype=np.float64)
+    groups = np.unique(list(tried.sessions), return_inverse=True)[1]
+    if groups.max(initial=0) + 1 < LEAST_SESSIONS:
+        raise CannotLearn(f"outcomes of calls of {LEAST_SESSIONS} sessions at least", field="outcomes")
+    table, parts = matrix_of(tried.signs), _parts(groups)
+    held = np.zeros(outcomes.shape)
+    for learn, test in parts:
+        held[test] = fit_success(table[learn], outcomes[learn]).scores(table[test])
+    flat = [_is_flat(outcomes[:, model]) for model in range(len(tried.models))]
+    fitted = fit_success(table, outcomes)
+    fitted = fitted._replace(weights=np.where(flat, 0.0, fitted.weights), biases=np.where(flat, 0.0, fitted.biases))
+    curves, models = [], []
+    for place, name in enumerate(tried.models):
+        scores = np.zeros(len(outcomes)) if flat[place] else held[:, place]
+        curves.append(_curve(scores, outcomes[:, place]))
+        models.append(_prospect(name, scores, outcomes[:, place], parts, flat=flat[place]))
+    published = wire.Prospects(
+        version=version, models=tuple(tried.models), light=light, weights=fitted.published(), curves=tuple(curves)
+    )
+    return Learnt(published, tuple(models))
+
+
+def _is_flat(outcomes: Floats) -> bool:
+    good = float(np.nansum(outcomes))
+    return min(good, int((~np.isnan(outcomes)).sum()) - good) < LEAST_CALLS
+
+
+def _curve(scores: Floats, outcomes: Floats) -> calibration.Knots:
+    """Of those that were tried. What tells calls apart by nothing has one chance: the mean, never quite certain."""
+    known = ~np.isnan(outcomes)
+    mine = scores[known]
+    if mine.min() == mine.max():
+        return ((float(mine[0]), (float(outcomes[known].sum()) + 0.5) / (len(mine) + 1)),)
+    return calibration.ascending(calibration.curve(mine, outcomes[known]))
+
+
+def _prospect(
+    name: str, scores: Floats, outcomes: Floats, parts: Sequence[tuple[Ints, Ints]], *, flat: bool
+) -> Prospect:
+    """Chances of each part of the calls by curves of the others."""
+    known = ~np.isnan(outcomes)
+    chances = np.zeros(len(outcomes))
+    for learn, test in parts:
+        some = learn[known[learn]]
+        if len(some):
+            chances[test] = calibration.along(_curve(scores[some], outcomes[some]), scores[test])
+    mine, right = chances[known], outcomes[known]
+    bins = calibration.reliability(mine, right)
+    spread = float(np.mean((right - right.mean()) ** 2))
+    gain = max(0.0, 1.0 - float(np.mean((right - mine) ** 2)) / spread) if spread else 0.0
+    error = calibration.calibration_error(bins)
+    learned = len(mine) * (FOLDS - 1) / FOLDS
+    behind = learned if flat else max(calibration.LEAST_IN_GROUP, learned / calibration.MOST_KNOTS)
+    off = calibration.is_off(bins, behind=behind)
+    return Prospect(name, len(mine), float(right.mean()), flat, bins, error, off, gain)
+
+
+def _parts(groups: Ints) -> list[tuple[Ints, Ints]]:
+    """Which calls to learn from and which to measure by, sessions whole."""
+    order = np.random.default_rng(_SEED).permutation(groups.max() + 1)
+    part = order[groups] % FOLDS
+    return [(np.flatnonzero(part != one), np.flatnonzero(part == one)) for one in range(FOLDS)]
 
 
 class _Held(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from routing.classify.hot import MOST_NAMES, features, repository
 from routing.classify.types import Content, Features
+from routing.classify.words import MOST_CHARACTERS
 
 MOST_MESSAGES: Final = 2_000
 MOST_PARTS: Final = 200
@@ -30,8 +31,11 @@ _DEEPEST: Final = 4
 
 
 class Call(NamedTuple):
+    """`asked` is as much as is hashed of what was asked for first."""
+
     known: Features
     content: Content
+    asked: str = ""
 
 
 class _Part(NamedTuple):
@@ -77,7 +81,7 @@ def read(
     unreadable = [f"the {one}" for one in sorted(set(kinds))]
     if len(messages) > MOST_MESSAGES:
         unreadable.append(f"what comes after {MOST_MESSAGES:,} messages")
-    return Call(known, Content(tuple(texts), tuple(unreadable)))
+    return Call(known, Content(tuple(texts), tuple(unreadable)), asked[:MOST_CHARACTERS])
 
 
 def _is_result(message: Mapping[str, Any]) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError, Invalid
 from routing.classify.hot import MARKS, MOST_BUCKETS, MOST_TYPES
-from routing.classify.types import LONGEST_TASK_TYPE, UNKNOWN, Signs, Source
+from routing.classify.types import LONGEST_TASK_TYPE, UNKNOWN, Sampling, Signs, Source
 from routing.classify.words import BUCKETS
 
 MOST_AT_ONCE: Final = 200
@@ -23,6 +24,14 @@ MOST_VERSIONS: Final = 20
 # A type of fewer calls, or of fewer sessions, is not learned: nobody could say how well.
 LEAST_CALLS: Final = 20
 LEAST_SESSIONS: Final = 5
+# Of calls that pass: features of so many of one type and day at most, and of an organization altogether, the newest.
+MOST_A_DAY: Final = 1_000
+MOST_SAMPLED: Final = 20_000
+SAMPLED_FOR: Final = timedelta(days=30)
+# What was taken for what, by day.
+CONFUSED_FOR: Final = timedelta(days=90)
+# Outcomes of one model, from which on something is learned of it.
+LEAST_TRIED: Final = 40
 # Parts that calls are measured in, and the fits of one training: without each part, and of everything.
 FOLDS: Final = 4
 STEPS: Final = FOLDS + 1
@@ -36,6 +45,12 @@ class LabelInvalid(Invalid):
     """What cannot be said of a call; `field` says where."""
 
     code = "classify.invalid"
+
+
+class SamplingInvalid(Invalid):
+    """What cannot be said of sampling; `field` says where."""
+
+    code = "classify.sampling_invalid"
 
 
 class CannotLearn(FinopsError):
@@ -55,13 +70,16 @@ def nobody(_done: int) -> bool:
 
 
 class Label(NamedTuple):
-    """A call's task type, as somebody says it, and what is known of the call. `session` is '' where none is said."""
+    """A call's task type, as somebody says it, and what is known of the call. `session` is '' where none is said;
+    `drawn_with` is its digest, where that alone is known (`packed.drawn_with`).
+    """
 
     call_id: str
     task_type: str
     signs: Signs
     source: Source = Source.API
     session: str = ""
+    drawn_with: bytes = b""
 
 
 def check(label: Label, *, field: str = "") -> Label:
@@ -84,6 +102,13 @@ def check(label: Label, *, field: str = "") -> Label:
     if not all(BUCKETS <= one < BUCKETS + MARKS for one in label.signs.marks):
         raise LabelInvalid("a mark is beyond those there are", field=_below(field, "features"))
     return label._replace(call_id=call_id, task_type=task_type)
+
+
+def check_sampling(said: Sampling) -> Sampling:
+    """Raises SamplingInvalid."""
+    if not 1 <= said.most_a_day <= MOST_A_DAY:
+        raise SamplingInvalid(f"most_a_day is 1 to {MOST_A_DAY:,}", field="most_a_day")
+    return said
 
 
 def check_words(words: Mapping[int, int], *, field: str) -> None:

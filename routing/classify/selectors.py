@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from finops.jobs import selectors as jobs
 from finops.jobs.models import Job
-from routing.classify.models import LabelledCall, TrainedClassifier, Watched
+from routing.classify.models import (
+    ConfusedDay,
+    LabelledCall,
+    SampledCall,
+    SamplingSettings,
+    TrainedClassifier,
+    Watched,
+)
 from routing.classify.packed import unpack
-from routing.classify.types import wire
+from routing.classify.types import SAMPLING, Sampling, Signs, wire
 from routing.classify.types.learned import Labelled
 
 # The kind of job that a training is.
@@ -19,8 +27,11 @@ TRAIN: Final = "train"
 
 
 class TypeCount(NamedTuple):
+    """`by_source` is how many of them who said, by `types.Source`."""
+
     task_type: str
     labelled: int
+    by_source: dict[str, int]
 
 
 class Since(NamedTuple):
@@ -33,9 +44,11 @@ class Since(NamedTuple):
 
 def task_types(organization_id: int) -> list[TypeCount]:
     """Every type that a call is labelled with, by name, with the calls that are kept."""
-    rows = LabelledCall.objects.filter(organization_id=organization_id).values("task_type")
-    found = rows.annotate(labelled=Count("id")).order_by("task_type")
-    return [TypeCount(row["task_type"], row["labelled"]) for row in found]
+    rows = LabelledCall.objects.filter(organization_id=organization_id).values("task_type", "source")
+    found: dict[str, dict[str, int]] = {}
+    for row in rows.annotate(labelled=Count("id")).order_by("task_type", "source"):
+        found.setdefault(row["task_type"], {})[row["source"]] = row["labelled"]
+    return [TypeCount(name, sum(by_source.values()), by_source) for name, by_source in found.items()]
 
 
 def with_labels() -> list[int]:
@@ -90,3 +103,86 @@ def since(organization_id: int, classifier_id: int) -> Since:
     rows = Watched.objects.filter(organization_id=organization_id, classifier_id=classifier_id)
     found = rows.aggregate(calls=Sum("calls", default=0), named=Sum("named", default=0), right=Sum("right", default=0))
     return Since(**found)
+
+
+class SeenDay(NamedTuple):
+    """Of calls that came with a type on a day: how many, how many of them were named, and how many of these rightly."""
+
+    day: date
+    calls: int
+    named: int
+    right: int
+
+
+class Confusion(NamedTuple):
+    task_type: str
+    guessed: str
+    number: int
+
+
+class Confused(NamedTuple):
+    """What calls that came with a type were guessed to be: by day, the oldest first; and all together, the commonest
+    first, `guessed` '' for unknown.
+    """
+
+    days: list[SeenDay]
+    pairs: list[Confusion]
+
+
+def confused(organization_id: int, at: datetime, *, days: int = 30, most: int = 200) -> Confused:
+    """Of the last days, by whichever classifier was in force."""
+    rows = ConfusedDay.objects.filter(organization_id=organization_id, day__gt=(at - timedelta(days=days)).date())
+    number = Sum("number", default=0)
+    by_day = rows.values("day").annotate(
+        calls=number,
+        named=Sum("number", filter=~Q(guessed=""), default=0),
+        right=Sum("number", filter=Q(guessed=F("task_type")), default=0),
+    )
+    pairs = rows.values("task_type", "guessed").annotate(calls=number).order_by("-calls", "task_type", "guessed")
+    return Confused(
+        [SeenDay(row["day"], row["calls"], row["named"], row["right"]) for row in by_day.order_by("day")],
+        [Confusion(row["task_type"], row["guessed"], row["calls"]) for row in pairs[:most]],
+    )
+
+
+def sampling(organization_id: int) -> Sampling:
+    """As it is in force."""
+    row = SamplingSettings.objects.filter(organization_id=organization_id).first()
+    return SAMPLING if row is None else Sampling(is_on=row.is_on, most_a_day=row.most_a_day)
+
+
+class Sampled(NamedTuple):
+    """A call as it was sampled, and what calls of its session share."""
+
+    signs: Signs
+    drawn_with: bytes
+
+
+def sampled(organization_id: int, call_ids: Sequence[str]) -> dict[str, Sampled]:
+    """Of these calls those of which features are kept."""
+    rows = SampledCall.objects.filter(organization_id=organization_id, call_id__in=call_ids).order_by("id")
+    return {
+        call_id: Sampled(unpack(bytes(words), bytes(marks)), bytes(session))
+        for call_id, words, marks, session in rows.values_list("call_id", "words", "marks", "session")
+    }
+
+
+def sampled_number(organization_id: int) -> int:
+    return SampledCall.objects.filter(organization_id=organization_id).count()
+
+
+def with_untaken() -> list[int]:
+    """Every organization with calls whose label nobody has taken."""
+    rows = SampledCall.objects.filter(is_taken=False).order_by("organization_id")
+    return list(rows.values_list("organization_id", flat=True).distinct())
+
+
+def with_sampled() -> list[int]:
+    """Every organization of whose calls features are kept."""
+    rows = SampledCall.objects.order_by("organization_id")
+    return list(rows.values_list("organization_id", flat=True).distinct())
+
+
+def with_too_many_sampled(most: int) -> list[int]:
+    rows = SampledCall.objects.values("organization_id").annotate(number=Count("id")).filter(number__gt=most)
+    return list(rows.order_by("organization_id").values_list("organization_id", flat=True))

@@ -20,6 +20,7 @@ from routing.classify.selectors import TRAIN
 
 logger = logging.getLogger(__name__)
 TRAINER: Final = system("trainer")
+SAMPLER: Final = system("sampler")
 QUEUE: Final = "routing"
 
 
@@ -44,6 +45,14 @@ def resume_trainings(**_: Any) -> None:
 def train_daily(**_: Any) -> None:
     """Queue a training for each organization that has enough more labels than its last training had."""
     services.open_trainings(by=TRAINER, at=_now())
+
+
+@shared_task(name="classify.take_sampled")
+def take_sampled(**_: Any) -> None:
+    """Make labels of calls that passed and said their type; forget what is over."""
+    services.take_sampled(by=SAMPLER, at=_now())
+    services.forget_sampled(at=_now())
+    services.forget_confused(at=_now())
 
 
 def send(job: Job) -> None:

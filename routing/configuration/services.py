@@ -20,6 +20,7 @@ from routing.captures.hot import WHOLE
 from routing.classify import selectors as classify
 from routing.configuration import wire
 from routing.configuration.models import CATALOGUE, Published
+from routing.prospects import selectors as prospects
 from routing.rules import selectors as rules
 from routing.upstreams import selectors as upstreams
 from routing.upstreams.models import KeyWishes, Upstream
@@ -38,7 +39,7 @@ _OF_WISHES: Final = ("order", "only", "sort", "most_per_million")
 _STAMPS: Final = """
 SELECT o.id,
     concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token, k.token,
-        r.token, y.version) AS stamp, d.stamp
+        r.token, y.version, s.token, f.version) AS stamp, d.stamp
 FROM orgs_organization AS o
 LEFT JOIN pricing_pricingversion AS p ON p.organization_id = o.id
 LEFT JOIN pricing_pricingversion AS c ON c.organization_id IS NULL
@@ -48,6 +49,8 @@ LEFT JOIN upstreams_upstreamsversion AS u ON u.organization_id = o.id
 LEFT JOIN captures_capturesettings AS k ON k.organization_id = o.id
 LEFT JOIN rules_rulesversion AS r ON r.organization_id = o.id
 LEFT JOIN classify_trainedclassifier AS y ON y.organization_id = o.id AND y.is_in_force
+LEFT JOIN classify_samplingsettings AS s ON s.organization_id = o.id
+LEFT JOIN prospects_trainedprospects AS f ON f.organization_id = o.id AND f.is_in_force
 LEFT JOIN configuration_published AS d ON d.organization_id = o.id
 UNION ALL
 SELECT %s, coalesce((SELECT token::text FROM pricing_pricingversion WHERE organization_id IS NULL), ''),
@@ -131,6 +134,8 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         captures=_capturing(organization_id),
         rules=rules.published(organization_id),
         classifier=classify.published(organization_id),
+        sampled=classify.sampling(organization_id).is_on,
+        prospects=prospects.published(organization_id),
     )
 
 

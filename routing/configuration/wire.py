@@ -19,7 +19,7 @@ from finops.budgets.guard import GuardRules
 from finops.budgets.types import Enforcement, Period, Terms
 from finops.core.money import from_pico, to_pico
 from finops.pricing.types import AliasRule, ContractTerms, PriceVersion, ProviderEntry, RateFact
-from routing.classify.types.wire import Classifier
+from routing.classify.types.wire import Classifier, Prospects
 from routing.rules.hot import Published
 
 
@@ -218,6 +218,10 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Published, ...] = ()
     # Says what kind of work calls are of which nobody says it.
     classifier: Classifier | None = None
+    # Whether features of calls that pass are kept.
+    sampled: bool = False
+    # Says how likely models do a call well.
+    prospects: Prospects | None = None
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -90,7 +90,8 @@ def _row(ask: Ask, course: Course) -> Row | None:
     decided, owner = ask.route.decided, ask.route.owner
     if decided.rule is None or owner is None:
         return None
-    attempt = course.attempt
+    attempt, foreseen = course.attempt, ask.route.foreseen
+    chosen = attempt.candidate.model if attempt is not None else ""
     return Row(
         organization_id=ask.house.id,
         call_id=ask.id,
@@ -100,7 +101,7 @@ def _row(ask: Ask, course: Course) -> Row | None:
         arm=decided.arm,
         propensity=decided.propensity,
         asked=ask.call.model,
-        chosen=attempt.candidate.model if attempt is not None else "",
+        chosen=chosen,
         would=decided.would,
         task_type=ask.route.task_type,
         confidence=ask.route.confidence,
@@ -110,6 +111,8 @@ def _row(ask: Ask, course: Course) -> Row | None:
         agent_id=owner.agent_id,
         customer_id=owner.customer_id,
         tokens=ask.route.tokens,
+        difficulty=foreseen.difficulty if foreseen is not None else None,
+        chance=foreseen.chances.get(chosen) if foreseen is not None else None,
         why=decided.why,
         passed_over=decided.passed_over,
     )

@@ -18,7 +18,7 @@ from finops.core.tokens import METERS
 from finops.pricing.rules import Catalogue, Exchange, Found, Names, Overrides, Pricer, rate
 from finops.pricing.rules.outputs import LARGEST_OUTPUTS
 from finops.pricing.types import Rated
-from routing.classify.hot import Classifier
+from routing.classify.hot import Classifier, Prospects
 from routing.configuration import wire
 from routing.gateway.bounds import bounds_of
 from routing.gateway.proxy.candidates import Candidate, Deployments, Price, wishes_of_key
@@ -111,6 +111,8 @@ class House:
         self.captures = published.captures
         self.rules = Rules(published.rules)
         self.classifier = Classifier.of(published.classifier) if published.classifier is not None else None
+        self.sampled = published.sampled
+        self.prospects = Prospects(published.prospects) if published.prospects is not None else None
         self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))

@@ -57,6 +57,7 @@ from routing.gateway.proxy.probes import Probes
 from routing.gateway.proxy.relay import Relay
 from routing.gateway.proxy.sender import Sender
 from routing.gateway.proxy.whereabouts import Whereabouts
+from routing.gateway.sampled import Sampled
 from routing.gateway.settings import Settings
 from routing.gateway.supply import Supply
 from routing.upstreams.hot import sealer
@@ -143,15 +144,18 @@ class Process:
         )  # fmt: skip
         self.captured = Captured(settings.address, settings.secrets, self.clock.now)
         self.decisions = Decisions(settings.address)
-        batches = self._batches(health)
-        self.relay = Relay(self.keys, means, self.clock.now, self._log.over, self.captured, self.decisions, batches)
+        self.sampled = Sampled(settings.address)
+        self.relay = Relay(
+            self.keys, means, self.clock.now, self._log.over, self.captured, self.decisions, self.sampled,
+            self._batches(health),
+        )  # fmt: skip
         self.keeper = Keeper(
             settings.address, self._id, self.journal, settings.journals, self, self.desk, self._on_loop
         )
         parts = Parts(
             figures=figures, desk=self.desk, journal=self.journal, keeper=self.keeper, calls=self.calls,
             supply=self.supply, configured=self.configured, relay=self.relay, health=health, log=self._log,
-            captured=self.captured,
+            captured=self.captured, sampled=self.sampled,
         )  # fmt: skip
         scrape = Scrape(self._id.hex[:12], lambda: standing(parts), self.peers, settings.metrics_token)
         self.door = Door(
@@ -186,6 +190,7 @@ class Process:
         await asyncio.to_thread(self._log.close)
         await asyncio.to_thread(self.captured.close)
         await asyncio.to_thread(self.decisions.close)
+        await asyncio.to_thread(self.sampled.close)
         await self._sender.close()
         await self.peers.close()
         await self._peer_runner.cleanup()

@@ -11,7 +11,7 @@ from finops.attribution.types import Owner
 from finops.connectors.types import UsageEvent
 from routing.classify.reading import Call as Read
 from routing.classify.sensitivity import LABEL, judge
-from routing.classify.types import UNKNOWN
+from routing.classify.types import UNKNOWN, Foreseen
 from routing.classify.words import Counts
 from routing.configuration.wire import Key
 from routing.gateway.asked import event_of
@@ -55,6 +55,8 @@ class Route(NamedTuple):
     tokens: int = 0
     # How a rule wants its models used, by their names.
     uses: Mapping[str, Use] = {}
+    # Of a call that a rule decided, where anything was learned of what models do.
+    foreseen: Foreseen | None = None
 
 
 class _Seen:
@@ -152,7 +154,7 @@ def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: st
     """By the rules of the house; as it is asked for where none says anything."""
     if not house.rules and house.classifier is None:
         return Route((model,))
-    owner = house.owner(_event(key, call, whose, model, call_id, at))
+    owner = owner_of(house, key, call, whose, model, call_id, at)
     seen = _Seen(call, whose)
     task_type, confidence = owner.task_type, None
     if not task_type and house.classifier is not None:
@@ -185,7 +187,10 @@ def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: st
     # What was asked for is what is tried last, so that a rule never takes away what worked without it.
     uses = {one.model: one for one in decided.use if one.gate is None or not call.stream}
     models = dict.fromkeys([*uses, model])
-    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses)
+    foreseen = None
+    if decided.rule is not None and house.prospects is not None:
+        foreseen = house.prospects.foresee(seen.read.known)
+    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses, foreseen)
 
 
 def candidates_of(
@@ -251,6 +256,13 @@ def leaves(limit: Within, one: Candidate, price: Callable[[Candidate], Price | N
         return True
     found = price(one)
     return found is not None and found.dearest <= limit.most_per_million * _MILLION
+
+
+def owner_of(
+    house: House, key: Key, call: ModelCall, whose: Attribution, model: str, call_id: str, at: datetime
+) -> Owner:
+    """Whose a call is, as its charge will be attributed, and of which type by what somebody said."""
+    return house.owner(_event(key, call, whose, model, call_id, at))
 
 
 def _event(key: Key, call: ModelCall, whose: Attribution, model: str, call_id: str, at: datetime) -> UsageEvent:

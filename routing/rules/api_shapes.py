@@ -215,7 +215,8 @@ class ForLiteLLMOutput(serializers.Serializer[Any]):
 
 class DecisionOutput(serializers.ModelSerializer[Decision]):
     """What the rules did with one call. `propensity` is how likely a call like it goes the way it did; `would` is what
-    the rule would have chosen, where its arm did not. Ids are 0 for none.
+    the rule would have chosen, where its arm did not. Ids are 0 for none. `difficulty` is how likely the light model
+    fails it, `chance` how likely the chosen one does it well, as it was foreseen; null where nothing was.
     """
 
     arm = serializers.ChoiceField(choices=["", *(one.value for one in Arm)])
@@ -225,7 +226,8 @@ class DecisionOutput(serializers.ModelSerializer[Decision]):
         model = Decision
         fields = (
             "call_id", "at", "rule_id", "rule_version", "arm", "propensity", "asked", "chosen", "would", "task_type",
-            "confidence", "session", "team_id", "project_id", "agent_id", "customer_id", "tokens", "why", "passed_over",
+            "confidence", "session", "team_id", "project_id", "agent_id", "customer_id", "tokens", "why", "difficulty",
+            "chance", "passed_over",
         )  # fmt: skip
 
 
@@ -251,6 +253,12 @@ class CallInput(Input):
     key = _name("A key's public prefix.")
     tags = serializers.DictField(child=serializers.CharField(max_length=rules.LONGEST_TAG), required=False)
     tools = _count("How many it brings.")
+    recent_tools = serializers.ListField(
+        child=serializers.CharField(max_length=rules.LONGEST_WORD),
+        required=False,
+        max_length=asking.MOST_TOOLS,
+        help_text="Names of tools that were used last, newest last.",
+    )
     depth = _count("0 is a session's own call, more one of its sub-agents.")
     tokens = _count("Of the input; where unsaid, by the length of the text.")
     text = serializers.CharField(required=False, allow_blank=True, help_text="What is asked. It is read, and not kept.")
@@ -310,6 +318,10 @@ class RoutedOutput(serializers.Serializer[Any]):
     within = serializers.ListField(child=WithinField())
     task_type = serializers.CharField(allow_blank=True)
     confidence = serializers.FloatField(allow_null=True, help_text="In the task type, where it was guessed.")
+    difficulty = serializers.FloatField(allow_null=True, help_text="How likely the light model fails it.")
+    chances = serializers.DictField(
+        child=serializers.FloatField(), help_text="How likely each model does it well; empty where nobody learned."
+    )
 
 
 class RouteOutput(RoutedOutput):

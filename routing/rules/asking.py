@@ -22,6 +22,7 @@ from routing.rules.shown import Shown, told
 
 MOST_CALLS: Final = 1_000
 MOST_TAGS: Final = 50
+MOST_TOOLS: Final = 10
 LONGEST_SESSION: Final = 300
 # Of a text whose tokens nobody has counted.
 CHARACTERS_A_TOKEN: Final = 4
@@ -46,6 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     key: Name = ""
     tags: Annotated[dict[Name, Name], Meta(max_length=MOST_TAGS)] = {}
     tools: Count = 0
+    recent_tools: Annotated[tuple[Name, ...], Meta(max_length=MOST_TOOLS)] = ()
     depth: Count = 0
     tokens: Count | None = None
     text: str | None = None
@@ -118,7 +120,9 @@ def _event(asked: Asked, at: datetime) -> UsageEvent:
 def _answer(ready: Ready, asked: Asked, owner: Owner, *, measures: bool) -> dict[str, Any]:
     """As `gateway.routes` decides it."""
     text = asked.text or ""
-    shown = Shown(asked.text, tools=asked.tools, depth=asked.depth, tags=asked.tags, whole=True)
+    shown = Shown(
+        asked.text, tools=asked.tools, depth=asked.depth, tags=asked.tags, whole=True, recent_tools=asked.recent_tools
+    )
     task_type, confidence = shown.task_type(owner.task_type, ready.classifier)
     known = asked.sensitive
     decided = ready.rules.decide(
@@ -141,10 +145,13 @@ def _answer(ready: Ready, asked: Asked, owner: Owner, *, measures: bool) -> dict
             measures=measures,
         )
     )
+    foreseen = shown.foreseen(ready.prospects)
     return told(decided) | {
         # As a gateway tries them: what is asked for comes last, where no rule names it.
         "models": list(dict.fromkeys([*(one.model for one in decided.use), asked.model])),
         "use": [msgspec.to_builtins(one) for one in decided.use],
         "task_type": task_type,
         "confidence": confidence,
+        "difficulty": None if foreseen is None else foreseen.difficulty,
+        "chances": {} if foreseen is None else foreseen.chances,
     }

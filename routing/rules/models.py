@@ -140,6 +140,9 @@ class Decision(models.Model):
     customer_id = models.IntegerField(default=0)
     tokens = models.BigIntegerField(default=0)
     why = models.CharField(max_length=LONGEST_SAID, blank=True)
+    # How likely the light model fails it, and the chosen one does it well, as it was foreseen.
+    difficulty = models.FloatField(null=True)
+    chance = models.FloatField(null=True)
     # [[model, why not], …]
     passed_over = models.JSONField(default=list)
 
@@ -152,6 +155,11 @@ class Decision(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["organization", "call_id"], name="decision_once"),
             models.CheckConstraint(name="decision_propensity", condition=Q(propensity__gt=0, propensity__lte=1)),
+            models.CheckConstraint(
+                name="decision_foreseen",
+                condition=(Q(difficulty__isnull=True) | Q(difficulty__range=(0, 1)))
+                & (Q(chance__isnull=True) | Q(chance__range=(0, 1))),
+            ),
             models.CheckConstraint(name="decision_arm", condition=Q(arm__in=["", *(one.value for one in Arm)])),
         ]
 

@@ -52,13 +52,36 @@ def packed(values: Sequence[float]) -> Packed:
     return Packed(step, zlib.compress(steps.tobytes(), 9))
 
 
-class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """How likely a model does well on a call, by logistic regression on its words, its type and its length."""
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """Tasks with a chance from `lower` to `upper`: how many, their mean chance, and the mean score they came to."""
+
+    lower: float
+    upper: float
+    number: int
+    chance: float
+    right: float
+
+
+class Reliability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether chances come true, by tasks that the fit had not seen: `error` is the expected calibration error, and
+    `is_off` says whether they are clearly not what they say.
+    """
+
+    error: float
+    is_off: bool
+    bins: tuple[Kept, ...]
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How likely a model does well on a call, by logistic regression on its words, its type and its length.
+    `reliability` is None of what was learned before that was measured.
+    """
 
     intercept: float
     length: float
     types: dict[str, float]
     words: Packed
+    reliability: Reliability | None = None
 
 
 class Cost(msgspec.Struct, frozen=True):

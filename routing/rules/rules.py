@@ -12,7 +12,7 @@ import msgspec
 
 from finops.core.errors import Invalid
 from routing.rules.gate_rules import why_not
-from routing.rules.policy import Cost, Expected, Learnt, Packed, Policy, Quality
+from routing.rules.policy import Cost, Expected, Learnt, Packed, Policy, Quality, Reliability
 from routing.rules.rollout import chooses
 from routing.rules.types import Rule, Use, When, Within
 from routing.upstreams.rules import AUTO, FLOOR, NITRO
@@ -33,6 +33,7 @@ MOST_TOKENS: Final = 100_000_000
 MOST_PER_MILLION: Final = 1_000_000.0
 MOST_CANDIDATES: Final = 30
 MOST_TYPES: Final = 1_000
+MOST_BINS: Final = 20
 # Of one table of words, and of all that a policy brings.
 MOST_PACKED: Final = 128 * 1024
 MOST_PACKED_IN_ALL: Final = 3 * 2**20
@@ -200,7 +201,19 @@ def _check_quality(quality: Quality, path: str) -> int:
     _types(quality.types, f"{path}.types")
     for task_type, value in quality.types.items():
         _number(value, f"{path}.types.{task_type}")
+    if quality.reliability is not None:
+        _check_reliability(quality.reliability, f"{path}.reliability")
     return _packed(quality.words, f"{path}.words")
+
+
+def _check_reliability(said: Reliability, path: str) -> None:
+    _number(said.error, f"{path}.error", least=0.0, most=1.0)
+    if len(said.bins) > MOST_BINS:
+        raise RuleInvalid(f"at most {MOST_BINS} bins", field=f"{path}.bins")
+    for place, one in enumerate(said.bins):
+        for name in ("lower", "upper", "chance", "right"):
+            _number(getattr(one, name), f"{path}.bins[{place}].{name}", least=0.0, most=1.0)
+        _whole(one.number, 1, MOST_TOKENS, f"{path}.bins[{place}].number")
 
 
 def _packed(packed: Packed, path: str) -> int:

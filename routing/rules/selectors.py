@@ -20,7 +20,8 @@ from finops.orgs.rules import Permission, below
 from finops.orgs.selectors import team_parents
 from finops.pricing.selectors import load_pricer
 from routing.classify import selectors as classify
-from routing.classify.hot import Classifier
+from routing.classify.hot import Classifier, Prospects
+from routing.prospects import selectors as prospects
 from routing.rules.hot import OWNERS, Published, Rules
 from routing.rules.litellm import Served, Standing
 from routing.rules.models import Decision, RoutingRule, RulesVersion, RuleVersion
@@ -44,18 +45,22 @@ _OWNERS: Final[Mapping[str, tuple[str, type[Team | Project | Agent | Customer]]]
 
 
 class Ready(NamedTuple):
-    """What decides calls, as gateways have it. `classifier` guesses the type of work of a call that does not say it."""
+    """What decides calls, as gateways have it. `classifier` guesses the type of work of a call that does not say it,
+    and `prospects` how likely models do a call well.
+    """
 
     rules: Rules
     classifier: Classifier | None
+    prospects: Prospects | None
 
 
 class _Token(NamedTuple):
-    """Which state rules, owners and the classifier are in."""
+    """Which state rules, owners, the classifier and prospects are in."""
 
     rules: UUID | None
     owners: UUID | None
     classifier: int | None
+    prospects: int | None
 
 
 def rules(organization_id: int, *, retired: bool = False) -> QuerySet[RoutingRule]:
@@ -177,7 +182,12 @@ def ready(organization_id: int) -> Ready:
             _kept.move_to_end(organization_id)
             return kept[1]
     classifier = classify.published(organization_id) if token.classifier is not None else None
-    made = Ready(Rules(published(organization_id)), Classifier.of(classifier) if classifier is not None else None)
+    foreseen = prospects.published(organization_id) if token.prospects is not None else None
+    made = Ready(
+        Rules(published(organization_id)),
+        Classifier.of(classifier) if classifier is not None else None,
+        Prospects(foreseen) if foreseen is not None else None,
+    )
     with _lock:
         _kept[organization_id] = token, made
         _kept.move_to_end(organization_id)
@@ -246,7 +256,10 @@ def _token(organization_id: int) -> _Token:
     rules_token = RulesVersion.objects.filter(mine).values_list("token", flat=True).first()
     owners = AttributionStamp.objects.filter(mine).values_list("value", flat=True).first()
     classifier = classify.in_force(organization_id)
-    return _Token(rules_token, owners, None if classifier is None else classifier.pk)
+    foreseen = prospects.in_force(organization_id)
+    return _Token(
+        rules_token, owners, None if classifier is None else classifier.pk, None if foreseen is None else foreseen.pk
+    )
 
 
 class _Named:

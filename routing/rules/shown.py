@@ -4,36 +4,49 @@ Django.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from routing.classify.hot import Classifier
+from routing.classify.hot import LONGEST_NAME as LONGEST_TOOL
+from routing.classify.hot import Classifier, Prospects
 from routing.classify.reading import Call, read
 from routing.classify.sensitivity import LABEL, judge
-from routing.classify.types import UNKNOWN, Content
+from routing.classify.types import UNKNOWN, Content, Foreseen
 from routing.classify.words import Counts
 from routing.rules.hot import Decided
 
 
 class Shown:
     """What is worked out of a text once, when somebody asks. `text` is None where none is shown; `whole` is whether it
-    is all that is sent, for else nobody can tell what the rest says.
+    is all that is sent, for else nobody can tell what the rest says. `recent_tools` were used last, newest last.
     """
 
-    def __init__(self, text: str | None, *, tools: int, depth: int, tags: Mapping[str, str], whole: bool) -> None:
+    def __init__(
+        self,
+        text: str | None,
+        *,
+        tools: int,
+        depth: int,
+        tags: Mapping[str, str],
+        whole: bool,
+        recent_tools: Sequence[str] = (),
+    ) -> None:
         self._text = text
         self._tools = tools
         self._depth = depth
         self._tags = tags
         self._whole = whole
+        self._recent_tools = recent_tools
 
     @cached_property
     def read(self) -> Call:
         said = [{"role": "user", "content": self._text}]
-        return read(said, tools=self._tools, depth=self._depth, tags=self._tags)
+        found = read(said, tools=self._tools, depth=self._depth, tags=self._tags)
+        used = tuple(one[:LONGEST_TOOL] for one in self._recent_tools)
+        return found._replace(known=found.known._replace(recent_tools=used)) if used else found
 
     def words(self) -> Counts | None:
         return dict(self.read.known.words) or None if self._text else None
@@ -51,6 +64,10 @@ class Shown:
             return said, None
         guess = classifier.guess(self.read.known)
         return guess.task_type if guess.task_type != UNKNOWN else "", guess.confidence
+
+    def foreseen(self, prospects: Prospects | None) -> Foreseen | None:
+        """How difficult it is, and how likely each model does it; None of a text that is not shown."""
+        return prospects.foresee(self.read.known) if self._text and prospects is not None else None
 
 
 def told(decided: Decided) -> dict[str, Any]:

@@ -17,17 +17,18 @@ _MOST_PASSED_OVER: Final = 30
 # An array for each column: one statement for thousands of rows, and a call that is there already stays as it is.
 _PUT: Final = """
 INSERT INTO rules_decision (organization_id, call_id, at, rule_id, rule_version, arm, propensity, asked, chosen, would,
-    task_type, confidence, session, team_id, project_id, agent_id, customer_id, tokens, why, passed_over)
+    task_type, confidence, session, team_id, project_id, agent_id, customer_id, tokens, why, difficulty, chance,
+    passed_over)
 SELECT * FROM unnest(%s::int[], %s::text[], %s::timestamptz[], %s::int[], %s::int[], %s::text[], %s::float8[],
     %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::int[], %s::int[], %s::int[],
-    %s::int[], %s::bigint[], %s::text[], %s::jsonb[])
+    %s::int[], %s::bigint[], %s::text[], %s::float8[], %s::float8[], %s::jsonb[])
 ON CONFLICT (organization_id, call_id) DO NOTHING
 """
 
 
 class Row(NamedTuple):
     """What the rules did with a call (`hot.Decided`). Ids are 0 for none; `confidence` is None where the task type was
-    not guessed.
+    not guessed, `difficulty` and `chance` (of the chosen model) where nothing was foreseen.
     """
 
     organization_id: int
@@ -49,6 +50,8 @@ class Row(NamedTuple):
     customer_id: int = 0
     tokens: int = 0
     why: str = ""
+    difficulty: float | None = None
+    chance: float | None = None
     passed_over: tuple[tuple[str, str], ...] = ()
 
 

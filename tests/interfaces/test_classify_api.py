@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +14,14 @@ from finops.audit.models import AuditEvent
 from finops.jobs.models import Job
 from finops.orgs.models import User
 from routing.classify import tasks
-from routing.classify.models import LabelledCall
+from routing.classify.hot import features
+from routing.classify.models import LabelledCall, SampledCall
 from routing.classify.words import counts
+from routing.prospects import services as prospects
+from routing.prospects.models import TrainedProspects
 from tests.factories.classify import WORK, prompt
-from tests.factories.orgs import Cast
+from tests.factories.orgs import HOUSE, NOON, Cast
+from tests.factories.prospects import foreseen, published_prospects, tried
 from tests.interfaces.conftest import Api, refused, told
 
 SECRET = "Zzyzx4711"
@@ -49,7 +54,9 @@ def everything() -> str:
 
 def test_labels_are_learned_from_and_calls_are_named(trained: Api) -> None:
     found = told(trained.get("task-types"))
-    assert found["task_types"] == [{"task_type": name, "labelled": 30} for name in sorted(WORK)]
+    assert found["task_types"] == [
+        {"task_type": name, "labelled": 30, "by_source": {"api": 30}} for name in sorted(WORK)
+    ]
     classifier = found["classifier"]
     assert (classifier["version"], classifier["calls"], classifier["drifting_at"]) == (1, 120, None)
     assert classifier["accuracy"] >= classifier["least_accuracy"] >= 0.9
@@ -174,3 +181,102 @@ def test_engineers_label_and_look_and_few_train(
     assert told(by_key("routing.manage").post("task-types/train"), 202)["state"] == "queued"
     assert told(charlie.get("task-types")) == {"task_types": [], "classifier": None, "training": None}
     assert told(charlie.post("classify", {"text": "hello"}))["version"] is None
+
+
+def test_sampling_is_on_until_somebody_switches_it_off(
+    cast: Cast, alice: Api, login: Callable[[User], Api], by_key: Callable[..., Api]
+) -> None:
+    assert told(alice.get("task-types/sampling")) == {"is_on": True, "most_a_day": 200, "kept": 0}
+    tried(cast.acme.id, 80, at=NOON)
+    assert told(alice.get("task-types/sampling"))["kept"] == 80
+    assert told(alice.patch("task-types/sampling", {"most_a_day": 5})) == {"is_on": True, "most_a_day": 5, "kept": 80}
+    for wrong in ({"most_a_day": 0}, {"most_a_day": 1_001}):
+        assert refused(alice.patch("task-types/sampling", wrong)) == (400, "api.invalid", "most_a_day")
+    assert refused(alice.patch("task-types/sampling", {"share": 1})) == (400, "api.invalid", "share")
+    bob = login(cast.bob_login)
+    assert told(bob.get("task-types/sampling"))["kept"] == 80
+    for answer in (bob.patch("task-types/sampling", {}), by_key("outcomes.write").get("task-types/sampling")):
+        assert refused(answer)[:2] == (403, "orgs.permission_missing")
+    off = told(alice.patch("task-types/sampling", {"is_on": False}))
+    assert off == {"is_on": False, "most_a_day": 5, "kept": 0}
+    assert told(login(cast.charlie_login).get("task-types/sampling"))["is_on"]
+
+
+def test_what_was_guessed_in_production_is_told_by_day_and_pair(
+    cast: Cast, trained: Api, login: Callable[[User], Api], by_key: Callable[..., Api]
+) -> None:
+    assert told(trained.get("task-types/confusion")) == {"days": [], "pairs": []}
+    given = [
+        {"call_id": f"n-{number}", "task_type": "legal", "text": prompt("translate", random.Random(number), about=0.9)}
+        for number in range(10)
+    ]
+    told(trained.post("task-types/labels", {"labels": given}))
+    found = told(trained.get("task-types/confusion"))
+    [day] = found["days"]
+    assert (day["calls"], day["right"]) == (10, 0)
+    assert found["pairs"][0] == {"task_type": "legal", "guessed": "translate", "number": day["named"]}
+    assert day["named"] >= 5
+    assert told(login(cast.charlie_login).get("task-types/confusion"))["pairs"] == []
+    assert refused(by_key("outcomes.write").get("task-types/confusion"))[:2] == (403, "orgs.permission_missing")
+
+
+def test_prospects_are_told_with_how_honest_they_are(
+    cast: Cast, alice: Api, login: Callable[[User], Api], by_key: Callable[..., Api]
+) -> None:
+    assert told(alice.get("prospects")) == {"prospects": None}
+    row = published_prospects(cast.acme.id, at=NOON)
+    tried(cast.acme.id, 60, at=NOON + timedelta(days=1), seed=2)
+    prospects.follow(organization_id=cast.acme.id, by=HOUSE, at=NOON + timedelta(days=1))
+    found = told(alice.get("prospects"))["prospects"]
+    assert (found["version"], found["light"], found["light_by"], found["outcomes"]) == (2, "gpt-mini", "cost", 460)
+    strong, light = found["models"]
+    assert (light["model"], light["calls"], strong["model"]) == ("gpt-mini", 230, "gpt")
+    assert sum(one["number"] for one in light["reliability"]) == 230
+    assert 0 <= light["error"] <= 1
+    assert light["since"] is None
+    TrainedProspects.objects.filter(version=1).update(is_in_force=False)
+    prospects.follow(organization_id=cast.acme.id, by=HOUSE, at=NOON + timedelta(days=1))
+    since = told(alice.get("prospects"))["prospects"]["models"][1]["since"]
+    assert (since["calls"], since["is_off"]) == (30, False)
+    assert sum(one["number"] for one in since["reliability"]) == 30
+    assert row.version == 1
+    assert told(login(cast.bob_login).get("prospects"))["prospects"]["version"] == 2
+    assert told(login(cast.charlie_login).get("prospects"))["prospects"] is None
+    assert refused(by_key("outcomes.write").get("prospects"))[:2] == (403, "orgs.permission_missing")
+
+
+def test_a_call_is_told_how_difficult_it_is_as_a_gateway_would_keep_it(cast: Cast, alice: Api) -> None:
+    text = prompt("code-search", random.Random(3), about=0.9)
+    before = told(alice.post("route", {"model": "gpt", "text": text}))
+    assert (before["difficulty"], before["chances"]) == (None, {})
+    published_prospects(cast.acme.id, at=NOON)
+    said = told(alice.post("route", {"model": "gpt", "text": text}))
+    expected = foreseen(cast.acme.id, features(text, turn=1))
+    assert said["difficulty"] == pytest.approx(expected.difficulty)
+    assert said["chances"] == pytest.approx(dict(expected.chances))
+    assert said["difficulty"] > 0.5
+    easy = told(alice.post("route", {"model": "gpt", "text": prompt("triage", random.Random(3), about=0.9)}))
+    assert easy["difficulty"] < 0.3
+    # Of a text that nobody shows nothing is foreseen.
+    assert told(alice.post("route", {"model": "gpt"}))["difficulty"] is None
+    # What a client says besides counts as it does for a call that passes.
+    about = {"tags": {"repository_files": "1200"}, "recent_tools": ["bash"]}
+    told_more = told(alice.post("route", {"model": "gpt", "text": text, **about}))
+    known = features(text, turn=1, files=1200, recent_tools=("bash",))
+    assert told_more["difficulty"] == pytest.approx(foreseen(cast.acme.id, known).difficulty)
+    many = {"model": "gpt", "text": text, "recent_tools": ["bash"] * 11}
+    assert refused(alice.post("route", many))[:2] == (422, "rules.invalid")
+
+
+def test_a_call_that_passed_is_labelled_by_its_id_alone(cast: Cast, alice: Api) -> None:
+    [call] = tried(cast.acme.id, 1, at=NOON)
+    assert told(alice.post("task-types/labels", {"labels": [{"call_id": call, "task_type": "triage"}]}))["new"] == 1
+    row, sample = LabelledCall.objects.get(), SampledCall.objects.get()
+    for name in ("words", "marks", "session"):
+        assert bytes(getattr(row, name)) == bytes(getattr(sample, name))
+    assert (row.task_type, row.source) == ("triage", "api")
+    # Of another organization's call, as of one that never was, there are no features.
+    tried(cast.globex.id, 1, at=NOON, seed=2)
+    for unknown in ("suite-2-0", "nothing"):
+        asked = {"labels": [{"call_id": unknown, "task_type": "triage"}]}
+        assert refused(alice.post("task-types/labels", asked)) == (422, "classify.invalid", "labels[0].text")

@@ -392,7 +392,7 @@ def test_a_thousand_rules_are_made_ready_once(
 ) -> None:
     put(alice)
     routed(alice)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         told(alice.post("route", {"calls": [{"model": INCUMBENT, "task_type": "triage"}] * 1_000}))
 
 

@@ -81,6 +81,7 @@ PARAMS: Final[Mapping[Kind, Mapping[str, tuple[Read, Any]]]] = MappingProxyType(
         Kind.STUCK: {},
         Kind.RULE_PAUSED: {},
         Kind.ROLLED_BACK: {},
+        Kind.DRIFTING: {},
     }
 )
 

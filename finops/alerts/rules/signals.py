@@ -19,6 +19,7 @@ _SEVERITIES: Final = {
     Kind.STUCK: Severity.CRITICAL,
     Kind.RULE_PAUSED: Severity.WARNING,
     Kind.ROLLED_BACK: Severity.CRITICAL,
+    Kind.DRIFTING: Severity.WARNING,
 }
 # Without an end of its own, so long after it was last seen it is over. A stop, a block and a pause last until they are
 # lifted.
@@ -30,6 +31,8 @@ _CALMS_DOWN: Final = {
     Kind.NOT_BLOCKED: timedelta(days=7),
     Kind.STUCK: timedelta(days=7),
     Kind.ROLLED_BACK: timedelta(days=7),
+    # It is said again each week for as long as it goes on.
+    Kind.DRIFTING: timedelta(days=14),
 }
 # Signals that tell the end of others with their key.
 ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
@@ -39,6 +42,7 @@ ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "enforcement.unblocked": (Kind.BLOCKED, Kind.NOT_BLOCKED),
     "rollout.resumed": (Kind.RULE_PAUSED, Kind.ROLLED_BACK),
     "rollout.ended": (Kind.RULE_PAUSED,),
+    "classifier.trained": (Kind.DRIFTING,),
 }
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key", "source")
 _SUBJECTS: Final = (*_OWNERS, "provider", "model", "session")

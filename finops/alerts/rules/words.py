@@ -27,6 +27,7 @@ KINDS: Final[Mapping[str, str]] = {
     Kind.STUCK: "Calls that cannot be booked",
     Kind.RULE_PAUSED: "Routing rules that were paused",
     Kind.ROLLED_BACK: "Routing rules that were rolled back",
+    Kind.DRIFTING: "Task types named wrongly",
 }
 EVENTS: Final[Mapping[str, str]] = {
     Event.OPENED: "",
@@ -133,6 +134,7 @@ def _signal(kind: str, details: Mapping[str, Any], called: Called) -> tuple[str,
         Kind.STUCK: f"Calls of {called.whose or 'a source'} cannot be booked",
         Kind.RULE_PAUSED: f"Routing rule {details.get('rule') or 'unknown'} is paused: its answers seem worse",
         Kind.ROLLED_BACK: f"Routing rule {details.get('rule') or 'unknown'} was rolled back",
+        Kind.DRIFTING: "Task types are guessed wrongly more often than was measured",
     }.get(Kind(kind), kind)
     known = {**_TOLD, **(_AMOUNTS if kind in _OF_MONEY else {})}
     sentences = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -49,6 +50,13 @@ class Guess(NamedTuple):
 NO_GUESS: Final = Guess(UNKNOWN, 0.0)
 
 
+class Foreseen(NamedTuple):
+    """`chances` is how likely each model does a call well, and `difficulty` how likely the light one fails it."""
+
+    difficulty: float
+    chances: Mapping[str, float]
+
+
 class Source(StrEnum):
     """Who says which type a call is of. The strings are public."""
 
@@ -57,6 +65,18 @@ class Source(StrEnum):
     AGENT = "agent"
     KEY = "key"
     RULE = "rule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Whether features of calls that pass are kept, to learn from: of each type and day so many at most."""
+
+    is_on: bool = True
+    most_a_day: int = 200
+
+
+# Where nobody said anything.
+SAMPLING: Final = Sampling()
 
 
 class Kind(StrEnum):

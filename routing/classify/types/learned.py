@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from routing.classify.types import Signs, wire
 
@@ -62,12 +62,34 @@ class Trained(NamedTuple):
     left_out: tuple[str, ...]
 
 
-class Difficulty(NamedTuple):
-    """`error` is the expected calibration error of chances of calls that were not learned from, and `gain` how much of
-    the spread of outcomes they explain, 0 where they are no better than the mean.
+class Tried(NamedTuple):
+    """Calls and how well models did them: `outcomes` has the shape (n, models), 0 to 1 and NaN where one was not tried.
+    Calls of one session are never on both sides of a measurement.
     """
 
-    published: wire.Success
+    models: Sequence[str]
+    signs: Sequence[Signs]
+    sessions: Sequence[str]
+    outcomes: Any
+
+
+class Prospect(NamedTuple):
+    """One model: of `calls` that it was tried on, all figures are of chances that were told without having learned from
+    the call. `error` is their expected calibration error, and `is_off` says whether they are clearly not what they
+    say; `gain` is how much of the spread of outcomes they explain, 0 where they are no better than the mean. Of one
+    that is `flat` too few went well or wrong to tell calls apart: its chance is its mean.
+    """
+
+    model: str
+    calls: int
+    mean: float
+    flat: bool
     bins: tuple[Bin, ...]
     error: float
+    is_off: bool
     gain: float
+
+
+class Learnt(NamedTuple):
+    published: wire.Prospects
+    models: tuple[Prospect, ...]

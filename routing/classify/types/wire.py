@@ -33,20 +33,25 @@ class Classifier(msgspec.Struct, frozen=True, kw_only=True):
     least_known: float
 
 
-class Success(msgspec.Struct, frozen=True, kw_only=True):
-    """How likely one candidate does a call well: one output, and what it stands for. `curve` has ascending scores with
-    their chances; between two of them it is straight, beyond it stays.
+class Prospects(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely each of `models` does a call well: an output each, and what it stands for. A curve has ascending
+    scores with their chances; between two of them it is straight, beyond it stays. `light` is the model that
+    difficulty is told by.
     """
 
+    version: int
+    models: tuple[str, ...]
+    light: str
     weights: Weights
-    curve: tuple[tuple[float, float], ...]
+    curves: tuple[tuple[tuple[float, float], ...], ...]
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_classifier = msgspec.msgpack.Decoder(Classifier).decode
+_decode_prospects = msgspec.msgpack.Decoder(Prospects).decode
 
 
-def encode(value: Classifier | Success) -> bytes:
+def encode(value: Classifier | Prospects) -> bytes:
     return _encode(value)
 
 
@@ -54,5 +59,13 @@ def renamed(value: Classifier, *, version: int) -> Classifier:
     return msgspec.structs.replace(value, version=version)
 
 
+def numbered(value: Prospects, *, version: int) -> Prospects:
+    return msgspec.structs.replace(value, version=version)
+
+
 def decode_classifier(body: bytes) -> Classifier:
     return _decode_classifier(body)
+
+
+def decode_prospects(body: bytes) -> Prospects:
+    return _decode_prospects(body)

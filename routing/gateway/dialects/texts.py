@@ -45,7 +45,7 @@ def read_texts(call: ModelCall, *, depth: int, tags: Mapping[str, str]) -> Call:
     unread = [*found.content.unreadable, *sorted(call.modalities - {"text"}), *call.server_input]
     if not messages or beside is None:
         unread.append("what was asked")
-    return Call(found.known, Content((*found.content.texts, *(beside or ())), tuple(unread)))
+    return found._replace(content=Content((*found.content.texts, *(beside or ())), tuple(unread)))
 
 
 def _beside(call: ModelCall) -> list[str] | None:

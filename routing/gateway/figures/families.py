@@ -61,6 +61,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "configuration_age_seconds": Family(GAUGE, "Since the process last saw that its configuration is the newest"),
     "log_lines_lost": Family(COUNTER, "Lines of the log that nobody took"),
     "captures": Family(COUNTER, "Calls whose contents were to be kept, by what became of that", ("outcome",)),
+    "samples": Family(COUNTER, "Calls whose features were to be kept, by what became of that", ("outcome",)),
     "capture_bytes_open": Family(GAUGE, "Bytes of contents that are kept for calls under way, or wait to be stored"),
     "up": Family(GAUGE, "1 for each process that could be asked, 0 for one that could not"),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from routing.gateway.keeper import Keeper
 from routing.gateway.logs import CallLog
 from routing.gateway.proxy.health import Health
 from routing.gateway.proxy.relay import Relay
+from routing.gateway.sampled import Sampled
 from routing.gateway.supply import Supply
 
 _PICO: Final = 1e-12
@@ -36,6 +37,7 @@ class Parts(NamedTuple):
     health: Health
     log: CallLog
     captured: Captured
+    sampled: Sampled
 
 
 async def standing(parts: Parts) -> Told:
@@ -57,7 +59,10 @@ async def standing(parts: Parts) -> Told:
         "capture_bytes_open": parts.captured.open_bytes,
     }
     captures: list[tuple[Labels, list[float]]] = [((of,), [float(n)]) for of, n in parts.captured.counts.items()]
-    several = {"journal_segments": segments, "breakers_open": _breakers(parts), "captures": captures}
+    samples: list[tuple[Labels, list[float]]] = [((of,), [float(n)]) for of, n in parts.sampled.counts.items()]
+    several = {
+        "journal_segments": segments, "breakers_open": _breakers(parts), "captures": captures, "samples": samples,
+    }  # fmt: skip
     return parts.figures.told() | {name: [((), [float(value)])] for name, value in alone.items()} | several
 
 

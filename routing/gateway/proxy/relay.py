@@ -41,6 +41,7 @@ from routing.gateway.proxy.listed import Lists
 from routing.gateway.proxy.means import Means
 from routing.gateway.refusals import TooMany
 from routing.gateway.routes import MEASURES, Router
+from routing.gateway.sampled import Sampled
 
 log = logging.getLogger(__name__)
 PERMISSION: Final = "calls.make"
@@ -82,6 +83,7 @@ class Relay:
         over: Callable[[Course], None],
         captured: Captured,
         decisions: Decisions,
+        sampled: Sampled,
         batches: Batches,
     ) -> None:
         """`over` is told of every call that is."""
@@ -90,6 +92,7 @@ class Relay:
         self._over = over
         self._captured = captured
         self._decisions = decisions
+        self._sampled = sampled
         self._router = Router(means.health, means.whereabouts)
         self._means = means
         self._now = now
@@ -227,6 +230,10 @@ class Relay:
         finally:
             self._flows.discard(flow)
             self._decisions.over(ask, course)
+            course.status = client.status
+            if MEASURES not in key.permissions:
+                # What measures models is no work of anybody's, and its call was sampled when somebody made it.
+                self._sampled.over(ask, course)
 
     def _took(self, size: int) -> None:
         """What is read counts from when it is there: many large bodies at once may be more than there is room for."""

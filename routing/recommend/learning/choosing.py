@@ -14,11 +14,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.classify import calibration
 from routing.evidence.statistics.betting import LEAST_PAIRS
 from routing.evidence.types import Floats
-from routing.recommend.learning.fitting import LIKE_ALL, Fit, expectations, fitted, learnt
+from routing.recommend.learning.fitting import LIKE_ALL, Fit, chances, expectations, fitted, learnt
 from routing.recommend.learning.tables import Tasks
-from routing.rules.policy import Policy, packed
+from routing.rules.policy import Kept, Policy, Reliability, packed
 
 Places = NDArray[np.int64]
 # What texts say of a loss counts as much as what types do.
@@ -73,13 +74,15 @@ KEEP: Final = Learned(None, Estimate(1.0, 0.0, 0.0))
 
 class Studied(NamedTuple):
     """One kind of policy, learned for each amount to be saved: what these come to on tasks that its fit has seen and on
-    those that it has not, (amounts, 3): what is kept and saved, and the variance of what is kept.
+    those that it has not, (amounts, 3): what is kept and saved, and the variance of what is kept. Where texts are read,
+    how honest the chances of each model are.
     """
 
     fit: Fit
     path: _Path
     seen: Floats
     unseen: Floats
+    reliabilities: Sequence[Reliability] | None
 
 
 def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
@@ -105,7 +108,7 @@ def decided(kinds: Sequence[Studied], *, target: float, assurance: float) -> Lea
         if found is not None and found[1].saved >= max(best.expected.saved, _WORTH):
             place, expected = found
             price, floor, share = (each[place].item() for each in (one.path.prices, one.path.floors, one.path.shares))
-            best = Learned(_policy(one.fit, price, floor, share), expected)
+            best = Learned(_policy(one.fit, price, floor, share, one.reliabilities), expected)
     return best
 
 
@@ -121,13 +124,13 @@ def _studied(tasks: Tasks, like_all: float) -> Studied | None:
     if len(tasks.models) == 1:
         return None
     fit = fitted(tasks, like_all)
-    unseen, seen = _expected(tasks, fit, like_all)
+    unseen, seen, told = _expected(tasks, fit, like_all)
     amounts = np.linspace(0.0, _most(*seen, _usual(tasks)), _AMOUNTS + 1)[1:]
     folded = _joined(
         [(rows, _path(losses, savings, _usual(tasks.at(rows)), amounts)) for rows, losses, savings in unseen]
     )
     path = _path(*seen, _usual(tasks), amounts)
-    return Studied(fit, path, _come_to(tasks, path), _come_to(tasks, folded))
+    return Studied(fit, path, _come_to(tasks, path), _come_to(tasks, folded), _reliabilities(told, tasks.scores))
 
 
 def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -164,10 +167,12 @@ def _saves(tasks: Tasks, candidate: int) -> bool:
 
 def _expected(
     tasks: Tasks, fit: Fit, like_all: float
-) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats]]:
+) -> tuple[list[tuple[Places, Floats, Floats]], tuple[Floats, Floats], Floats | None]:
     """Losses and savings to be expected: of each part of the tasks (its rows) by what was learned from others; and of
-    all by what was learned from all.
+    all by what was learned from all. And where texts are read, how likely each model does each task (tasks, models), by
+    what was learned from others.
     """
+    told = np.zeros(tasks.scores.shape)
     by_text = np.zeros((len(tasks), len(tasks.models) - 1))
     parts = []
     for held in _folds(tasks):
@@ -175,12 +180,27 @@ def _expected(
         here = tasks.at(held)
         losses, savings = expectations(learned, here, TRUST)
         by_text[held] = losses - (1 - TRUST) * expectations(learned, here, 0.0)[0]
+        if learned.texts is not None:
+            told[held] = chances(learned, here)
         parts.append((held, losses, savings))
     types, savings = expectations(fit, tasks, 0.0)
     if fit.texts is None:
-        return parts, (types, savings)
+        return parts, (types, savings), None
     # A text's own words give it away: what they say is always of those who have not seen it.
-    return parts, ((1 - TRUST) * types + by_text, savings)
+    return parts, ((1 - TRUST) * types + by_text, savings), told
+
+
+def _reliabilities(told: Floats | None, scores: Floats) -> list[Reliability] | None:
+    """Of each model, by the tasks that it was tried on."""
+    if told is None:
+        return None
+    found = []
+    for model in range(scores.shape[1]):
+        known = ~np.isnan(scores[:, model])
+        bins = calibration.reliability(told[known, model], scores[known, model])
+        error, off = calibration.calibration_error(bins), calibration.is_off(bins)
+        found.append(Reliability(error=error, is_off=off, bins=tuple(Kept(*one) for one in bins)))
+    return found
 
 
 def _folds(tasks: Tasks) -> list[Places]:
@@ -318,13 +338,14 @@ def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[flo
     return kept, 1.0 - float(costs.sum() / usual_cost.sum()), variance
 
 
-def _policy(fit: Fit, price: float, floor: float, share: float) -> Policy:
+def _policy(fit: Fit, price: float, floor: float, share: float, reliabilities: Sequence[Reliability] | None) -> Policy:
     texts: dict[str, Any] = {}
     if fit.texts is not None:
         texts = {"trust": TRUST, "rarity": packed(fit.texts.rarity.tolist())}
+    learned = [learnt(fit, n, None if reliabilities is None else reliabilities[n]) for n in range(len(fit.models))]
     return Policy(
-        incumbent=learnt(fit, 0),
-        candidates=tuple(learnt(fit, n) for n in range(1, len(fit.models))),
+        incumbent=learned[0],
+        candidates=tuple(learned[1:]),
         price=price,
         floor=floor,
         share=share,

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from routing.evidence.types import Floats
 from routing.recommend.learning.tables import Tasks, rarity_of, weighed_words
-from routing.rules.policy import Cost, Expected, Learnt, Quality, packed
+from routing.rules.policy import Cost, Expected, Learnt, Quality, Reliability, packed
 
 # A type of few tasks is believed to be like all of them: so many tasks' worth.
 LIKE_ALL: Final = 8.0
@@ -57,17 +57,23 @@ def expectations(fit: Fit, tasks: Tasks, trust: float) -> tuple[Floats, Floats]:
     rows = _rows(fit.types, tasks)
     losses = fit.losses[rows]
     if fit.texts is not None and tasks.words is not None and trust:
-        values = _table(weighed_words(tasks.words, fit.texts.rarity), fit.types, tasks)
-        weights = np.hstack([fit.texts.weights, fit.texts.dense])
-        good = 1.0 / (1.0 + np.exp(-np.clip(values @ weights.T, -50, 50)))
+        good = chances(fit, tasks)
         losses = (1 - trust) * losses + trust * (good[:, :1] - good[:, 1:])
     costs = fit.costs[rows]
     each = np.maximum(costs[:, :, 2], costs[:, :, 0] + costs[:, :, 1] * tasks.characters[:, None])
     return losses, each[:, :1] - each[:, 1:]
 
 
-def learnt(fit: Fit, place: int) -> Learnt:
-    """One model of a fit, as it is published."""
+def chances(fit: Fit, tasks: Tasks) -> Floats:
+    """How likely each model does each task well by its text, (tasks, models); there are texts."""
+    assert fit.texts is not None and tasks.words is not None  # noqa: S101, PT018 - whoever asks has looked
+    values = _table(weighed_words(tasks.words, fit.texts.rarity), fit.types, tasks)
+    weights = np.hstack([fit.texts.weights, fit.texts.dense])
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values @ weights.T, -50, 50))))
+
+
+def learnt(fit: Fit, place: int, reliability: Reliability | None = None) -> Learnt:
+    """One model of a fit, as it is published; with how honest its chances are, where texts are read."""
 
     def expected(row: int) -> Expected:
         loss = float(fit.losses[row, place - 1]) if place else 0.0
@@ -81,6 +87,7 @@ def learnt(fit: Fit, place: int) -> Learnt:
             length=float(dense[-2]),
             types={name: float(dense[n]) for n, name in enumerate(fit.types)},
             words=packed(fit.texts.weights[place].tolist()),
+            reliability=reliability,
         )
     types = {name: expected(n) for n, name in enumerate(fit.types)}
     return Learnt(model=fit.models[place], types=types, other=expected(len(fit.types)), quality=quality)

@@ -18,7 +18,7 @@ from routing.rules.policy import Learnt, Policy, Quality
 from routing.rules.rollout import Stage
 from routing.rules.types import Use
 from tests.factories.company import Company
-from tests.factories.rules import CHEAP, INCUMBENT, by_type, decision, local_only, saved, triage, words
+from tests.factories.rules import CHEAP, INCUMBENT, by_type, decision, learned_rule, local_only, saved, triage, words
 from tests.interfaces.pages.conftest import at, text_of
 
 
@@ -220,3 +220,12 @@ def test_more_rules_ask_no_more_questions(company: Company, alice: Client, rule:
     assert [asked(path) for path in paths] == before
     assert before[0] <= 9
     assert before[1] <= 13
+
+
+def test_a_learned_rule_shows_how_honest_its_chances_are(company: Company, alice: Client) -> None:
+    row = saved(company.cast.acme.id, learned_rule(), at=company.at).row
+    page = text_of(alice.get(at("routing_rule", routing_rule_id=row.id)))
+    assert 'id="plot-chances"' in page
+    assert "By tasks that it had not seen" in page
+    plain = saved(company.cast.acme.id, at=company.at).row
+    assert "plot-chances" not in text_of(alice.get(at("routing_rule", routing_rule_id=plain.id)))

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from finops.jobs.models import Job
+from routing.classify import selectors
 from routing.classify import services as classifying
 from routing.classify.models import TrainedClassifier
 from routing.recommend import services
@@ -22,6 +23,7 @@ from tests.factories.classify import labelled, labels
 from tests.factories.company import Company
 from tests.factories.evidence import heard, outcome
 from tests.factories.orgs import HOUSE
+from tests.factories.prospects import published_prospects
 from tests.factories.recommend import CHEAP, STRONG, known
 from tests.interfaces.pages.conftest import at, text_of
 
@@ -112,6 +114,49 @@ def test_what_guesses_is_shown_with_how_right_it_is(company: Company, alice: Cli
     assert Job.objects.get(kind="train").state == "queued"
 
 
+def test_what_it_learns_from_is_shown_by_who_said_it_and_can_be_switched_off(
+    company: Company, alice: Client, now: datetime
+) -> None:
+    acme = company.cast.acme.id
+    labelled(acme, labels(25), at=now)
+    page = text_of(alice.get(at("task_types")))
+    assert "hashed counts of words are kept" in page
+    assert ">Api</th>" in page
+    sample = at("task_types_sample")
+    assert "what was is deleted" in text_of(alice.post(sample, follow=True))
+    assert not selectors.sampling(acme).is_on
+    assert "Nothing is kept of calls that pass" in text_of(alice.get(at("task_types")))
+    assert "features of calls are kept" in text_of(alice.post(sample, {"on": "1"}, follow=True))
+    assert selectors.sampling(acme).is_on
+
+
+def test_guesses_in_production_are_plotted_by_day(company: Company, alice: Client, now: datetime) -> None:
+    acme = company.cast.acme.id
+    labelled(acme, labels(40), at=now)
+    classifying.train(organization_id=acme, by=HOUSE, at=now)
+    assert 'id="plot-guessed"' not in text_of(alice.get(at("task_types")))
+    wrong = [one._replace(task_type="legal") for one in labels(20, seed=4, types=("summarize",))]
+    labelled(acme, [*labels(20, seed=3), *wrong], at=now)
+    page = text_of(alice.get(at("task_types")))
+    assert 'id="plot-guessed"' in page
+    assert "Guessed wrongly in production" in page
+    assert "legal" in page
+
+
+def test_what_models_do_well_is_shown_with_how_honest_it_is(company: Company, alice: Client, now: datetime) -> None:
+    acme = company.cast.acme.id
+    assert "Nothing is learned yet" in text_of(alice.get(at("task_types")))
+    row = published_prospects(acme, at=now)
+    page = text_of(alice.get(at("task_types")))
+    data = json.loads(re.search(r'id="plot-chances" type="application/json">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert [trace["name"] for trace in data["traces"]] == ["As foreseen", "gpt-mini", "gpt"]
+    assert "the chance that gpt-mini fails it" in page
+    assert "are not what they say" not in page
+    row.figures[0]["is_off"] = True
+    row.save(update_fields=["figures"])
+    assert f"Chances of {row.figures[0]['model']} are not what they say" in text_of(alice.get(at("task_types")))
+
+
 def test_with_nothing_measured_it_says_what_to_do(alice: Client) -> None:
     page = text_of(alice.get(at("task_types")))
     assert "Nothing is measured yet" in page
@@ -123,6 +168,7 @@ def test_an_engineer_reads_and_does_not_train(measured: Company, browser: Callab
     assert bob.get(at("task_types")).status_code == 200
     assert one(bob, "triage").status_code == 200
     assert bob.post(at("task_types_train")).status_code == 403
+    assert bob.post(at("task_types_sample")).status_code == 403
 
 
 def test_more_types_ask_no_more_questions(measured: Company, alice: Client) -> None:
@@ -137,4 +183,4 @@ def test_more_types_ask_no_more_questions(measured: Company, alice: Client) -> N
     for number in range(3):
         known(acme, {STRONG: 0.9, CHEAP: 0.9}, at=measured.at, number=30, task_type=f"t{number}", name=f"t{number}")
     services.recompute(organization_id=acme.id, by=HOUSE, at=measured.at)
-    assert asked() == before <= 14
+    assert asked() == before <= 18

@@ -148,6 +148,7 @@ def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
     signal(acme, "inbox.stuck", "source:1", at=NOON, row=4, error="Malformed")
     signal(acme, "rollout.paused", "rule:3", at=NOON, rule="triage", reason="It seems worse")
     signal(acme, "rollout.rolled_back", "rule:4", at=NOON, rule="chat", reason="It is worse")
+    signal(acme, "classifier.drifting", "classifier:3", at=NOON, version=3, reason="Of 90 calls, 60 were rightly named")
     take_signals(at=NOON)
     told = stories(acme, [(one, "") for one in Incident.objects.order_by("id")])
     assert {one.kind: (one.title, " ".join(one.sentences)) for one in told} == {
@@ -166,6 +167,9 @@ def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
         "inbox.stuck": ("Calls of source #1 cannot be booked", "What went wrong: Malformed."),
         "rollout.paused": ("Routing rule triage is paused: its answers seem worse", "Why: It seems worse."),
         "rollout.rolled_back": ("Routing rule chat was rolled back", "Why: It is worse."),
+        "classifier.drifting": (
+            "Task types are guessed wrongly more often than was measured", "Why: Of 90 calls, 60 were rightly named.",
+        ),
     }  # fmt: skip
 
 

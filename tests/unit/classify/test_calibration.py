@@ -33,6 +33,28 @@ def test_honest_chances_have_next_to_no_error_and_vain_ones_as_much_as_they_are_
     assert calibration_error(reliability(np.full(20_000, 0.9), right)) == pytest.approx(0.4, abs=0.02)
 
 
+def test_chances_are_off_where_that_is_far_and_no_luck() -> None:
+    draw = np.random.default_rng(4)
+
+    def said(number: int, away: float) -> bool:
+        true = draw.random(number) * 0.6 + 0.2
+        return calibration.is_off(reliability(true + away, (draw.random(number) < true).astype(float)))
+
+    # Where nearly all goes well, one that does not is no proof.
+    def sure(number: int) -> bool:
+        true = 1.0 - draw.random(number) * 0.1
+        return calibration.is_off(reliability(true, (draw.random(number) < true).astype(float)))
+
+    assert sum(sure(number) for number in (20, 40, 100, 400) for _ in range(100)) <= 8
+    # Honest ones, of few calls and of many: hardly ever said to be off.
+    assert sum(said(60, 0.0) for _ in range(300)) <= 6
+    assert sum(said(2_000, 0.0) for _ in range(100)) <= 2
+    assert all(said(2_000, 0.15) for _ in range(20))
+    # Surely away, and by less than is worth a word.
+    assert not said(200_000, 0.02)
+    assert not calibration.is_off(())
+
+
 def test_the_temperature_that_scores_were_heated_by_is_found() -> None:
     draw = np.random.default_rng(2)
     scores = draw.normal(size=(20_000, 4)) * 2

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.classify import hot
-from routing.classify.hot import Classifier, Success, WeightsInvalid, features, hashed, repository, signs
+from routing.classify.hot import Classifier, Prospects, WeightsInvalid, features, hashed, repository, signs
 from routing.classify.packed import pack, unpack
 from routing.classify.types import NO_GUESS, UNKNOWN, Features, Guess, Signs, wire
 from routing.classify.words import BUCKETS, counts
@@ -82,14 +82,64 @@ def _last(tool: str) -> set[int]:
     return set(signs(features("x", recent_tools=(tool,))).marks) - first
 
 
-def test_a_chance_of_success_is_what_its_score_came_to_before() -> None:
-    curve = ((-1.0, 0.2), (0.0, 0.4), (2.0, 0.9))
-    learned = Success(wire.Success(weights=weights({CAT: {0: 1.0}, DOG: {0: -5.0}}, (0.0,)), curve=curve))
-    assert learned.chance(features("cat")) == pytest.approx(0.65)
-    assert learned.chance(features("dog")) == 0.2
-    assert learned.chance(features("quid")) == pytest.approx(0.4)
+CURVE = ((-1.0, 0.2), (0.0, 0.4), (2.0, 0.9))
+
+
+def foreseen_by(**given: Any) -> wire.Prospects:
+    """A light model that does cats and no dogs, and a strong one that does both."""
+    usual: dict[str, Any] = {
+        "version": 2,
+        "models": ("light", "strong"),
+        "light": "light",
+        "weights": weights({CAT: {0: 1.0}, DOG: {0: -5.0}}),
+        "curves": (CURVE, ((0.0, 0.95),)),
+    }
+    return wire.Prospects(**usual | given)
+
+
+def test_a_chance_is_what_a_score_came_to_before_and_difficulty_is_of_the_light_model() -> None:
+    learned = Prospects(wire.decode_prospects(wire.encode(foreseen_by())))
+    for text, chance in (("cat", 0.65), ("dog", 0.2), ("quid", 0.4)):
+        found = learned.foresee(features(text))
+        assert found.chances == pytest.approx({"light": chance, "strong": 0.95})
+        assert found.difficulty == pytest.approx(1 - chance)
+    assert (learned.version, learned.light) == (2, "light")
+
+
+def test_what_a_client_says_of_its_repository_and_of_its_tools_makes_a_call_more_or_less_likely() -> None:
+    """By hand: a mark that only calls of large repositories have, and one that only those have that ran a shell."""
+    plain = set(signs(features("cat")).marks)
+    [large] = set(signs(features("cat", files=100_000)).marks) - plain
+    shell = min(set(signs(features("cat", recent_tools=("bash",))).marks) - plain)
+    learned = Prospects(foreseen_by(weights=weights({CAT: {0: 1.0}, large: {0: -1.5}, shell: {0: 0.5}})))
+    easy = learned.foresee(features("cat")).difficulty
+    assert learned.foresee(features("cat", files=100_000)).difficulty > easy
+    assert learned.foresee(features("cat", recent_tools=("bash",))).difficulty < easy
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"models": (), "curves": ()},
+        {"models": ("light",), "curves": (CURVE, CURVE)},
+        {"light": "nobody"},
+        {"curves": (CURVE, ())},
+        {"curves": (CURVE, ((1.0, 0.5), (1.0, 0.6)))},
+        {"curves": (CURVE, ((0.0, 1.5),))},
+        {"weights": weights({CAT: {2: 1.0}})},
+        {"models": tuple(str(one) for one in range(9)), "curves": (CURVE,) * 9, "light": "1"},
+    ],
+)
+def test_prospects_that_cannot_be_are_refused_before_a_call_meets_them(wrong: dict[str, Any]) -> None:
     with pytest.raises(WeightsInvalid):
-        Success(wire.Success(weights=weights({}, (0.0,)), curve=()))
+        Prospects(foreseen_by(**wrong))
+
+
+@given(st.text(max_size=2_000))
+@settings(max_examples=50)
+def test_whatever_a_text_is_a_chance_is_a_chance(text: str) -> None:
+    found = Prospects(foreseen_by()).foresee(features(text))
+    assert all(0.0 <= one <= 1.0 for one in (found.difficulty, *found.chances.values()))
 
 
 @pytest.mark.parametrize(
@@ -179,6 +229,7 @@ def test_a_guess_takes_a_bounded_number_of_steps_whatever_the_text(text: str) ->
 def test_tags_say_how_large_a_repository_is_and_in_which_languages() -> None:
     said = {"repository_files": "1200", "repository_languages": "Python:70, go:30"}
     assert repository(said) == (1200, (("python", 0.7), ("go", 0.3)))
+    assert repository(said | {"repository_languages": "python:70;go:30"}) == repository(said)
     for nothing in (
         {},
         {"repository_files": "many", "repository_languages": "python"},

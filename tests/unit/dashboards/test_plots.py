@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from dashboards.charts.as_plotly import as_float, plotted
 from dashboards.charts.as_svg import HEIGHT, WIDTH, sketched
 from dashboards.charts.plot import Axis, Curve, Look, PlotSpec, spanning
-from dashboards.routing.plots import frontier, reliability
+from dashboards.routing.plots import chances, frontier, guessed_daily, reliability
 from dashboards.templatetags import measures
+from routing.classify.selectors import SeenDay
 from routing.recommend.types import Point, Said
 
 
@@ -70,6 +72,28 @@ def test_the_frontier_names_few_of_many_and_tells_all_in_its_table() -> None:
     assert len(found.rows) == 13
     assert ("unpriced", "90.0", "n/a", "100", "no") in found.rows
     assert frontier(every[:1], ["m0"], task_type="triage", incumbent="m0") is None
+
+
+def test_chances_of_each_model_have_a_curve_the_light_one_first() -> None:
+    bins = [{"lower": 0.9, "upper": 1.0, "number": 4, "chance": 0.95, "right": 1.0}]
+    said = [{"model": name, "is_off": name == "b", "bins": bins} for name in ("a", "b", "z")]
+    found = chances([*said, {"model": "none", "is_off": False, "bins": []}], "z")
+    assert found is not None
+    assert [curve.name for curve in found.curves] == ["As foreseen", "z", "a", "b"]
+    assert found.curves[1].highs == (100.0,)
+    assert "at b is clearly not what was foreseen" in found.caption
+    assert [row[0] for row in found.rows] == ["z", "a", "b"]
+    assert chances([], "z") is None
+
+
+def test_days_without_a_named_call_are_no_share() -> None:
+    days = [SeenDay(date(2026, 10, 1), 10, 8, 6), SeenDay(date(2026, 10, 2), 5, 0, 0)]
+    found = guessed_daily(days, 0.9)
+    assert found is not None
+    assert found.curves[1].ys == (75.0,)
+    assert found.curves[0].ys == (90.0, 90.0)
+    assert "75" in found.caption
+    assert guessed_daily(days[1:], 0.9) is None
 
 
 def test_reliability_has_no_bar_beyond_what_can_be() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,8 @@ from routing.recommend.learning.choosing import KEEP, TRUST, Learned, learn
 from routing.recommend.learning.fitting import expectations, fitted
 from routing.recommend.learning.tables import Tasks, contents_of, drawn_together, tasks_of, words_of
 from routing.rules.document import exported, imported
-from routing.rules.policy import Chooser
+from routing.rules.policy import Chooser, Policy
+from routing.rules.rules import check
 from routing.rules.types import Rule
 
 DEAR, CHEAP, CHEAPEST = "dear", "cheap", "cheapest"
@@ -65,6 +67,29 @@ def test_within_a_type_the_text_says_which_calls_are_hard() -> None:
     assert chosen(found, "work", f"{HARD} 7") < 0.2
     # At random, half of the saving would cost half of the quality.
     assert found.expected.saved > 0.4
+
+
+def test_how_honest_its_chances_are_is_learned_with_it_and_an_older_policy_reads_without() -> None:
+    mixed = {"work/easy": (EASY, {DEAR: 0.95, CHEAP: 0.9}), "work/hard": (HARD, {DEAR: 0.95, CHEAP: 0.2})}
+    found = learn(tasks(mixed), target=0.95, assurance=0.5)
+    assert found.policy is not None
+    for one in (found.policy.incumbent, *found.policy.candidates):
+        assert one.quality is not None
+        told = one.quality.reliability
+        assert told is not None
+        assert (told.is_off, told.error < 0.05) == (False, True)
+        assert sum(each.number for each in told.bins) == 2 * 400
+    rule = Rule(name="learned", policy=found.policy)
+    assert check(rule) == rule
+    assert imported(exported([rule])) == (rule,)
+    # As it was exported before there was such a thing.
+    said = msgspec.to_builtins(found.policy)
+    for one in (said["incumbent"], *said["candidates"]):
+        del one["quality"]["reliability"]
+    old = msgspec.convert(said, Policy)
+    assert old.incumbent.quality is not None
+    assert old.incumbent.quality.reliability is None
+    assert Chooser(old).of("work", f"{EASY} 7", 0.5) == Chooser(found.policy).of("work", f"{EASY} 7", 0.5)
 
 
 def test_a_model_that_is_worse_by_little_gets_as_many_calls_as_quality_is_to_spare() -> None:
