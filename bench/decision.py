@@ -43,7 +43,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]:
     """Keys, in microseconds: decision_p99_us and _p50_us of calls of whom there were others before; first_p99_us of the
-    first of each kind; classified_p99_us and _p50_us with a text of 4,000 characters, read and decided.
+    first of each kind; classified_p99_us and _p50_us with a text of 4,000 characters, read and decided; and
+    foreseen_p99_us, what its difficulty takes once the call is over.
     """
     drawn = Random(parameters["seed"])
     rules = Rules([_rule(number, drawn) for number in range(parameters["rules"])])
@@ -53,7 +54,7 @@ def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]
     calls = [kinds[drawn.randrange(len(kinds))]._replace(key=f"s-{n}") for n in range(parameters["calls"])]
     each = _times([partial(rules.decide, one) for one in calls])
     say("learning what to read")
-    classified = _classified(drawn, parameters["texts"])
+    classified, foreseen = _classified(drawn, parameters["texts"])
     return {
         "bench": "decision",
         "rules": parameters["rules"],
@@ -62,6 +63,7 @@ def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]
         "first_p99_us": _at(first, 99),
         "classified_p99_us": _at(classified, 99),
         "classified_p50_us": _at(classified, 50),
+        "foreseen_p99_us": _at(foreseen, 99),
     }
 
 
@@ -114,7 +116,8 @@ def _text(drawn: Random, kind: int) -> str:
     return " ".join(words)
 
 
-def _classified(drawn: Random, size: int) -> list[int]:
+def _classified(drawn: Random, size: int) -> tuple[list[int], list[int]]:
+    """With a text: a decision; and, once the call is over, how likely each model does it."""
     kinds = [drawn.randrange(len(_TYPES)) for _ in range(size)]
     texts = [_text(drawn, kind) for kind in kinds]
     known = [features(text) for text in texts]
@@ -133,7 +136,6 @@ def _classified(drawn: Random, size: int) -> list[int]:
 
     def decide(text: str, number: int) -> None:
         found = features(text)
-        foresees.foresee(found)
         guess = classifier.guess(found)
         sensitive = judge(Content((text,))).stays_local
         rules.decide(
@@ -147,7 +149,8 @@ def _classified(drawn: Random, size: int) -> list[int]:
             )
         )
 
-    return _times([partial(decide, text, n) for n, text in enumerate(texts)])
+    classified = _times([partial(decide, text, n) for n, text in enumerate(texts)])
+    return classified, _times([partial(foresees.judge, one) for one in labelled.signs])
 
 
 def _learned(texts: Sequence[str], kinds: Sequence[int], drawn: Random) -> Rules:

@@ -90,7 +90,8 @@ def _row(ask: Ask, course: Course) -> Row | None:
     decided, owner = ask.route.decided, ask.route.owner
     if decided.rule is None or owner is None:
         return None
-    attempt, foreseen = course.attempt, ask.route.foreseen
+    attempt, known, prospects = course.attempt, ask.route.known, ask.house.prospects
+    foreseen = prospects.foresee(known) if known is not None and prospects is not None else None
     chosen = attempt.candidate.model if attempt is not None else ""
     return Row(
         organization_id=ask.house.id,

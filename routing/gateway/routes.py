@@ -11,7 +11,7 @@ from finops.attribution.types import Owner
 from finops.connectors.types import UsageEvent
 from routing.classify.reading import Call as Read
 from routing.classify.sensitivity import LABEL, judge
-from routing.classify.types import UNKNOWN, Foreseen
+from routing.classify.types import UNKNOWN, Features
 from routing.classify.words import Counts
 from routing.configuration.wire import Key
 from routing.gateway.asked import event_of
@@ -55,8 +55,9 @@ class Route(NamedTuple):
     tokens: int = 0
     # How a rule wants its models used, by their names.
     uses: Mapping[str, Use] = {}
-    # Of a call that a rule decided, where anything was learned of what models do.
-    foreseen: Foreseen | None = None
+    # Of a call that a rule decided, where anything was learned of what models do: that is told once the call is over,
+    # for nothing is decided by it.
+    known: Features | None = None
 
 
 class _Seen:
@@ -187,10 +188,8 @@ def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: st
     # What was asked for is what is tried last, so that a rule never takes away what worked without it.
     uses = {one.model: one for one in decided.use if one.gate is None or not call.stream}
     models = dict.fromkeys([*uses, model])
-    foreseen = None
-    if decided.rule is not None and house.prospects is not None:
-        foreseen = house.prospects.foresee(seen.read.known)
-    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses, foreseen)
+    known = seen.read.known if decided.rule is not None and house.prospects is not None else None
+    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses, known)
 
 
 def candidates_of(
