@@ -296,6 +296,10 @@ def test_a_bar_opens_what_it_is_made_of(visit: Visit, company: Company) -> None:
     alice = visit(company.cast.alice_login)
     page = alice.open("/o/acme/?period=last-30d")
     settled(page)
+    # Half a dollar is not $500m.
+    amounts = page.locator(".plot .ytick text").all_text_contents()
+    assert amounts
+    assert all(re.fullmatch(r"\$[\d.,]+k?", one) for one in amounts), amounts
     page.locator(".plot .bars .point").first.click(force=True)
     expect(page).to_have_url(re.compile(r"/o/acme/spend/\?period=last-30d&.*team=\d+"))
 

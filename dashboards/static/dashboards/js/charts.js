@@ -81,8 +81,14 @@
         type: "category", fixedrange: true, tickangle: 0, nticks: wide ? 9 : 4, showgrid: false, linecolor: line, ticks: "",
         tickmode: "array", ...ticks(spec.traces[0].x, wide ? 8 : 3),
       },
-      yaxis: { fixedrange: true, gridcolor: line, zerolinecolor: line, tickformat: ",.2~s", tickprefix: spec.currency === "USD" ? "$" : "", ticksuffix: spec.currency === "USD" ? "" : ` ${spec.currency}`, nticks: 5 },
+      yaxis: { fixedrange: true, gridcolor: line, zerolinecolor: line, tickformat: amounts(spec.traces), tickprefix: spec.currency === "USD" ? "$" : "", ticksuffix: spec.currency === "USD" ? "" : ` ${spec.currency}`, nticks: 5 },
     };
+  }
+
+  // "$20k" where there are thousands; of half a dollar d3 would say "$500m", which a person takes for millions.
+  function amounts(traces) {
+    const most = traces[0].x.map((_, place) => traces.reduce((sum, one) => sum + Math.abs(Number(one.y[place]) || 0), 0));
+    return Math.max(0, ...most) < 1000 ? ",~f" : ",.2~s";
   }
 
   // A few names along the bottom, evenly spread; the year stands below the first, where it is clear of the axis.
