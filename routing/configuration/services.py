@@ -22,6 +22,7 @@ from routing.configuration import wire
 from routing.configuration.models import CATALOGUE, Published
 from routing.prospects import selectors as prospects
 from routing.rules import selectors as rules
+from routing.tiers import selectors as tiers
 from routing.upstreams import selectors as upstreams
 from routing.upstreams.models import KeyWishes, Upstream
 
@@ -39,7 +40,7 @@ _OF_WISHES: Final = ("order", "only", "sort", "most_per_million")
 _STAMPS: Final = """
 SELECT o.id,
     concat_ws(' ', o.slug, o.reporting_currency, p.token, a.value, b.token, c.token, u.token, k.token,
-        r.token, y.version, s.token, f.version) AS stamp, d.stamp
+        r.token, y.version, s.token, f.version, t.token) AS stamp, d.stamp
 FROM orgs_organization AS o
 LEFT JOIN pricing_pricingversion AS p ON p.organization_id = o.id
 LEFT JOIN pricing_pricingversion AS c ON c.organization_id IS NULL
@@ -48,6 +49,7 @@ LEFT JOIN budgets_budgetsversion AS b ON b.organization_id = o.id
 LEFT JOIN upstreams_upstreamsversion AS u ON u.organization_id = o.id
 LEFT JOIN captures_capturesettings AS k ON k.organization_id = o.id
 LEFT JOIN rules_rulesversion AS r ON r.organization_id = o.id
+LEFT JOIN tiers_tiersversion AS t ON t.organization_id = o.id
 LEFT JOIN classify_trainedclassifier AS y ON y.organization_id = o.id AND y.is_in_force
 LEFT JOIN classify_samplingsettings AS s ON s.organization_id = o.id
 LEFT JOIN prospects_trainedprospects AS f ON f.organization_id = o.id AND f.is_in_force
@@ -136,6 +138,7 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         classifier=classify.published(organization_id),
         sampled=classify.sampling(organization_id).is_on,
         prospects=prospects.published(organization_id),
+        models=tuple(tiers.entry_of(row) for row in tiers.entries(organization_id)),
     )
 
 

@@ -21,6 +21,7 @@ from finops.core.money import from_pico, to_pico
 from finops.pricing.types import AliasRule, ContractTerms, PriceVersion, ProviderEntry, RateFact
 from routing.classify.types.wire import Classifier, Prospects
 from routing.rules.hot import Published
+from routing.tiers.types import Entry
 
 
 class Catalogue(msgspec.Struct, frozen=True, array_like=True):
@@ -222,6 +223,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     sampled: bool = False
     # Says how likely models do a call well.
     prospects: Prospects | None = None
+    # What the organization says of models itself, above the shipped register.
+    models: tuple[Entry, ...] = ()
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -81,7 +81,9 @@ class _Limits:
         def price(one: Candidate) -> Price | None:
             return self._house.price(one, at.date(), self._tier)
 
-        found = left_of(left(candidates, [*self._asked, *self._within(model)], price), self._wishes, price)
+        found = left_of(
+            left(candidates, [*self._asked, *self._within(model)], price, self._house.known), self._wishes, price
+        )
         found = found if self._bound is None else left_of(found, self._bound, price)
         if not found:
             raise NoDeployment("nothing is left", field="model")

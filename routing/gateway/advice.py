@@ -6,8 +6,9 @@ does not offer, and one whose answers would have to pass a gate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from finops.attribution.types import Owner
@@ -45,31 +46,36 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
     shown = Shown(asked.text, tools=asked.input.tools, depth=asked.depth, tags=asked.tags, whole=False)
     task_type, confidence = shown.task_type(owner.task_type, house.classifier)
     tokens = _tokens(asked.input)
-    decided = house.rules.decide(
-        Subject(
-            model=model,
-            key=asked.session or asked.id,
-            sensitive=shown.sensitive,
-            words=shown.words,
-            task_type=task_type,
-            team=owner.team_id,
-            project=owner.project_id,
-            agent=owner.agent_id,
-            customer=owner.customer_id,
-            key_prefix=key.prefix,
-            tags=asked.tags,
-            tokens=tokens,
-            tools=asked.input.tools,
-            depth=asked.depth,
-            characters=asked.characters,
-            measures=MEASURES in key.permissions,
-        )
+    subject = Subject(
+        model=model,
+        key=asked.session or asked.id,
+        sensitive=shown.sensitive,
+        words=shown.words,
+        task_type=task_type,
+        team=owner.team_id,
+        project=owner.project_id,
+        agent=owner.agent_id,
+        customer=owner.customer_id,
+        key_prefix=key.prefix,
+        tags=asked.tags,
+        tokens=tokens,
+        tools=asked.input.tools,
+        depth=asked.depth,
+        characters=asked.characters,
+        measures=MEASURES in key.permissions,
     )
+    decided = house.rules.decide(subject)
     uses, passed_over = _offered(decided.use, offers, asked.model)
     decided = decided._replace(passed_over=(*decided.passed_over, *passed_over))
-    limits = [one for one in decided.limits if one.leaves_out]
-    allowed = _allowed(house, limits, asked.offers, at) if limits else None
-    names = _names(uses, asked.model, offers, allowed)
+
+    @cache
+    def limits(of_model: str) -> Sequence[Within]:
+        return [one for one in house.rules.limits(subject, decided, of_model) if one.leaves_out]
+
+    limited = any(limits(one) for one in _models(house, asked, offers))
+    allowed = _allowed(house, limits, offers, at) if limited else None
+    left_out = allowed is not None and asked.model not in allowed and (asked.model in offers or limits(model))
+    names = _names(uses, asked.model, offers, allowed, left_out=bool(left_out))
     said = told(decided) | {
         "id": asked.id,
         "models": names,
@@ -87,6 +93,12 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
 def _known_as(house: House, model: str, offers: Offers) -> str:
     """A name goes by the model that all its deployments are of, unless a rule names it itself."""
     return model if model in house.rules.names else _model_of(model, offers)
+
+
+def _models(house: House, asked: Route, offers: Offers) -> set[str]:
+    """By whose names a limit may be written that concerns the call, or where it may go."""
+    found = {_known_as(house, name, offers) for name in (asked.model, *offers)}
+    return found | {place.model for one in asked.offers for place in one.places}
 
 
 def _model_of(name: str, offers: Offers) -> str:
@@ -137,13 +149,13 @@ def _is_only(model: str, places: Sequence[Place]) -> bool:
     return bool(places) and all(model in (one.model, f"{one.provider}/{one.model}") for one in places)
 
 
-def _allowed(house: House, limits: Sequence[Within], offers: Sequence[Offer], at: datetime) -> list[str]:
+def _allowed(house: House, limits: Callable[[str], Sequence[Within]], offers: Offers, at: datetime) -> list[str]:
     """Names of which all limits leave every deployment: the proxy takes any of them. Of one whose deployments nobody
-    tells nobody can know.
+    tells nobody can know, where there is a limit for it.
     """
     day = at.date()
 
-    def stays(place: Place) -> bool:
+    def stays(place: Place, within: Sequence[Within]) -> bool:
         # A limit may name a provider by the proxy's word for it, or by the catalogue's.
         upstream = Upstream(
             upstream_id=0, name=place.upstream or place.provider, dialect="", base_url="",
@@ -151,20 +163,28 @@ def _allowed(house: House, limits: Sequence[Within], offers: Sequence[Offer], at
             labels=frozenset(place.labels),
         )  # fmt: skip
         one = Candidate(upstream, place.model)
-        return all(leaves(limit, one, lambda it: house.price(it, day)) for limit in limits)
+        return all(leaves(limit, one, lambda it: house.price(it, day), house.known) for limit in within)
 
-    return [one.name for one in offers if one.places and all(stays(place) for place in one.places)]
+    def leaves_it(one: Offer) -> bool:
+        within = limits(_known_as(house, one.name, offers))
+        if not one.places:
+            return not within
+        return all(stays(place, [*within, *limits(place.model)]) for place in one.places)
+
+    return [one.name for one in offers.values() if leaves_it(one)]
 
 
-def _names(uses: Mapping[str, Use], asked: str, offers: Offers, allowed: list[str] | None) -> list[str]:
-    """In the order they are tried; what was asked for comes last."""
+def _names(
+    uses: Mapping[str, Use], asked: str, offers: Offers, allowed: list[str] | None, *, left_out: bool
+) -> list[str]:
+    """In the order they are tried; what was asked for comes last, unless limits leave it out."""
     found = list(dict.fromkeys([*uses, asked]))
     if asked == AUTO and AUTO not in offers:
         found.remove(AUTO)
         if not found:
             raise NoDeployment(f"{AUTO!r} leaves the choice of a model to routing, and no rule makes it", field="model")
     if allowed is not None:
-        found = [one for one in found if one in allowed]
+        found = [one for one in found if one in allowed or (one == asked and not left_out)]
     if not found:
         raise Excluded("the rules of routing leave none of the proxy's models for this call", field="model")
     return found

@@ -24,6 +24,8 @@ from routing.gateway.bounds import bounds_of
 from routing.gateway.proxy.candidates import Candidate, Deployments, Price, wishes_of_key
 from routing.gateway.requests import Authorize, Deployment
 from routing.rules.hot import Rules
+from routing.tiers.hot import Register
+from routing.tiers.types import Known
 
 # What is remembered of strangers' words is bounded.
 _REMEMBERED: Final = 50_000
@@ -114,6 +116,7 @@ class House:
         self.sampled = published.sampled
         self.prospects = Prospects(published.prospects) if published.prospects is not None else None
         self.deployments = Deployments(published.upstreams, published.deployments, self._is_priced)
+        self._register = Register(published.models)
         self._matcher = Matcher(asked, published.above)
         self._pricer = Pricer(public.catalogue, Overrides(published.contracts, published.aliases))
         self._public = public
@@ -186,6 +189,10 @@ class House:
                 price = None if asked is None else Price(asked.usual, max(asked.dearest, price.dearest))
             _bounded(self._tokens)[key] = price
         return self._tokens[key]
+
+    def known(self, candidate: Candidate) -> Known:
+        """Who made a model, by the name that its upstream has for it: a client's name for it may be any."""
+        return self._register.of(candidate.model)
 
     def provider(self, word: str) -> str:
         """The catalogue's id of a provider; the word itself, where it knows none by it."""

@@ -25,6 +25,7 @@ from routing.gateway.proxy.whereabouts import Whereabouts
 from routing.gateway.requests import Authorize
 from routing.rules.hot import NOTHING, Decided, Subject
 from routing.rules.types import Use, Within
+from routing.tiers.types import Known
 
 # What a key may that measures models.
 MEASURES: Final = "calls.measure"
@@ -33,6 +34,9 @@ _MILLION: Final = 10**6
 _BEFORE_ASKED: Final = 3
 # Of a text whose tokens nobody has counted.
 _BYTES_A_TOKEN: Final = 4
+# Fields by which an upstream is told of other models that it may answer with (OpenRouter).
+_OTHER_MODELS: Final = frozenset({"models", "fallbacks", "preset", "plugins"})
+_NONE_LEFT: Final = "the rules of routing leave no deployment of the model for this call"
 
 
 class Excluded(NoDeployment):
@@ -58,6 +62,8 @@ class Route(NamedTuple):
     # Of a call that a rule decided, where anything was learned of what models do: that is told once the call is over,
     # for nothing is decided by it.
     known: Features | None = None
+    # Within what the call stays at a model, by its name.
+    limits: Callable[[str], Sequence[Within]] = lambda model: ()
 
 
 class _Seen:
@@ -85,14 +91,18 @@ class _Seen:
         return judge(self.read.content, labels=[said] if said else []).stays_local
 
 
+# Deployments, of the model that clients call so.
+Order = Callable[[Sequence[Candidate], str], Sequence[Candidate]]
+
+
 class Ways(NamedTuple):
-    """Where a call may go: `order` puts other deployments into the order in which this call would try them, without
-    those that it may not use; it raises NoDeployment where that leaves none.
+    """Where a call may go: `order` puts other deployments of a model into the order in which this call would try them,
+    without those that it may not use; it raises NoDeployment where that leaves none.
     """
 
     route: Route
     candidates: Sequence[Candidate]
-    order: Callable[[Sequence[Candidate]], Sequence[Candidate]]
+    order: Order
 
 
 class Router:
@@ -111,37 +121,44 @@ class Router:
         order = partial(
             self._ordered,
             house,
-            bounded(wishes, found.decided.limits),
-            found.decided.limits,
+            wishes,
+            found.limits,
             at.date(),
-            call.service_tier or "",
+            call,
             whose.session or call_id,
-            call.follows,
         )
-        return Ways(found, candidates_of(house, family, found, at.date(), order), order)
+        candidates, passed_over = candidates_of(house, family, found, at.date(), order)
+        decided = found.decided._replace(passed_over=(*found.decided.passed_over, *passed_over))
+        return Ways(found._replace(decided=decided), candidates, order)
 
     def _ordered(
         self,
         house: House,
         wishes: Wishes,
-        limits: Sequence[Within],
+        limits_of: Callable[[str], Sequence[Within]],
         day: date,
-        tier: str,
+        call: ModelCall,
         key: str,
-        follows: str,
         candidates: Sequence[Candidate],
+        model: str,
     ) -> Sequence[Candidate]:
-        health = self._health
+        health, limits, follows = self._health, limits_of(model), call.follows
+        if any(limit.of_makers for limit in limits) and names_others(call):
+            raise Excluded(
+                f"this call lets its upstream choose among models ({', '.join(sorted(_OTHER_MODELS))}), and rules of "
+                "routing say who may have made them",
+                field="model",
+            )
 
         def usable(one: Candidate) -> bool:
             return health.usable(one.name)
 
         def price(one: Candidate) -> Price | None:
-            return house.price(one, day, tier)
+            return house.price(one, day, call.service_tier or "")
 
         found = ordered(
-            left(candidates, limits, price),
-            wishes,
+            left(candidates, limits, price, house.known),
+            bounded(wishes, limits),
             key=key,
             usable=usable,
             price=price,
@@ -189,7 +206,8 @@ def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: st
     uses = {one.model: one for one in decided.use if one.gate is None or not call.stream}
     models = dict.fromkeys([*uses, model])
     known = seen.read.known if decided.rule is not None and house.prospects is not None else None
-    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses, known)
+    limits = partial(house.rules.limits, subject, decided)
+    return Route(tuple(models), decided, owner, task_type, confidence, tokens, uses, known, limits)
 
 
 def candidates_of(
@@ -197,12 +215,13 @@ def candidates_of(
     family: str,
     route: Route,
     day: date,
-    order: Callable[[Sequence[Candidate]], Sequence[Candidate]],
-) -> list[Candidate]:
-    """Where these models are had, each in the order it is to be tried. One that nobody here serves is passed over.
-    Raises NoDeployment where that is so of all of them.
+    order: Order,
+) -> tuple[list[Candidate], list[tuple[str, str]]]:
+    """Where these models are had, each in the order it is to be tried; and of those that limits pass over why. One that
+    nobody here serves is passed over. Raises NoDeployment where that is so of all of them.
     """
     found: list[Candidate] = []
+    passed_over: list[tuple[str, str]] = []
     missing: NoDeployment | None = None
     for model in route.models:
         use = route.uses.get(model)
@@ -210,14 +229,21 @@ def candidates_of(
             # What the caller asked for is always tried, however many there are before it.
             del found[_BEFORE_ASKED:]
         try:
-            found += [one._replace(use=use) for one in order(house.deployments.of(family, model, day))]
+            found += [one._replace(use=use) for one in order(house.deployments.of(family, model, day), model)]
         except NoDeployment as error:
+            if isinstance(error, Excluded):
+                passed_over.append((model, error.message))
             # What the caller asked for comes last, and is what it wants to hear of.
             missing = error
     if not found:
         assert missing is not None  # noqa: S101 - there is at least one model
         raise missing
-    return found
+    return found, passed_over
+
+
+def names_others(call: ModelCall) -> bool:
+    """Whether it leaves it to its upstream which model answers."""
+    return any(name.casefold() in _OTHER_MODELS for name in call.body)
 
 
 def bounded(wishes: Wishes, limits: Sequence[Within]) -> Wishes:
@@ -229,18 +255,32 @@ def bounded(wishes: Wishes, limits: Sequence[Within]) -> Wishes:
 
 
 def left(
-    candidates: Iterable[Candidate], limits: Sequence[Within], price: Callable[[Candidate], Price | None]
+    candidates: Iterable[Candidate],
+    limits: Sequence[Within],
+    price: Callable[[Candidate], Price | None],
+    known: Callable[[Candidate], Known],
 ) -> list[Candidate]:
     """Those that all limits leave. Raises Excluded where that is none."""
+    every = list(candidates)
     if not limits:
-        return list(candidates)
-    found = [one for one in candidates if all(leaves(limit, one, price) for limit in limits)]
+        return every
+    found = [one for one in every if all(leaves(limit, one, price, known) for limit in limits)]
     if not found:
-        raise Excluded("the rules of routing leave no deployment of the model for this call", field="model")
+        made = [why for one in every for limit in limits if (why := _why_not_made(limit, known(one)))]
+        raise Excluded(": ".join([_NONE_LEFT, *made[:1]]), field="model")
     return found
 
 
-def leaves(limit: Within, one: Candidate, price: Callable[[Candidate], Price | None]) -> bool:
+def _why_not_made(limit: Within, known: Known) -> str:
+    return limit.why_not_made(known.vendor, known.origin)
+
+
+def leaves(
+    limit: Within,
+    one: Candidate,
+    price: Callable[[Candidate], Price | None],
+    known: Callable[[Candidate], Known],
+) -> bool:
     """Whether a limit leaves a deployment."""
     upstream = one.upstream
     if limit.labels and upstream.labels.isdisjoint(limit.labels):
@@ -250,6 +290,8 @@ def leaves(limit: Within, one: Candidate, price: Callable[[Candidate], Price | N
     if limit.only and not any(is_called(upstream, name) for name in limit.only):
         return False
     if any(is_called(upstream, name) for name in limit.never):
+        return False
+    if limit.of_makers and _why_not_made(limit, known(one)):
         return False
     if limit.most_per_million is None:
         return True

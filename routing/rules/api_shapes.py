@@ -15,8 +15,10 @@ from routing.rules.hot import Arm
 from routing.rules.models import Decision, RoutingRule, RuleVersion
 from routing.rules.rollout import BEGINNINGS, MOST_HELD_BACK, Stage, State
 from routing.rules.types import GateKind
+from routing.tiers.rules import ORIGIN
 
 _WORDS: Final = {"type": "array", "items": {"type": "string"}}
+_COUNTRIES: Final = {"type": "array", "items": {"type": "string", "pattern": f"^{ORIGIN.pattern}$"}}
 _TEXT: Final = {"type": "string"}
 _WHOLE: Final = {"type": "integer", "minimum": 0}
 _YES_OR_NO: Final = {"type": "boolean"}
@@ -38,7 +40,8 @@ _USE: Final = {
     "gate": {"type": "object", "required": ["kind"], "properties": _GATE},
 }
 _WITHIN: Final = {
-    **dict.fromkeys(("labels", "regions", "only", "never", "order"), _WORDS),
+    **dict.fromkeys(("labels", "regions", "only", "never", "order", "vendors", "never_vendors"), _WORDS),
+    **dict.fromkeys(("origins", "never_origins"), _COUNTRIES),
     "most_per_million": {"type": "number", "minimum": 0},
     "sort": {"type": "string", "enum": list(rules.SORTS)},
 }

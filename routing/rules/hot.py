@@ -115,14 +115,13 @@ class Rules:
         self.learned = any(one.rule.policy is not None for one in published)
         # Whether any of them asks how large a call is.
         self.sized = any(one.when.least_tokens is not None or one.when.most_tokens is not None for one in self._rules)
+        # Models that a rule is written for by name.
+        self.names = frozenset(model for one in self._rules for model in one.when.models)
+        # Whether a limit is written for models by name.
+        self._limits_models = any(one.limits and one.when.models for one in self._rules)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Models that a rule is written for by name."""
-        return frozenset(model for one in self._rules for model in one.when.models)
 
     def decide(self, subject: Subject) -> Decided:
         found = NOTHING
@@ -139,6 +138,16 @@ class Rules:
         if not limits:
             return found
         return found._replace(limits=(*limits, *found.limits))
+
+    def limits(self, subject: Subject, decided: Decided, model: str) -> tuple[Within, ...]:
+        """Within what a call stays at this model, wherever it was sent from: what holds for the call as it was asked,
+        and what would, had it asked for this one.
+        """
+        if model == subject.model or not self._limits_models:
+            return decided.limits
+        there = subject._replace(model=model)
+        more = [one.published.rule.within for one in self._static(there) if one.limits and one.holds(there)]
+        return (*decided.limits, *(one for one in more if one not in decided.limits))
 
     def unread(self, models: Collection[str], key_prefix: str) -> tuple[Within, ...]:
         """Within what goes what nobody has looked at, of these models and by this key: all that may hold for it."""

@@ -15,6 +15,7 @@ from routing.rules.gate_rules import why_not
 from routing.rules.policy import Cost, Expected, Learnt, Packed, Policy, Quality, Reliability
 from routing.rules.rollout import chooses
 from routing.rules.types import Rule, Use, When, Within
+from routing.tiers.rules import LONGEST_VENDOR, ORIGIN, VENDOR
 from routing.upstreams.rules import AUTO, FLOOR, NITRO
 
 LONGEST_NAME: Final = 60
@@ -147,6 +148,12 @@ def _check_use(use: tuple[Use, ...]) -> None:
 def _check_within(within: Within) -> None:
     for name in ("labels", "regions", "only", "never", "order"):
         _matching(getattr(within, name), f"within.{name}", _WORD, LONGEST_WORD, "a word in lower case", MOST_WORDS)
+    for name in ("vendors", "never_vendors"):
+        what = "a maker's word in lower case"
+        _matching(getattr(within, name), f"within.{name}", VENDOR, LONGEST_VENDOR, what, MOST_WORDS)
+    for name in ("origins", "never_origins"):
+        what = "a country by its two letters, such as US,"
+        _matching(getattr(within, name), f"within.{name}", ORIGIN, 2, what, MOST_WORDS)
     most = within.most_per_million
     if most is not None and not (isfinite(most) and 0 <= most <= MOST_PER_MILLION):
         raise RuleInvalid(f"0 to {MOST_PER_MILLION:,.0f}", field="within.most_per_million")

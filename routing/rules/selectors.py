@@ -26,7 +26,9 @@ from routing.rules.hot import OWNERS, Published, Rules
 from routing.rules.litellm import Served, Standing
 from routing.rules.models import Decision, RoutingRule, RulesVersion, RuleVersion
 from routing.rules.rollout import Stage, State
-from routing.rules.types import Rule, When
+from routing.rules.types import Rule, When, Within
+from routing.tiers import selectors as tiers
+from routing.tiers.hot import Register
 from routing.upstreams.models import Upstream
 from routing.upstreams.rules import AUTO
 from routing.upstreams.selectors import deployments_in_use, upstreams
@@ -125,17 +127,18 @@ def served(organization_id: int, rules: Iterable[Rule], day: date) -> dict[str, 
     any model and are known to sell it.
     """
     rows = {row.id: row for row in upstreams(organization_id)}
+    register = _makers(organization_id)
     found: dict[str, list[Served]] = {}
     for one in deployments_in_use(organization_id):
         if (at := rows.get(one.upstream_id)) is not None:
-            at_it = _served(at, one.model, one.upstream_model, one.rank, one.weight * at.weight)
+            at_it = _served(register, at, one.model, one.upstream_model, one.rank, one.weight * at.weight)
             found.setdefault(one.model, []).append(at_it)
     named = {model for rule in rules for model in (*rule.when.models, *(use.model for use in rule.use))}
     free = [row for row in rows.values() if row.any_model]
     pricer = load_pricer(organization_id) if free else None
     for model in sorted(named - found.keys() - {AUTO}):
         some = [
-            _served(row, model, model, 0, row.weight)
+            _served(register, row, model, model, 0, row.weight)
             for row in free
             if pricer is not None and pricer.find(row.provider, model, "", "", day).priced
         ]
@@ -144,11 +147,17 @@ def served(organization_id: int, rules: Iterable[Rule], day: date) -> dict[str, 
     return found
 
 
-def _served(row: Upstream, model: str, upstream_model: str, rank: int, weight: int) -> Served:
+def _makers(organization_id: int) -> Register:
+    """Who made which models: tiers, and so prices, are not asked."""
+    return Register(tiers.entry_of(row) for row in tiers.entries(organization_id))
+
+
+def _served(register: Register, row: Upstream, model: str, upstream_model: str, rank: int, weight: int) -> Served:
+    known = register.of(upstream_model)
     return Served(
         model=model, upstream_model=upstream_model, upstream=row.name, dialect=row.dialect, base_url=row.base_url,
         provider=row.provider, host=row.host, auth=row.auth, region=row.region, labels=frozenset(row.labels),
-        headers=row.headers, rank=rank, weight=weight,
+        headers=row.headers, rank=rank, weight=weight, vendor=known.vendor, origin=known.origin,
     )  # fmt: skip
 
 
@@ -244,6 +253,18 @@ def unknown_owner(organization_id: int, when: When) -> tuple[str, str] | None:
             if slug not in named.known[kind]:
                 return field, slug
     return None
+
+
+def unknown_vendor(organization_id: int, within: Within) -> tuple[str, str] | None:
+    """The first limit that names a maker whom nobody here knows, and the name: a slip would let through whom it is to
+    leave out.
+    """
+    named = [(field, name) for field in ("vendors", "never_vendors") for name in getattr(within, field)]
+    if not named:
+        return None
+    known = {vendor for vendor, _ in Register().vendors()}
+    known |= {row.vendor for row in tiers.entries(organization_id)}
+    return next((one for one in named if one[1] not in known), None)
 
 
 def _whole(organization_id: int) -> QuerySet[RoutingRule]:

@@ -70,12 +70,18 @@ class Use(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
 class Within(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Which deployments may serve. What this leaves out nothing brings back: no fallback, no failure. Labels, regions
     and providers: any one of those named. `most_per_million` is of the reporting currency. `sort` is floor or nitro.
+    `only` and `never` are of who serves a model; `vendors` of who made it, whoever serves it, and `origins` of the
+    country of that maker's seat (ISO 3166 alpha-2).
     """
 
     labels: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    never_origins: tuple[str, ...] = ()
+    vendors: tuple[str, ...] = ()
+    never_vendors: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     most_per_million: float | None = None
     sort: str = ""
@@ -83,7 +89,29 @@ class Within(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     @property
     def leaves_out(self) -> bool:
         """Whether there may be a deployment that it leaves out: an order and a sort leave all."""
-        return bool(self.labels or self.regions or self.only or self.never) or self.most_per_million is not None
+        named = self.labels or self.regions or self.only or self.never or self.of_makers
+        return bool(named) or self.most_per_million is not None
+
+    @property
+    def of_makers(self) -> bool:
+        """Whether it asks who made a model, or where."""
+        return bool(self.origins or self.never_origins or self.vendors or self.never_vendors)
+
+    def why_not_made(self, vendor: str, origin: str) -> str:
+        """Why it leaves out models of a maker; '' where it does not. A vendor or an origin that nobody knows is '': it
+        may be any, and so it is left out by whatever asks for it.
+        """
+        if self.vendors or self.never_vendors:
+            if not vendor:
+                return "nobody knows who made it"
+            if vendor in self.never_vendors or (self.vendors and vendor not in self.vendors):
+                return f"models of {vendor} are left out"
+        if self.origins or self.never_origins:
+            if not origin:
+                return "nobody knows where its maker sits"
+            if origin in self.never_origins or (self.origins and origin not in self.origins):
+                return f"models from {origin} are left out"
+        return ""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

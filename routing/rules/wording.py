@@ -140,6 +140,14 @@ def _limits(within: Within) -> str:
         said.append(f"only by {_listed(within.only, 'or')}")
     if within.never:
         said.append(f"never by {_listed(within.never, 'or')}")
+    if within.vendors:
+        said.append(f"only with models of {_listed(within.vendors, 'or')}")
+    if within.never_vendors:
+        said.append(f"never with models of {_listed(within.never_vendors, 'or')}")
+    if within.origins:
+        said.append(f"only with models from {_listed(within.origins, 'or')}")
+    if within.never_origins:
+        said.append(f"never with models from {_listed(within.never_origins, 'or')}")
     if within.most_per_million is not None:
         said.append(f"at no more than {within.most_per_million:g} for a million tokens")
     if within.order:

@@ -12,6 +12,16 @@ from routing.tiers import rules
 from routing.tiers.types import Tier
 
 
+class TiersVersion(models.Model):
+    """Changes with anything an organization says of models, so that it is published."""
+
+    organization = models.OneToOneField(Organization, primary_key=True, on_delete=models.PROTECT)
+    token = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"tiers of {self.organization_id}"
+
+
 class ModelTier(models.Model):
     """One for each name, or beginning of names (`gpt-*`). What it does not say, the register says."""
 

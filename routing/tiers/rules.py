@@ -39,8 +39,8 @@ _SMALL: Final = re.compile(r"(?:^|[-_.])(?:mini|nano|micro|tiny|small|lite|light
 _BILLIONS: Final = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?:$|[-_])")
 _SMALL_BILLIONS: Final = 20
 _MODEL: Final = re.compile(r"[^\s*\x00-\x1f\x7f]+\*?")
-_VENDOR: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_ORIGIN: Final = re.compile(r"[A-Z]{2}")
+VENDOR: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+ORIGIN: Final = re.compile(r"[A-Z]{2}")
 
 
 class ModelTierInvalid(Invalid):
@@ -101,7 +101,7 @@ def read(tables: Mapping[str, Any]) -> Shipped:
     weights: list[Pattern] = []
     for vendor, table in tables.items():
         unknown = set(table) - {"title", "origin", "provider", "also", "models", "open", "closed", *Tier}
-        if unknown or not _VENDOR.fullmatch(vendor) or not _ORIGIN.fullmatch(table["origin"]):
+        if unknown or not VENDOR.fullmatch(vendor) or not ORIGIN.fullmatch(table["origin"]):
             raise ValueError(f"the register says of {vendor!r} what cannot be: {sorted(unknown)}")
         vendors[vendor] = Vendor(vendor, table["title"], table["origin"], table.get("provider", ""))
         for word in (vendor, *table.get("also", ())):
@@ -186,10 +186,10 @@ def check(entry: Entry) -> Entry:
             field="model",
         )
     vendor = entry.vendor.strip().lower()
-    if vendor and (len(vendor) > LONGEST_VENDOR or not _VENDOR.fullmatch(vendor)):
+    if vendor and (len(vendor) > LONGEST_VENDOR or not VENDOR.fullmatch(vendor)):
         raise ModelTierInvalid("a vendor is a word of letters, digits, dots and dashes", field="vendor")
     origin = entry.origin.strip().upper()
-    if origin and not _ORIGIN.fullmatch(origin):
+    if origin and not ORIGIN.fullmatch(origin):
         raise ModelTierInvalid("an origin is a country by its two letters (ISO 3166 alpha-2)", field="origin")
     if not vendor and not origin and entry.tier is None and entry.open_weights is None:
         raise ModelTierInvalid("say something of it: a tier, a vendor, an origin or whether its weights are open")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from finops.audit import services as audit
 from finops.core.actors import Actor
 from finops.orgs.models import Organization
 from routing.tiers import rules, selectors
-from routing.tiers.models import ModelTier
+from routing.tiers.models import ModelTier, TiersVersion
 from routing.tiers.types import Entry
 
 
@@ -36,6 +37,7 @@ def set_entry(*, organization_id: int, entry: Entry, by: Actor, at: datetime) ->
     row.tier, row.open_weights = said.tier.value if said.tier else "", said.open_weights
     row.changed_at = at
     row.save()
+    _changed(organization_id)
     _note("model_tier.set", row, {"said": _plain(said), "before": None if before is None else _plain(before)}, by, at)
     return row
 
@@ -46,6 +48,12 @@ def remove_entry(*, organization_id: int, model_tier_id: int, by: Actor, at: dat
     row = selectors.entry(organization_id, model_tier_id, lock=True)
     _note("model_tier.removed", row, {"before": _plain(selectors.entry_of(row))}, by, at)
     row.delete()
+    _changed(organization_id)
+
+
+def _changed(organization_id: int) -> None:
+    """What is published is stale."""
+    TiersVersion.objects.update_or_create(organization_id=organization_id, defaults={"token": uuid.uuid4()})
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

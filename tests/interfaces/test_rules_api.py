@@ -180,7 +180,7 @@ def test_the_export_asks_as_often_for_many_rules_as_for_few(
         deployment(at_openai, f"model-{number}", at=NOON)
         rule = Rule(name=f"rule-{number}", when=When(models=(f"model-{number}",)), use=(Use(model=CHEAP),))
         saved(cast.acme.id, rule, at=NOON)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(16):
         assert len(told(alice.get("routing-rules/export?format=litellm", Accept="application/json"))["rules"]) == 12
 
 

@@ -42,7 +42,7 @@ class Admitting:
         price = self._dearest(house, models)
         first, *_ = ordered(
             # A file is many calls, and whose they will be is not known yet.
-            left(self._serving(house, models), house.rules.unread(models, key.prefix), price),
+            self._left(house, key, self._serving(house, models), models),
             met(wishes, house.wishes.get(key.prefix)),
             key=key.prefix,
             usable=lambda one: self._health.usable(one.name),
@@ -67,7 +67,7 @@ class Admitting:
         here = [one for one in self._serving(house, models) if one.upstream.upstream_id == upstream.upstream_id]
         if not here:
             raise NoDeployment("the upstream that has the file does not serve its models any more", field="model")
-        left(here, house.rules.unread(models, key.prefix), self._dearest(house, models))
+        self._left(house, key, here, models)
         if key.wishes is not None:
             # The file may be another key's.
             within(house.wishes[key.prefix], here, self._dearest(house, models))
@@ -101,6 +101,15 @@ class Admitting:
             return max(known, key=lambda cost: cost.dearest) if len(known) == len(each) else None
 
         return price
+
+    def _left(self, house: House, key: Key, every: Sequence[Candidate], models: Sequence[str]) -> Sequence[Candidate]:
+        """Those of these upstreams that limits leave for each of the models. Raises Excluded."""
+        limits, price = house.rules.unread(models, key.prefix), self._dearest(house, models)
+        for model in models:
+            of_it = left([one._replace(model=model) for one in every], limits, price, house.known)
+            ids = {one.upstream.upstream_id for one in of_it}
+            every = [one for one in every if one.upstream.upstream_id in ids]
+        return every
 
     def _serving(self, house: House, models: Sequence[str]) -> list[Candidate]:
         """Upstreams that have every model under the very name that the file says: its lines pass as they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ from routing.gateway.dialects.types import Dialect, ModelCall, Wording
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate, NoDeployment
 from routing.gateway.requests import Authorize
-from routing.gateway.routes import Route
+from routing.gateway.routes import Order, Route
 
 # A hold outlives its try by so long, for what is still to be read and settled.
 _GRACE_S: Final = 60
@@ -55,7 +55,7 @@ class Ask(NamedTuple):
     # What upstreams are sent.
     headers: list[tuple[str, str]]
     # Deployments as the caller wishes them. Raises NoDeployment where none is left.
-    order: Callable[[Sequence[Candidate]], Sequence[Candidate]]
+    order: Order
     route: Route
 
     def shaped(self, candidate: Candidate) -> ModelCall:
@@ -93,6 +93,7 @@ class Ask(NamedTuple):
     def elsewhere(self, provider: str, model: str) -> Candidate | None:
         """Where a budget may send the call, that wants it answered by this; by what the caller wishes."""
         try:
-            return self.order(self.house.deployments.serving(self.dialect.family, provider, model, self.day))[0]
+            every = self.house.deployments.serving(self.dialect.family, provider, model, self.day)
+            return self.order(every, model)[0]
         except NoDeployment:
             return None

@@ -74,7 +74,7 @@ async def _checked(ask: Ask, gate: Gate, answer: str, asks: Asks) -> str:
     dialect = DIALECTS[name]
     call = dialect.read(body)
     # It reads what the call said, and stays within the same limits.
-    candidates = ask.order(ask.house.deployments.of(dialect.family, gate.model, ask.day))
+    candidates = ask.order(ask.house.deployments.of(dialect.family, gate.model, ask.day), gate.model)
     if not candidates:
         raise NoDeployment(f"nobody serves {gate.model}", field="model")
     found = said(name, await asks(candidates[0], dialect, call))

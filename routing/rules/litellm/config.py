@@ -7,7 +7,8 @@ for a share, the group has both, by weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -67,7 +68,8 @@ def generated(standing: Sequence[Standing], served: Mapping[str, Sequence[Served
         hold = [rule.within for rule in holding]
         one = next((each for each in choosing if matches(each.rule.when, model)), None)
         one = None if one is not None and why_not[one.rule.name] else one
-        group = _decided(model, one, hold, served) if one else _Group((Part(left(served.get(model, ()), hold)),))
+        of_it = partial(_holding, limiting, model)
+        group = _decided(model, one, of_it, served) if one else _Group((Part(left(served.get(model, ()), hold)),))
         if served.get(model) and not left(served[model], hold):
             for rule in holding:
                 notes[rule.name].append(f"it leaves nobody who serves {model}")
@@ -108,16 +110,24 @@ def shown(made: Generated) -> str:
     return comments + yaml.dump(made.config, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _decided(model: str, one: Standing, hold: list[Within], served: Mapping[str, Sequence[Served]]) -> _Group:
-    """What calls of a model do by the first rule that is for them."""
+def _holding(limiting: Sequence[Rule], *names: str) -> list[Within]:
+    """Within what a call of the first of these names stays, when it is answered by the others."""
+    return [rule.within for rule in limiting if any(matches(rule.when, name) for name in names)]
+
+
+def _decided(
+    model: str, one: Standing, holding: Callable[[str], list[Within]], served: Mapping[str, Sequence[Served]]
+) -> _Group:
+    """What calls of a model do by the first rule that is for them; `holding` are their limits at a model."""
     rule, notes = one.rule, []
     # Whoever leaves the choice to routing asks for no model to stay with.
-    stays = left(served.get(rule.use[-1].model if model == AUTO else model, ()), hold)
+    to_stay = rule.use[-1].model if model == AUTO else model
+    stays = left(served.get(to_stay, ()), holding(to_stay))
     if one.treated <= 0:
         return _Group((Part(stays),), (), ("it holds for nobody yet: its models answer as they are asked for",))
     steps: dict[str, tuple[Served, ...]] = {}
     for name in dict.fromkeys([*(use.model for use in rule.use), *([] if model == AUTO else [model])]):
-        some = left(served.get(name, ()), [*hold, rule.within])
+        some = left(served.get(name, ()), [*holding(name), rule.within])
         if some:
             steps[name] = some
         elif name != model:
@@ -132,7 +142,7 @@ def _decided(model: str, one: Standing, hold: list[Within], served: Mapping[str,
         return _Group((), (), (*notes, f"{model} is left out, for nobody serves it to calls that are to stay with it"))
     if len(then) > 1:
         notes.append("while it holds for a share, its calls fall back on what they asked for alone")
-    own = f"{model}.then.{rule.use[-1].model if model == AUTO else model}"
+    own = f"{model}.then.{to_stay}"
     back = tuple(each for each in then if each[0] == own)
     return _Group((Part(first, one.treated), Part(stays, 1.0 - one.treated)), back, tuple(notes))
 

@@ -41,6 +41,9 @@ class Served(NamedTuple):
     headers: Mapping[str, str] = {}
     rank: int = 0
     weight: int = 1
+    # Who made the model, and where that is; '' where nobody knows.
+    vendor: str = ""
+    origin: str = ""
 
     @property
     def names(self) -> frozenset[str]:
@@ -137,4 +140,5 @@ def _leaves(limit: Within, one: Served) -> bool:
         and (not limit.regions or one.region in limit.regions)
         and (not limit.only or not one.names.isdisjoint(limit.only))
         and one.names.isdisjoint(limit.never)
+        and not limit.why_not_made(one.vendor, one.origin)
     )

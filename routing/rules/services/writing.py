@@ -234,6 +234,13 @@ def _checked(organization_id: int, rule: Rule) -> Rule:
     if unknown is not None:
         field, slug = unknown
         raise rules.RuleInvalid(f"there is no {field[:-1]} {slug!r}", field=f"when.{field}")
+    vendor = selectors.unknown_vendor(organization_id, rule.within)
+    if vendor is not None:
+        field, name = vendor
+        raise rules.RuleInvalid(
+            f"nobody here knows a maker {name!r}: it is the register's word, or one that you say of a model yourself",
+            field=f"within.{field}",
+        )
     return rule
 
 

@@ -18,7 +18,9 @@ from routing.rules import selectors, services
 from routing.rules.models import RoutingRule, RulesVersion, RuleVersion
 from routing.rules.rollout import StageInvalid, StageRefused
 from routing.rules.rules import RuleInvalid
-from routing.rules.types import Rule, Use, When
+from routing.rules.types import Rule, Use, When, Within
+from routing.tiers.services import set_entry
+from routing.tiers.types import Entry
 from tests.factories.orgs import HOUSE, NOON, Cast
 from tests.factories.rules import by_type, learned_rule, local_only, saved, triage
 
@@ -104,6 +106,18 @@ def test_an_owner_of_somebody_else_is_none(cast: Cast) -> None:
         saved(cast.acme.id, triage(when=When(projects=(theirs.slug,))), at=NOON)
     assert refused.value.field == "when.projects"
     assert not RoutingRule.objects.exists()
+
+
+def test_a_maker_that_nobody_knows_is_a_slip(cast: Cast) -> None:
+    for within in (Within(never_vendors=("deepseek", "deepsek")), Within(vendors=("our-lab",))):
+        with pytest.raises(RuleInvalid) as refused:
+            saved(cast.acme.id, Rule(name="makers", within=within), at=NOON)
+        assert refused.value.field in ("within.never_vendors", "within.vendors")
+    assert not RoutingRule.objects.exists()
+    ours = Entry(model="our-own", vendor="our-lab", origin="DE")
+    set_entry(organization_id=cast.acme.id, entry=ours, by=HOUSE, at=NOON)
+    saved(cast.acme.id, Rule(name="makers", within=Within(vendors=("our-lab",))), at=NOON)
+    assert told(cast.acme.id)[0].rule.within.vendors == ("our-lab",)
 
 
 def test_a_rollout_goes_up_step_by_step_and_holds_some_back(cast: Cast) -> None:

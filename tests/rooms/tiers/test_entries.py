@@ -9,6 +9,9 @@ from django.db import IntegrityError, transaction
 
 from finops.audit.models import AuditEvent
 from finops.core.errors import NotFound
+from routing.configuration import wire
+from routing.configuration.models import Published
+from routing.configuration.services import publish_changes
 from routing.tiers import rules, selectors, services
 from routing.tiers.models import ModelTier
 from routing.tiers.types import Entry, Tier
@@ -42,6 +45,25 @@ def test_said_changed_and_taken_back(cast: Cast, book: Book) -> None:
     assert trail() == ["model_tier.set", "model_tier.set", "model_tier.removed"]
     with pytest.raises(NotFound):
         services.remove_entry(organization_id=cast.acme.id, model_tier_id=first.id, by=HOUSE, at=AT)
+
+
+def test_what_is_said_of_models_is_published(cast: Cast) -> None:
+    publish_changes(AT)
+    publish_changes(AT)
+    row = said(cast, "our-own", vendor="our-lab", origin="DE")
+    assert publish_changes(AT) == [cast.acme.id]
+    assert _published(cast) == (Entry(model="our-own", vendor="our-lab", origin="DE", tier=Tier.LIGHT),)
+    # Said again it changes nothing.
+    said(cast, "our-own", vendor="our-lab", origin="DE")
+    assert publish_changes(AT) == []
+    services.remove_entry(organization_id=cast.acme.id, model_tier_id=row.id, by=HOUSE, at=AT)
+    assert publish_changes(AT) == [cast.acme.id]
+    assert _published(cast) == ()
+
+
+def _published(cast: Cast) -> tuple[Entry, ...]:
+    body = Published.objects.get(organization_id=cast.acme.id).body
+    return wire.decode_organization(bytes(body)).models
 
 
 def test_it_is_one_organizations_own(cast: Cast, book: Book) -> None:

@@ -79,6 +79,31 @@ def test_who_is_not_treated_stays_and_it_is_kept_what_would_have_been(share: flo
     assert (found.row.rule_id, found.row.rule_version, found.row.chosen, found.row.would) == (7, 3, "large", "small")
 
 
+def test_models_of_makers_that_are_left_out_are_not_advised() -> None:
+    offers = (
+        Offer("smart", (at("claude-opus-5.5"),)),
+        Offer("fast", (at("deepseek-chat"),)),
+        Offer("mixed", (at("claude-opus-5.5"), at("deepseek-chat"))),
+        Offer("own", (at("our-own"),)),
+    )
+    cheaper = Rule(name="cheaper", use=(Use(model="fast"), Use(model="own")))
+    western = Rule(name="western", within=Within(never_origins=("CN",)))
+    found = advised(having(cheaper, western), "smart", offers)
+    assert (found.said["models"], found.said["allowed"]) == (["smart"], ["smart"])
+    with pytest.raises(Excluded):
+        advised(having(western), "own", offers)
+
+
+def test_a_limit_for_a_model_holds_for_the_name_that_a_rule_sends_to() -> None:
+    ours = Rule(name="ours", when=When(models=("small",)), within=Within(labels=("local",)))
+    cheaper = Rule(name="cheaper", use=(Use(model="fast"), Use(model="mixed"), Use(model="own")))
+    found = advised(having(cheaper, ours))
+    # `fast` is nowhere local, and `mixed` may be answered by the same; what was asked for is no such model.
+    assert (found.said["models"], found.said["allowed"]) == (["own", "smart"], ["smart", "own"])
+    # A name that the proxy does not offer goes on where no limit is for it.
+    assert advised(having(ours), "else").said["models"] == ["else"]
+
+
 def test_a_session_goes_one_way_whatever_its_calls_are_called() -> None:
     some = having(Published(rule_id=1, version=1, rule=CHEAPER, share=0.5, salt="x"))
     arms = {

@@ -89,7 +89,7 @@ def test_what_is_sensitive_stays_with_local_upstreams(
     # Nor does a budget send it elsewhere.
     for model in MODELS:
         try:
-            elsewhere = ways.order(made.deployments.serving("openai", "openai", model, NOW.date()))
+            elsewhere = ways.order(made.deployments.serving("openai", "openai", model, NOW.date()), model)
         except NoDeployment:
             continue
         assert {one.upstream.upstream_id for one in elsewhere} <= local

@@ -68,6 +68,11 @@ def with_policy(**given: Any) -> Rule:
         (triage(use=(Use(model="a", most_output_tokens=0),)), "use[0].most_output_tokens"),
         (triage(within=Within(labels=("Local",))), "within.labels[0]"),
         (triage(within=Within(regions=("",))), "within.regions[0]"),
+        (triage(within=Within(vendors=("DeepSeek",))), "within.vendors[0]"),
+        (triage(within=Within(never_vendors=("a" * 61,))), "within.never_vendors[0]"),
+        (triage(within=Within(origins=("us",))), "within.origins[0]"),
+        (triage(within=Within(origins=("US", "US"))), "within.origins"),
+        (triage(within=Within(never_origins=("China",))), "within.never_origins[0]"),
         (triage(within=Within(most_per_million=NAN)), "within.most_per_million"),
         (triage(within=Within(most_per_million=-1.0)), "within.most_per_million"),
         (triage(within=Within(sort="cheap")), "within.sort"),
@@ -118,6 +123,7 @@ def test_what_can_be_stays_as_it_is() -> None:
         with_policy(),
         with_policy(rarity=words(), trust=0.5, candidates=(model("a", quality=quality()),)),
         Rule(name="a", when=When(models=("auto",)), use=(Use(model="small"),), policy=by_type()),
+        local_only(within=Within(vendors=("01-ai",), never_vendors=("x.ai",), origins=("US",), never_origins=("CN",))),
         local_only(when=When(tags={"env": ("prod", "test")}, least_tokens=0, most_tokens=0)),
     ):
         assert check(rule) is rule
@@ -194,6 +200,16 @@ def test_why_is_said() -> None:
                 "Calls by project x, y or z tagged env=prod of at most 5,000 tokens without tools from sub-agents go "
                 "to small (effort low, at most 900 tokens out), served never by openai, at no more than 2.5 for a "
                 "million tokens, the cheapest first."
+            ),
+        ),
+        (
+            Rule(
+                name="makers",
+                within=Within(vendors=("a", "b"), never_vendors=("c",), origins=("US", "FR"), never_origins=("CN",)),
+            ),
+            (
+                "All calls are served only with models of a or b, never with models of c, only with models from US or "
+                "FR, never with models from CN."
             ),
         ),
         (

@@ -40,7 +40,13 @@ whens = st.builds(
 uses = st.lists(st.sampled_from(["small", "other", "tiny"]), unique=True, max_size=2).map(
     lambda names: tuple(Use(model=name) for name in names)
 )
-withins = st.builds(Within, labels=some("local", "eu"), sort=st.sampled_from(["", "floor"]))
+withins = st.builds(
+    Within,
+    labels=some("local", "eu"),
+    never_vendors=some("openai"),
+    origins=some("US"),
+    sort=st.sampled_from(["", "floor"]),
+)
 rules_ = st.builds(
     Rule, name=WORDS, when=whens, use=uses, within=withins, policy=st.none() | st.builds(by_type, price=st.just(0.1))
 )

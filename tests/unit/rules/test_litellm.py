@@ -166,15 +166,30 @@ def test_limits_are_kept_by_every_group_a_call_may_reach() -> None:
     assert found.rules[0].notes == ("tiny is left out, for nobody here is known to serve it to calls of large",)
 
 
+def test_a_limit_for_a_model_is_kept_where_a_chain_leads_to_it() -> None:
+    found = made(rule("cheaper", "small"), limit(models=("small",), labels=("local",)))
+    assert group(found, "large") == [("openai/small own", None)]
+    # What was asked for stays as it was.
+    assert len(group(found, "large.then.large")) == 2
+
+
 @pytest.mark.parametrize(
     ("within", "left"),
     [
         ({"regions": ("eu",)}, ["own"]), ({"only": ("openai",)}, ["openai"]), ({"never": ("openai",)}, ["own"]),
-        ({"labels": ("local",), "never": ("own",)}, []),
+        ({"labels": ("local",), "never": ("own",)}, []), ({"vendors": ("openai",)}, ["openai"]),
+        ({"never_origins": ("CN",)}, ["openai"]), ({"origins": ("CN",)}, []),
     ],
 )  # fmt: skip
 def test_a_limit_on_every_call_leaves_only_what_it_allows(within: dict[str, Any], left: list[str]) -> None:
-    found = made(limit(**within))
+    # Nobody knows who made what its own machine has.
+    served = SERVED | {
+        "large": [
+            at("large", vendor="openai", origin="US"),
+            at("large", "own", labels=frozenset({"local"}), region="eu"),
+        ]
+    }
+    found = made(limit(**within), served=served)
     assert [name.split()[1] for name, _ in group(found, "large")] == left
     assert ("it leaves nobody who serves large" in found.rules[0].notes) is (not left)
 
