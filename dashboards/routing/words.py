@@ -131,9 +131,9 @@ def seen(row: Rollout) -> str:
             f"Half against half: after {len(contrast.differences):,} pairs the treated half is"
             f" {points(contrast.mean)} points from the other, which does not decide yet."
         )
-    if not course.watched and not any(one.items for one in course.known):
-        return "Nothing is known of the incumbent to hold scores against: post an evaluation that has it."
     if not course.watched:
+        return "Nothing is known of the incumbent to hold scores against: post an evaluation that has it."
+    if not detector.seen:
         return "No treated session was scored yet."
     told = f"{detector.seen:,} scored session{'' if detector.seen == 1 else 's'}"
     if detector.calm:

@@ -45,8 +45,7 @@ class SavingsFilter(serializers.Serializer[Any]):
 
 
 class IncumbentKnownOutput(serializers.Serializer[Any]):
-    """How the incumbent did by one evaluator, frozen: what treated calls are held against that the same scored. `items`
-    is 0 where nobody knows; of fewer than 400 nothing is held against it, but against calls that stayed. `by` is
+    """How the incumbent did, frozen: what treated calls are held against. `items` is 0 where nobody knows. `by` is
     `evidence` where runs had it, `rollout` where calls that stayed with it were scored.
     """
 
@@ -56,8 +55,6 @@ class IncumbentKnownOutput(serializers.Serializer[Any]):
     items = serializers.IntegerField()
     mean = serializers.FloatField()
     deviation = serializers.FloatField()
-    evaluator = serializers.CharField()
-    evaluator_version = serializers.CharField()
 
 
 class NoticedOutput(serializers.Serializer[Any]):
@@ -99,7 +96,7 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
 
     @extend_schema_field(IncumbentKnownOutput(many=True))
     def get_known(self, row: Rollout) -> list[dict[str, Any]]:
-        known: list[dict[str, Any]] = rules.said(rules.read(row.seen))["known"]
+        known: list[dict[str, Any]] = row.seen.get("known", [])
         return known
 
     @extend_schema_field(NoticedOutput())

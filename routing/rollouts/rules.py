@@ -11,7 +11,7 @@ import msgspec
 
 from finops.core.errors import Invalid
 from routing.rollouts import watching
-from routing.rollouts.watching import ENOUGH, Contrast, Detector, Known, Scale, Scored, Sums
+from routing.rollouts.watching import Contrast, Detector, Known, Scored, Sums
 from routing.rules.hot import FOR_RULE
 from routing.rules.rollout import Stage
 from routing.rules.types import Rule
@@ -43,26 +43,20 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     contrast: Contrast = Contrast()
     # Scores of calls that stayed.
     stayed: tuple[Sums, ...] = ()
-    # Scores that wait for one of the other arm, where nobody knows the incumbent.
-    beside: Contrast = Contrast()
 
-    def of(self, task_type: str, model: str, scale: Scale) -> Known | None:
-        """What is known of an incumbent by this evaluator; None where that is not enough to hold a score against."""
-        kind = (task_type, model, scale)
-        known = next((one for one in self.known if (one.task_type, one.model, one.scale) == kind), None)
-        return known if known is not None and known.items >= ENOUGH else None
-
-    def looked(self, task_type: str, model: str) -> bool:
-        """Whether it was asked what is known of an incumbent; else its calls are not watched."""
-        return any((one.task_type, one.model) == (task_type, model) for one in self.known)
+    def of(self, task_type: str, model: str) -> Known | None:
+        """What is known of an incumbent; None where nobody looked."""
+        return next((one for one in self.known if (one.task_type, one.model) == (task_type, model)), None)
 
     @property
     def watched(self) -> bool:
-        """Whether any score of a treated call was held against anything."""
-        return self.detector.seen > 0
+        """Whether anything is known that scores are held against."""
+        return any(one.items for one in self.known)
 
     def knowing(self, found: Iterable[Known]) -> Course:
-        rows = {(one.task_type, one.model, one.scale): one for one in (*self.known, *found)}
+        rows = {(one.task_type, one.model): one for one in self.known} | {
+            (one.task_type, one.model): one for one in found
+        }
         return msgspec.structs.replace(self, known=tuple(rows.values())[:MOST_KNOWN])
 
 
@@ -79,60 +73,48 @@ class Heard(NamedTuple):
 
 def heard(course: Course, one: Heard, *, paused: bool) -> Course:
     """With one session more."""
-    scored = one.scored
-    if paused and one.in_pause:
-        course = msgspec.structs.replace(course, contrast=course.contrast.after(scored))
-    elif not paused and course.looked(scored.task_type, one.model):
-        course = _held_against(course, scored, course.of(scored.task_type, one.model, scored.scale))
+    scored, task_type = one.scored, one.scored.task_type
+    if paused:
+        if one.in_pause:
+            course = msgspec.structs.replace(course, contrast=course.contrast.after(scored))
+    elif scored.treated:
+        known = course.of(task_type, one.model)
+        if known is not None and known.items:
+            course = msgspec.structs.replace(course, detector=course.detector.after(known, scored.score))
     if scored.treated:
         return course
-    stayed = watching.summed(course.stayed, scored.task_type, one.model, scored.scale, scored.score)
+    stayed = watching.summed(course.stayed, task_type, one.model, scored.score)
     course = msgspec.structs.replace(course, stayed=stayed)
-    return _learned(course, scored, one.model)
+    return _learned(course, task_type, one.model)
 
 
-def _held_against(course: Course, scored: Scored, known: Known | None) -> Course:
-    """A score beside what is frozen of the incumbent; where nothing is, beside one of a call that stayed."""
-    if known is not None:
-        if not scored.treated:
-            return course
-        return msgspec.structs.replace(course, detector=course.detector.after(known, scored.score))
-    found = course.beside.after(scored)
-    detector = course.detector
-    for difference in found.differences:
-        detector = detector.beside(difference)
-    return msgspec.structs.replace(course, detector=detector, beside=Contrast(waiting=found.waiting))
-
-
-def _learned(course: Course, scored: Scored, model: str) -> Course:
-    """Where nobody knows the incumbent, enough calls that stayed with it are as good; from then on that is frozen."""
-    kind = (scored.task_type, model, scored.scale)
-    if not course.looked(scored.task_type, model) or course.of(*kind) is not None:
+def _learned(course: Course, task_type: str, model: str) -> Course:
+    """Where no run had the incumbent, enough calls that stayed with it are as good; from then on that is frozen."""
+    known = course.of(task_type, model)
+    if known is None or known.items:
         return course
-    sums = next((one for one in course.stayed if (one.task_type, one.model, one.scale) == kind), None)
-    if sums is None or sums.number < ENOUGH:
-        return course
-    waiting = tuple(row for row in course.beside.waiting if (row.task_type, row.source) != (kind[0], scored.source))
-    return msgspec.structs.replace(course.knowing([sums.known()]), beside=Contrast(waiting=waiting))
+    sums = _sums(course, known)
+    return course.knowing([sums.known()]) if sums is not None and sums.number >= watching.ENOUGH else course
 
 
 def begun_anew(course: Course) -> Course:
     """Once it was decided that it goes on: what stayed in the pause was scored as what was treated, so that it is what
-    later scores are held against; where it is not enough yet, each other.
+    later scores are held against.
     """
-    scored = {(one.task_type, one.model, one.scale) for one in course.stayed}
-    known = [
-        msgspec.structs.replace(one, items=0) if (one.task_type, one.model, one.scale) in scored else one
-        for one in course.known
-    ]
-    enough = [one.known() for one in course.stayed if one.number >= ENOUGH]
-    left = tuple(one for one in course.stayed if one.number < ENOUGH)
-    return Course(known=tuple(known), stayed=left).knowing(enough)
+    known = []
+    for one in course.known:
+        sums = _sums(course, one)
+        known.append(sums.known() if sums is not None and sums.number >= watching.LEAST_SCORES else one)
+    return Course(known=tuple(known))
+
+
+def _sums(course: Course, known: Known) -> Sums | None:
+    return next((one for one in course.stayed if (one.task_type, one.model) == (known.task_type, known.model)), None)
 
 
 def begun_pausing(course: Course) -> Course:
     """What is decided is decided by calls that are made from now on."""
-    return msgspec.structs.replace(course, contrast=Contrast(), stayed=(), beside=Contrast())
+    return msgspec.structs.replace(course, contrast=Contrast(), stayed=())
 
 
 def incumbents(rule: Rule) -> tuple[tuple[str, str], ...]:

@@ -33,7 +33,7 @@ SELECT max(id), max(id) FILTER (WHERE recorded_at <= %(settled)s) FROM (
 """
 _SCORES: Final = """
 SELECT o.id, o.evaluation_id, o.score, d.arm, coalesce(nullif(d.session, ''), d.call_id), d.asked,
-    coalesce(nullif(d.task_type, ''), o.task_type), d.at, e.evaluator, e.evaluator_version
+    coalesce(nullif(d.task_type, ''), o.task_type), d.at
 FROM evidence_outcome AS o
 JOIN evidence_evaluation AS e ON e.id = o.evaluation_id AND e.standing AND e.withdrawn_at IS NULL
 JOIN rules_decision AS d ON d.organization_id = o.organization_id AND d.call_id = o.item
@@ -107,7 +107,7 @@ GROUP BY rule.id ORDER BY rule.id
 
 
 class Score(NamedTuple):
-    """An outcome of a call that a rule decided. `source` is the evaluation that it is of, by `evaluator`."""
+    """An outcome of a call that a rule decided. `source` is the evaluation that it is of."""
 
     outcome_id: int
     source: int
@@ -117,8 +117,6 @@ class Score(NamedTuple):
     asked: str
     task_type: str
     at: datetime
-    evaluator: str
-    evaluator_version: str
 
 
 class Look(NamedTuple):

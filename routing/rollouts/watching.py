@@ -1,9 +1,5 @@
 """Whether a rule makes answers worse: noticed against what is known of the incumbent, decided half against half. Pure.
 
-Like with like. A judge may be stricter than the evaluation that had the incumbent, so that a score is held only against
-what the same evaluator knows of it, in the same version. Where that says nothing yet, each treated score is held
-against one of a call that stayed, by the same source, until enough of those are known to be frozen.
-
 Noticing. Somebody bets, score by score, against "it is worse by no more than TOLERANCE". A rule may be good for months
 and then not, so that what was lost before counts for nothing: their worth never starts a bet below 1 (a detector of
 changes made of e-values, the CUSUM of Shin, Ramdas and Rinaldo, "E-detectors", New England Journal of Statistics in
@@ -49,11 +45,8 @@ ERROR: Final = 0.05
 MOST_PAIRS: Final = 2_000
 # Scores of one half that wait for one of the other: those that came first are forgotten first.
 MOST_WAITING: Final = 200
-# Kinds of scores that are told apart; what is of any more is not paired.
-MOST_KINDS: Final = 200
-# So many scores of the incumbent are frozen, of a run or of calls that stayed: of fewer their mean is not known well
-# enough to be taken for the truth, and a rule would be paused for that.
-ENOUGH: Final = 400
+# So many scores of the other arms are as good as a run, where none had the incumbent.
+ENOUGH: Final = 100
 _PLACES: Final = 6
 
 
@@ -62,16 +55,9 @@ class Decision(StrEnum):
     GO_ON = "go_on"
 
 
-class Scale(NamedTuple):
-    """Who scored, and in which version. Scores of two of them are never held against each other."""
-
-    evaluator: str = ""
-    version: str = ""
-
-
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """How the incumbent did, frozen; of a task type, by one evaluator. `by` is `evidence`, runs that had it, or
-    `rollout`, scores of calls that were drawn to stay with it. Nobody knows where `items` is 0.
+    """How the incumbent did, frozen; of a task type. `by` is `evidence`, runs that had it, or `rollout`, scores of
+    calls that were drawn to stay with it. Nobody knows where `items` is 0.
     """
 
     task_type: str
@@ -80,27 +66,20 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     items: int = 0
     mean: float = 0.0
     deviation: float = 0.0
-    evaluator: str = ""
-    evaluator_version: str = ""
-
-    @property
-    def scale(self) -> Scale:
-        return Scale(self.evaluator, self.evaluator_version)
 
 
 class Scored(NamedTuple):
-    """A session's mean score: those of one arm, task type and source (of which evaluation), on its scale."""
+    """A session's mean score: those of one arm, task type and source (who scored)."""
 
     treated: bool
     score: float
     task_type: str
     source: int
-    scale: Scale = Scale()
 
 
 class Detector(msgspec.Struct, frozen=True, kw_only=True):
-    """What was noticed so far: the logarithm of the worth, and of how far treated scores are below what they are held
-    against their number, mean, and summed squares of distances from it.
+    """What was noticed so far: the logarithm of the worth, and of how far scores are below what is known their number,
+    mean, and summed squares of distances from it.
     """
 
     worth: float = HEAD_START
@@ -123,14 +102,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True):
 
     def after(self, known: Known, score: float) -> Detector:
         """`score` is of a session that was treated."""
-        return self._met(known.mean - score, known.deviation**2)
-
-    def beside(self, difference: float) -> Detector:
-        """Treated minus not treated, where nobody knows the incumbent: a pair varies twice as much as a score."""
-        return self._met(-difference, 2 * _LEAST_VARIANCE)
-
-    def _met(self, below: float, usual: float) -> Detector:
-        variance = max((usual * _KNOWN + self.squares) / (_KNOWN + self.seen), _LEAST_VARIANCE)
+        below = known.mean - score
+        variance = max((known.deviation**2 * _KNOWN + self.squares) / (_KNOWN + self.seen), _LEAST_VARIANCE)
         bet = min((CAUGHT - 2 * TOLERANCE) / variance, _BOLDEST / (1.0 + TOLERANCE))
         seen = self.seen + 1
         mean = self.mean + (below - self.mean) / seen
@@ -158,13 +131,11 @@ class Contrast(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[Waiting, ...] = ()
 
     def after(self, one: Scored) -> Contrast:
-        """With one score more, and with one pair more where another one waited for it."""
+        """Once decided it takes no more: what it said was by these pairs."""
         score = round(one.score, _PLACES)
         mine = [row for row in self.waiting if (row.task_type, row.source) == (one.task_type, one.source)]
         others = tuple(row for row in self.waiting if row not in mine)
         found = mine[0] if mine else None
-        if found is None and len(others) >= MOST_KINDS:
-            return self
         if found is None or found.treated is one.treated:
             kept = (*(found.scores if found else ()), score)[-MOST_WAITING:]
             made = Waiting(task_type=one.task_type, source=one.source, treated=one.treated, scores=kept)
@@ -195,40 +166,34 @@ class Contrast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores of calls that were drawn to stay with the incumbent, in a task type, by one evaluator."""
+    """Scores of calls that were drawn to stay with the incumbent, in a task type."""
 
     task_type: str
     model: str
     number: int = 0
     total: float = 0.0
     squares: float = 0.0
-    evaluator: str = ""
-    evaluator_version: str = ""
-
-    @property
-    def scale(self) -> Scale:
-        return Scale(self.evaluator, self.evaluator_version)
 
     def after(self, score: float) -> Sums:
-        return msgspec.structs.replace(
-            self, number=self.number + 1, total=self.total + score, squares=self.squares + score**2
+        return Sums(
+            task_type=self.task_type,
+            model=self.model,
+            number=self.number + 1,
+            total=self.total + score,
+            squares=self.squares + score**2,
         )
 
     def known(self) -> Known:
         mean = self.total / self.number
         spread = sqrt(max(self.squares / self.number - mean**2, 0.0))
         return Known(
-            task_type=self.task_type, model=self.model, by="rollout", items=self.number, mean=mean, deviation=spread,
-            evaluator=self.evaluator, evaluator_version=self.evaluator_version,
-        )  # fmt: skip
+            task_type=self.task_type, model=self.model, by="rollout", items=self.number, mean=mean, deviation=spread
+        )
 
 
-def summed(sums: Iterable[Sums], task_type: str, model: str, scale: Scale, score: float) -> tuple[Sums, ...]:
-    """With one score more; of more than MOST_KINDS kinds, as they were."""
-    rows = {(one.task_type, one.model, one.scale): one for one in sums}
-    kind = (task_type, model, scale)
-    if kind not in rows and len(rows) >= MOST_KINDS:
-        return tuple(rows.values())
-    empty = Sums(task_type=task_type, model=model, evaluator=scale.evaluator, evaluator_version=scale.version)
-    rows[kind] = rows.get(kind, empty).after(score)
+def summed(sums: Iterable[Sums], task_type: str, model: str, score: float) -> tuple[Sums, ...]:
+    """With one score more."""
+    rows = {(one.task_type, one.model): one for one in sums}
+    mine = rows.get((task_type, model), Sums(task_type=task_type, model=model))
+    rows[task_type, model] = mine.after(score)
     return tuple(rows.values())

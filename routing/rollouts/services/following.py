@@ -18,7 +18,7 @@ from routing.rollouts import rules, selectors
 from routing.rollouts.models import Rollout
 from routing.rollouts.rules import Course, Heard
 from routing.rollouts.types import UNDER_WAY, State
-from routing.rollouts.watching import Decision, Known, Scale, Scored
+from routing.rollouts.watching import Decision, Known, Scored
 from routing.rules import selectors as routing
 from routing.rules import services as routing_services
 from routing.rules.hot import Arm
@@ -141,23 +141,19 @@ def change_pace(*, organization_id: int, rule_id: int, changes: dict[str, Any], 
 
 
 def _frozen(organization_id: int, wanted: Iterable[tuple[str, str]]) -> list[Known]:
-    """What runs say of these task types and models as it is now, by each evaluator alone; of what none had, that nobody
-    knows.
+    """What runs say of these task types and models as it is now, by whoever scored most of it; of what none had, that
+    nobody knows.
     """
     found = []
     for task_type, model in wanted:
         try:
-            known = evidence.frozen(organization_id, task_type, model)
+            known = max(evidence.frozen(organization_id, task_type, model), key=lambda one: one.items)
         except NotFound:
             found.append(Known(task_type=task_type, model=model))
-            continue
-        found += [
-            Known(
-                task_type=task_type, model=model, items=one.items, mean=one.mean, deviation=one.deviation,
-                evaluator=one.evaluator, evaluator_version=one.evaluator_version,
+        else:
+            found.append(
+                Known(task_type=task_type, model=model, items=known.items, mean=known.mean, deviation=known.deviation)
             )
-            for one in known
-        ]  # fmt: skip
     return found
 
 
@@ -219,11 +215,10 @@ def _new(found: Rollout, sessions: Iterable[int], at: datetime) -> set[int]:
 
 def _sessions(found: Rollout, rule: Rule, scores: Iterable[selectors.Score]) -> dict[int, Heard]:
     """By digest, in the order in which they were first heard of: the mean of what was said of the same."""
-    kept: dict[int, tuple[tuple[bool, str, int, Scale, str], list[selectors.Score]]] = {}
+    kept: dict[int, tuple[tuple[bool, str, int, str], list[selectors.Score]]] = {}
     for one in scores:
         session = int.from_bytes(blake2b(one.session.encode(), digest_size=8).digest(), "big", signed=True)
-        scale = Scale(one.evaluator, one.evaluator_version)
-        what = one.arm == Arm.TREATED, one.task_type, one.source, scale, rules.incumbent_of(rule, one.asked)
+        what = one.arm == Arm.TREATED, one.task_type, one.source, rules.incumbent_of(rule, one.asked)
         same, mine = kept.setdefault(session, (what, []))
         if same == what:
             mine.append(one)
@@ -231,11 +226,11 @@ def _sessions(found: Rollout, rule: Rule, scores: Iterable[selectors.Score]) -> 
     return {
         session: Heard(
             session=session,
-            scored=Scored(treated, sum(one.score for one in mine) / len(mine), task_type, source, scale),
+            scored=Scored(treated, sum(one.score for one in mine) / len(mine), task_type, source),
             model=model,
             in_pause=since is not None and all(one.at >= since for one in mine),
         )
-        for session, ((treated, task_type, source, scale, model), mine) in kept.items()
+        for session, ((treated, task_type, source, model), mine) in kept.items()
     }
 
 

@@ -15,7 +15,6 @@ from routing.evidence.types import Kind
 from routing.rollouts import services
 from routing.rollouts.models import Rollout, ScoredSession
 from routing.rollouts.rules import PaceInvalid, read
-from routing.rollouts.watching import ENOUGH
 from routing.rules import services as routing
 from routing.rules.models import RoutingRule
 from routing.rules.types import Rule
@@ -141,7 +140,7 @@ def test_where_both_halves_are_as_good_it_goes_on_and_is_held_against_what_staye
     last = Rollout.objects.get()
     assert (last.state, full.stage, full.share) == ("watching", "ramp", 0.5)
     [known] = read(last.seen).known
-    assert (known.by, known.items >= ENOUGH) == ("rollout", True)
+    assert (known.by, known.items > 100) == ("rollout", True)
     assert known.mean == pytest.approx(0.5, abs=0.1)
     assert list(Signal.objects.order_by("id").values_list("kind", flat=True)) == ["rollout.paused", "rollout.resumed"]
     scored(calls(full, range(90_000, 90_400), at=at), at=at, treated=0.5, stayed=0.5, seed=99)
@@ -187,31 +186,10 @@ def test_where_no_run_had_the_incumbent_calls_that_stayed_say_how_good_it_is(cas
     at = NOON + HOUR
     scored(calls(row, range(90), at=at), at=at, treated=0.8, stayed=0.8)
     assert [known.items for known in read(followed(row, at=at).seen).known] == [0]
-    scored(calls(row, range(1_000, 1_500), at=at), at=at, treated=0.8, stayed=0.8)
-    nobody, known = read(followed(row, at=at).seen).known
-    assert (nobody.items, known.by, known.items, known.evaluator) == (0, "rollout", ENOUGH, "thumbs")
+    scored(calls(row, range(1_000, 1_400), at=at), at=at, treated=0.8, stayed=0.8)
+    [known] = read(followed(row, at=at).seen).known
+    assert (known.by, known.items) == ("rollout", 100)
     assert row.stage == "ramp"
-
-
-def test_a_judge_that_is_stricter_than_the_run_pauses_no_sound_rule(cast: Cast) -> None:
-    known_well(cast.acme.id, at=NOON, evaluator="suite", evaluator_version="1")
-    row = rolling(cast.acme.id, at=NOON)
-    for _ in range(2):
-        routing.advance(organization_id=cast.acme.id, rule_id=row.id, by=HOUSE, at=NOON)
-    followed(row, at=NOON)
-    hurried(row, at=NOON, by_itself=False)
-    assert (row.stage, row.share) == ("ramp", 0.5)
-    at = NOON + HOUR
-    scored(calls(row, range(600), at=at), at=at, treated=0.5, stayed=0.5)
-    last = followed(row, at=at)
-    assert (last.state, read(last.seen).watched, last.treated_scored > 100) == ("watching", True, True)
-    # The same judge of an incumbent that stays as it was: now the rule is worse.
-    for batch in range(1, 10):
-        at += HOUR
-        scored(calls(row, range(batch * 1_000, batch * 1_000 + 200), at=at), at=at, treated=0.3, stayed=0.5, seed=batch)
-        if followed(row, at=at).state == "paused":
-            break
-    assert row.stage == "paused"
 
 
 @pytest.mark.parametrize(

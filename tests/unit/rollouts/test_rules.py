@@ -24,22 +24,17 @@ from routing.rollouts.rules import (
     said,
     waits_for,
 )
-from routing.rollouts.watching import ENOUGH, MOST_KINDS, Known, Scale, Scored
+from routing.rollouts.watching import ENOUGH, Known, Scored
 from routing.rules.types import Rule, Use, When
 from tests.factories.orgs import NOON
 from tests.factories.rules import by_type, triage
 
 GOOD = Known(task_type="triage", model="frontier", items=400, mean=0.8, deviation=0.4)
 NOBODY = Known(task_type="triage", model="frontier")
-# Who did not score the run, and what the same says in another version.
-JUDGE, NEWER = Scale("judge", "1"), Scale("", "2")
 
 
-def one(
-    score: float = 1.0, *, treated: bool = True, in_pause: bool = False, task_type: str = "triage",
-    scale: Scale = GOOD.scale,
-) -> Heard:  # fmt: skip
-    return Heard(1, Scored(treated, score, task_type, 1, scale), "frontier", in_pause)
+def one(score: float = 1.0, *, treated: bool = True, in_pause: bool = False, task_type: str = "triage") -> Heard:
+    return Heard(1, Scored(treated, score, task_type, 1), "frontier", in_pause)
 
 
 def waits(**given: Any) -> str:
@@ -78,26 +73,7 @@ def test_treated_scores_are_held_against_what_is_known_of_their_task_type() -> N
     assert heard(course, one(), paused=False).detector.seen == 1
     assert heard(course, one(task_type="chat"), paused=False) == course
     assert heard(Course(known=(NOBODY,)), one(), paused=False).detector.seen == 0
-    assert (course.watched, heard(course, one(), paused=False).watched) == (False, True)
-
-
-@pytest.mark.parametrize("scale", [JUDGE, NEWER])
-def test_a_score_is_held_against_what_the_same_evaluator_knows_and_else_against_those_that_stayed(scale: Scale) -> None:
-    course = heard(Course(known=(GOOD,)), one(0.25, scale=scale), paused=False)
-    assert (course.detector.seen, course.watched) == (0, False)
-    course = heard(course, one(0.5, treated=False, scale=scale), paused=False)
-    assert (course.detector.seen, course.detector.mean, course.beside.differences) == (1, 0.25, ())
-    # By the evaluator that had the incumbent, a score is held against what that said.
-    course = heard(course, one(0.8), paused=False)
-    assert course.detector.seen == 2
-    assert course.detector.mean == pytest.approx(0.125)
-
-
-def test_few_items_of_a_run_are_not_taken_for_the_truth() -> None:
-    few = Known(task_type="triage", model="frontier", items=ENOUGH - 1, mean=0.8, deviation=0.4)
-    course = heard(Course(known=(few,)), one(), paused=False)
-    assert (course.of("triage", "frontier", few.scale), course.detector.seen) == (None, 0)
-    assert heard(course, one(treated=False), paused=False).detector.seen == 1
+    assert (course.watched, Course(known=(NOBODY,)).watched, Course().watched) == (True, False, False)
 
 
 def test_in_a_pause_only_calls_that_were_made_in_it_are_paired() -> None:
@@ -110,10 +86,9 @@ def test_in_a_pause_only_calls_that_were_made_in_it_are_paired() -> None:
 def test_what_stayed_is_frozen_once_it_is_enough_where_no_run_had_it() -> None:
     course = Course(known=(NOBODY,))
     for number in range(ENOUGH):
-        assert course.of("triage", "frontier", GOOD.scale) is None
+        assert not course.watched
         course = heard(course, one(float(number % 4 > 0), treated=False), paused=False)
-    known = course.of("triage", "frontier", GOOD.scale)
-    assert course.beside.waiting == ()
+    known = course.of("triage", "frontier")
     assert known is not None
     assert (known.items, known.mean, known.by) == (ENOUGH, 0.75, "rollout")
     assert heard(course, one(0.0, treated=False), paused=False).known == course.known
@@ -126,28 +101,12 @@ def test_after_a_pause_it_is_held_against_what_stayed_in_it() -> None:
     course = heard(Course(known=(GOOD,)), one(0.0, treated=False), paused=False)
     paused = begun_pausing(heard(course, one(), paused=False))
     assert (paused.stayed, paused.contrast.differences, paused.detector.seen) == ((), (), 1)
-    assert begun_anew(paused) == Course(known=(GOOD,))
-    for _ in range(ENOUGH - 1):
+    for _ in range(19):
         paused = heard(paused, one(0.5, treated=False, in_pause=True), paused=True)
-    # Too few to be frozen: what the run said is not believed any more, and they go on being counted.
-    anew = begun_anew(paused)
-    assert anew.of("triage", "frontier", GOOD.scale) is None
-    assert [sums.number for sums in anew.stayed] == [ENOUGH - 1]
+    assert begun_anew(paused) == Course(known=(GOOD,))
     paused = heard(paused, one(0.5, treated=False, in_pause=True), paused=True)
-    anew = begun_anew(paused)
-    [known] = anew.known
-    assert (known.items, known.mean, known.by, anew.stayed) == (ENOUGH, 0.5, "rollout", ())
-
-
-def test_what_is_told_apart_is_bounded() -> None:
-    course = Course(known=(NOBODY,))
-    for number in range(MOST_KINDS + 5):
-        course = heard(
-            course,
-            Heard(1, Scored(False, 1.0, "triage", number, Scale(f"judge-{number}")), "frontier", False),
-            paused=False,
-        )
-    assert (len(course.stayed), len(course.beside.waiting)) == (MOST_KINDS, MOST_KINDS)
+    [known] = begun_anew(paused).known
+    assert (known.items, known.mean, known.by) == (20, 0.5, "rollout")
 
 
 def test_what_is_known_is_bounded_and_the_newest_of_it_counts() -> None:
