@@ -32,7 +32,9 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class BinOutput(serializers.Serializer[Any]):
-    """Guesses with a confidence from `lower` to `upper`: their mean confidence, and the share that was right."""
+    """What was told with a chance from `lower` to `upper`: how often, with which chance on average, and the share that
+    was right, or the mean score it came to.
+    """
 
     lower = serializers.FloatField()
     upper = serializers.FloatField()

@@ -16,7 +16,7 @@ from routing.configuration.wire import Key, Upstream
 from routing.gateway.asked import event_of
 from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate, NoDeployment
-from routing.gateway.requests import Authorize, Input, Offer, Place, Route
+from routing.gateway.requests import Authorize, Offer, Place, Route
 from routing.gateway.routes import MEASURES, Excluded, leaves
 from routing.rules.hot import Decided, Subject
 from routing.rules.shown import Shown, told
@@ -24,7 +24,6 @@ from routing.rules.store import Row
 from routing.rules.types import Use, Within
 from routing.upstreams.rules import AUTO
 
-_BYTES_A_TOKEN: Final = 4
 _NOT_OFFERED: Final = "the proxy does not offer it, or nothing but it under one name"
 _GATED: Final = "its answers have to pass a gate, which only the gateway asks for"
 
@@ -45,7 +44,6 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
     owner = house.owner(_event(asked, model, offers, key, at))
     shown = Shown(asked.text, tools=asked.input.tools, depth=asked.depth, tags=asked.tags, whole=False)
     task_type, confidence = shown.task_type(owner.task_type, house.classifier)
-    tokens = _tokens(asked.input)
     subject = Subject(
         model=model,
         key=asked.session or asked.id,
@@ -58,7 +56,7 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
         customer=owner.customer_id,
         key_prefix=key.prefix,
         tags=asked.tags,
-        tokens=tokens,
+        tokens=asked.input.about,
         tools=asked.input.tools,
         depth=asked.depth,
         characters=asked.characters,
@@ -115,11 +113,6 @@ def _event(asked: Route, model: str, offers: Offers, key: Key, at: datetime) -> 
         task_type=asked.task_type,
     )  # fmt: skip
     return event_of(request, key, at)
-
-
-def _tokens(told_: Input) -> int:
-    read = told_.tokens if told_.tokens is not None else told_.bytes // _BYTES_A_TOKEN
-    return read + told_.audio_tokens + told_.image_tokens
 
 
 def _offered(use: Sequence[Use], offers: Offers, asked: str) -> tuple[dict[str, Use], list[tuple[str, str]]]:
@@ -221,7 +214,7 @@ def _row(
         project_id=owner.project_id,
         agent_id=owner.agent_id,
         customer_id=owner.customer_id,
-        tokens=_tokens(asked.input),
+        tokens=asked.input.about,
         why=decided.why,
         passed_over=decided.passed_over,
     )

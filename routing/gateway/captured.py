@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from finops.budgets.lines import SILENT_S, connect
 from finops.core.money import pico_text
 from routing.captures.hot import Exchange, chosen, seal, sealer
 from routing.captures.store import DAY_FULL, STORED, SWITCHED_OFF, Row, store
 from routing.configuration.wire import Capturing
+from routing.gateway.aside import Aside
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.client import Client, Send
 from routing.gateway.proxy.course import Course
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 MOST_KEPT: Final = 64 * 2**20
 # What is in memory of a call beside its contents, roughly: calls that say little are not without number.
 BESIDE: Final = 16 * 2**10
-EVERY_S: Final = 0.25
 MOST_AT_ONCE: Final = 50
 # An organization that has all it wants of a day is not asked about for so long.
 FULL_FOR_S: Final = 60.0
@@ -112,23 +110,19 @@ class _Over(NamedTuple):
 
 
 class Captured:
-    """`begin` and `over` are the event loop's; a thread does the rest, once there is anything to do."""
+    """`begin` and `over` are the event loop's; the rest is done aside."""
 
     def __init__(self, address: str, secrets: tuple[str, ...], now: Callable[[], datetime]) -> None:
-        self._address = address
         self._secrets = secrets
         self._now = now
         # Each is changed by one of the two alone: bytes taken by the event loop, and given back by the thread.
         self._taken = self._given_back = 0
         self._full: dict[int, float] = {}
-        self._waiting: deque[_Over] = deque()
+        self._aside = Aside("captured", address, self._store, most_at_once=MOST_AT_ONCE)
         # As above, each by one of the two.
         self.counts = dict.fromkeys(
             (STORED, TOO_LARGE, NO_ROOM, UNANSWERED, NOT_MEANT, DAY_FULL, SWITCHED_OFF, DATABASE, FAILED), 0
         )
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._connection: psycopg.Connection[Any] | None = None
 
     @property
     def open_bytes(self) -> int:
@@ -158,16 +152,11 @@ class Captured:
             self.counts[UNANSWERED] += 1
             self._taken -= kept.size
             return
-        self._waiting.append(_Over(kept, course, time.monotonic() - course.began))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="captured", daemon=True)
-            self._thread.start()
+        self._aside.put(_Over(kept, course, time.monotonic() - course.began))
 
     def close(self) -> None:
         """What is over is stored, where that can be done soon."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(SILENT_S)
+        self._aside.close()
 
     def _room(self, size: int) -> bool:
         if self.open_bytes + size > MOST_KEPT:
@@ -176,15 +165,7 @@ class Captured:
         return True
 
     # --- In the thread --------------------------------------------------------------------------------------------
-    def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            stopping = self._stopping.wait(EVERY_S)
-            while self._waiting:
-                self._store([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))])
-        self._disconnect()
-
-    def _store(self, calls: list[_Over]) -> None:
+    def _store(self, calls: list[_Over]) -> bool:
         left = len(calls)
         try:
             rows: dict[int, list[Row]] = defaultdict(list)
@@ -196,17 +177,18 @@ class Captured:
                 else:
                     rows[call.kept.ask.house.id].append(row)
             for organization_id, its in rows.items():
-                self._count(organization_id, store(self._connected(), organization_id, its))
+                self._count(organization_id, store(self._aside.connected(), organization_id, its))
                 left -= len(its)
         except psycopg.Error as error:
             self.counts[DATABASE] += left
             log.warning("%d captures are lost: %s", left, type(error).__name__)
-            self._disconnect()
+            self._aside.disconnect()
         except Exception as error:  # noqa: BLE001 - its text may quote what somebody wrote, and others are to be stored
             self.counts[FAILED] += left
             log.error("%d captures are lost: %s", left, type(error).__name__)
         finally:
             self._given_back += sum(call.kept.size for call in calls)
+        return True
 
     def _count(self, organization_id: int, outcomes: Mapping[str, int]) -> None:
         for outcome, count in outcomes.items():
@@ -261,16 +243,6 @@ class Captured:
             course.status, ask.call.stream, len(kept.body), len(kept.answer),
             seal(sealer(self._secrets, ask.house.id), exchange),
         )  # fmt: skip
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None:
-            self._connection = connect(self._address)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _without_secrets(query: str) -> str:

@@ -5,32 +5,25 @@ while, and then the oldest are dropped and counted.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
-from finops.budgets.lines import SILENT_S, connect
+from routing.gateway.aside import Aside
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.course import Course
 from routing.rules.store import AT_ONCE, Row, store
 
 log = logging.getLogger(__name__)
 MOST_WAITING: Final = 50_000
-EVERY_S: Final = 0.5
 
 
 class Decisions:
-    """`over` and `keep` are the event loop's; a thread does the rest, once there is anything to do."""
+    """`over` and `keep` are the event loop's; the rest is done aside."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
-        self._waiting: deque[Row] = deque(maxlen=MOST_WAITING)
+        self._aside = Aside("decisions", address, self._store, most_at_once=AT_ONCE)
         self.dropped = 0
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._connection: psycopg.Connection[Any] | None = None
 
     def over(self, ask: Ask, course: Course) -> None:
         """A call is, that a rule said something about."""
@@ -40,50 +33,31 @@ class Decisions:
 
     def keep(self, row: Row) -> None:
         """A decision, stored within a second; once for each call."""
-        self.dropped += len(self._waiting) == MOST_WAITING
-        self._waiting.append(row)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
-            self._thread.start()
+        if len(self._aside) >= MOST_WAITING:
+            self._aside.drop_oldest()
+            self.dropped += 1
+        self._aside.put(row)
 
     def close(self) -> None:
         """What is waiting is stored, where that can be done soon."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(SILENT_S)
+        self._aside.close()
 
-    def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            stopping = self._stopping.wait(EVERY_S)
-            try:
-                while self._waiting:
-                    self._store()
-            except psycopg.Error as error:
-                log.warning("%d decisions wait for the database: %s", len(self._waiting), type(error).__name__)
-                self._disconnect()
-        self._disconnect()
-
-    def _store(self) -> None:
-        rows = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+    def _store(self, rows: list[Row]) -> bool:
         try:
-            if self._connection is None:
-                self._connection = connect(self._address)
-            store(self._connection, rows)
-        except psycopg.OperationalError:
-            # The newest stay, should there be too many.
-            room = MOST_WAITING - len(self._waiting)
-            self.dropped += max(0, len(rows) - room)
-            self._waiting.extendleft(reversed(rows[len(rows) - min(room, len(rows)) :]))
-            raise
-        except psycopg.Error:
-            self.dropped += len(rows)
-            raise
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+            store(self._aside.connected(), rows)
+        except psycopg.Error as error:
+            self._aside.disconnect()
+            if isinstance(error, psycopg.OperationalError):
+                # The newest stay, should there be too many.
+                room = max(0, MOST_WAITING - len(self._aside))
+                kept = rows[len(rows) - min(room, len(rows)) :]
+                self._aside.put_back(kept)
+                self.dropped += len(rows) - len(kept)
+            else:
+                self.dropped += len(rows)
+            log.warning("%d decisions wait for the database: %s", len(self._aside), type(error).__name__)
+            return False
+        return True
 
 
 def _row(ask: Ask, course: Course) -> Row | None:

@@ -16,6 +16,8 @@ MOST_IN_BATCH: Final = 100
 MOST_OFFERS: Final = 500
 MOST_PLACES: Final = 50
 MOST_SHOWN: Final = 32_768
+# Of a text whose tokens nobody has counted.
+_BYTES_A_TOKEN: Final = 4
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 # No context window comes near it.
 Tokens = Annotated[int, Meta(ge=0, le=10**9)]
@@ -53,6 +55,12 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tools: Few = 0
     audio_tokens: Tokens = 0
     image_tokens: Tokens = 0
+
+    @property
+    def about(self) -> int:
+        """Tokens, where nobody vouches for them by the size of the texts."""
+        read = self.tokens if self.tokens is not None else self.bytes // _BYTES_A_TOKEN
+        return read + self.audio_tokens + self.image_tokens
 
 
 class HostedTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,8 +32,6 @@ MEASURES: Final = "calls.measure"
 _MILLION: Final = 10**6
 # Deployments of a rule's models that are tried before the model that was asked for.
 _BEFORE_ASKED: Final = 3
-# Of a text whose tokens nobody has counted.
-_BYTES_A_TOKEN: Final = 4
 # Fields by which an upstream is told of other models that it may answer with (OpenRouter).
 _OTHER_MODELS: Final = frozenset({"models", "fallbacks", "preset", "plugins"})
 _NONE_LEFT: Final = "the rules of routing leave no deployment of the model for this call"
@@ -179,9 +177,7 @@ def route(house: House, key: Key, call: ModelCall, whose: Attribution, model: st
         # A guess that is not sure enough is none.
         guess = house.classifier.guess(seen.read.known)
         task_type, confidence = guess.task_type if guess.task_type != UNKNOWN else "", guess.confidence
-    asked = call.input
-    tokens = asked.tokens if asked.tokens is not None else asked.bytes // _BYTES_A_TOKEN
-    tokens += asked.audio_tokens + asked.image_tokens
+    tokens = call.input.about
     subject = Subject(
         model=model,
         key=whose.session or call_id,

@@ -10,20 +10,19 @@ says, which may quote it.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import psycopg
 
 from finops.attribution.types import Owner
-from finops.budgets.lines import SILENT_S, connect
 from routing.classify.hot import draw_of, signs
 from routing.classify.packed import drawn_with, pack
 from routing.classify.sensitivity import LABEL, judge
 from routing.classify.store import DAY_FULL, STORED, SWITCHED_OFF, Row, store
 from routing.classify.types import LONGEST_TASK_TYPE, Content, Source
+from routing.gateway.aside import Aside
 from routing.gateway.dialects.texts import read_texts
 from routing.gateway.proxy.ask import Ask
 from routing.gateway.proxy.course import Course
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 # Calls that wait to be read, and bytes of them: more than these are dropped.
 MOST_WAITING: Final = 200
 MOST_BYTES: Final = 16 * 2**20
-EVERY_S: Final = 0.5
 MOST_AT_ONCE: Final = 50
 # Types of which it is remembered that their day is full; all is forgotten, and asked for again, beyond.
 _REMEMBERED: Final = 20_000
@@ -62,11 +60,10 @@ class _Over(NamedTuple):
 
 
 class Sampled:
-    """`over` is the event loop's; a thread does the rest, once there is anything to do."""
+    """`over` is the event loop's; the rest is done aside."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
-        self._waiting: deque[_Over] = deque()
+        self._aside = Aside("sampled", address, self._store, most_at_once=MOST_AT_ONCE)
         # Each is changed by one of the two alone: bytes taken by the event loop, and given back by the thread.
         self._taken = self._given_back = 0
         # From which draw on a call is of no use, by what the database said last.
@@ -74,9 +71,6 @@ class Sampled:
         self.counts = dict.fromkeys(
             (STORED, NO_ROOM, NOT_NEEDED, NOTHING_SAID, SENSITIVE, DAY_FULL, SWITCHED_OFF, DATABASE, FAILED), 0
         )
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._connection: psycopg.Connection[Any] | None = None
 
     # --- On the event loop ----------------------------------------------------------------------------------------
     def over(self, ask: Ask, course: Course) -> None:
@@ -87,36 +81,22 @@ class Sampled:
         owner = ask.route.owner
         if owner is not None and self._is_full(_stratum(ask, owner), draw):
             return
-        if len(self._waiting) >= MOST_WAITING or self._taken - self._given_back + course.asked_bytes > MOST_BYTES:
+        if len(self._aside) >= MOST_WAITING or self._taken - self._given_back + course.asked_bytes > MOST_BYTES:
             self.counts[NO_ROOM] += 1
             return
         self._taken += course.asked_bytes
-        self._waiting.append(_Over(ask, course.asked_bytes, draw))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="sampled", daemon=True)
-            self._thread.start()
+        self._aside.put(_Over(ask, course.asked_bytes, draw))
 
     def close(self) -> None:
         """What is over is stored, where that can be done soon."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(SILENT_S)
+        self._aside.close()
 
     def _is_full(self, stratum: _Stratum, draw: int) -> bool:
         most = self._full.get(stratum)
         return most is not None and draw >= most
 
     # --- In the thread --------------------------------------------------------------------------------------------
-    def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            stopping = self._stopping.wait(EVERY_S)
-            while self._waiting:
-                self._store([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))])
-        if self._connection is not None:
-            self._connection.close()
-
-    def _store(self, calls: list[_Over]) -> None:
+    def _store(self, calls: list[_Over]) -> bool:
         left = len(calls)
         try:
             rows: dict[tuple[int, date], list[Row]] = defaultdict(list)
@@ -127,7 +107,7 @@ class Sampled:
                 else:
                     rows[call.ask.house.id, row.day].append(row)
             for (organization_id, day), its in rows.items():
-                found = store(self._connected(), organization_id, day, its)
+                found = store(self._aside.connected(), organization_id, day, its)
                 left -= len(its)
                 for outcome, count in found.counts.items():
                     self.counts[outcome] += count
@@ -135,12 +115,13 @@ class Sampled:
         except psycopg.Error as error:
             self.counts[DATABASE] += left
             log.warning("features of %d calls are lost: %s", left, type(error).__name__)
-            self._disconnect()
+            self._aside.disconnect()
         except Exception as error:  # noqa: BLE001 - its text may quote what somebody wrote, and others are to be stored
             self.counts[FAILED] += left
             log.error("features of %d calls are lost: %s", left, type(error).__name__)
         finally:
             self._given_back += sum(call.size for call in calls)
+        return True
 
     def _remember(self, organization_id: int, day: date, full: dict[str, int]) -> None:
         if len(self._full) + len(full) > _REMEMBERED:
@@ -182,16 +163,6 @@ class Sampled:
             chances={} if foreseen is None else {model: round(one, 4) for model, one in foreseen.chances.items()},
             foreseen_by=0 if prospects is None else prospects.version,
         )
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None:
-            self._connection = connect(self._address)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 def _stratum(ask: Ask, owner: Owner) -> _Stratum:

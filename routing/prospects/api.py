@@ -12,19 +12,10 @@ from finops.api.schema import answers
 from finops.api.views import Resource
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
+from routing.classify.api import BinOutput
 from routing.prospects import selectors
 from routing.prospects.models import TrainedProspects
 from routing.prospects.rules import LightBy
-
-
-class ChanceBinOutput(serializers.Serializer[Any]):
-    """Calls with a chance from `lower` to `upper`: how many, their mean chance, and the mean score they came to."""
-
-    lower = serializers.FloatField()
-    upper = serializers.FloatField()
-    number = serializers.IntegerField()
-    chance = serializers.FloatField()
-    right = serializers.FloatField()
 
 
 class ProspectSinceOutput(serializers.Serializer[Any]):
@@ -33,7 +24,7 @@ class ProspectSinceOutput(serializers.Serializer[Any]):
     calls = serializers.IntegerField()
     error = serializers.FloatField()
     is_off = serializers.BooleanField()
-    reliability = ChanceBinOutput(many=True)
+    reliability = BinOutput(many=True)
 
 
 class ProspectOutput(serializers.Serializer[Any]):
@@ -51,7 +42,7 @@ class ProspectOutput(serializers.Serializer[Any]):
     error = serializers.FloatField()
     is_off = serializers.BooleanField()
     gain = serializers.FloatField()
-    reliability = ChanceBinOutput(many=True)
+    reliability = BinOutput(many=True)
     since = ProspectSinceOutput(allow_null=True)
 
 

@@ -25,7 +25,7 @@ class TrainedProspects(models.Model):
     # Calls, and outcomes of them; a call that several models did has several.
     calls = models.IntegerField()
     outcomes = models.IntegerField()
-    # `types.Known` of each, as plain values.
+    # `classify.types.learned.Prospect` of each as plain values, with how many of its calls were `drawn` for it.
     figures = models.JSONField()
     # The same of calls that it foresaw and that came to something since (`types.Since`).
     since = models.JSONField(default=list)

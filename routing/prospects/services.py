@@ -13,11 +13,11 @@ from finops.audit import services as audit
 from finops.core.actors import Actor
 from routing.classify.rules import CannotLearn, is_worth_training
 from routing.classify.types import wire
-from routing.classify.types.learned import Learnt, Tried
+from routing.classify.types.learned import Learnt, Prospect, Tried
 from routing.prospects import rules, selectors
 from routing.prospects.models import TrainedProspects
 from routing.prospects.rules import CannotForesee, LightBy
-from routing.prospects.types import Came, Known, Since
+from routing.prospects.types import Came, Since
 
 _NONE: Final = float("nan")
 
@@ -93,7 +93,6 @@ def _put_in_force(
     drawn: dict[str, int] = defaultdict(int)
     for one in came:
         drawn[one.model] += one.drawn
-    known = [Known(drawn=drawn[one.model], **one._asdict()) for one in learnt.models]
     mine.filter(is_in_force=True).update(is_in_force=False)
     row = TrainedProspects.objects.create(
         organization_id=organization_id,
@@ -103,16 +102,16 @@ def _put_in_force(
         light_by=light_by.value,
         calls=len({one.call for one in came}),
         outcomes=len(came),
-        figures=[_plain(one) for one in known],
+        figures=[_plain(one) | {"drawn": drawn[one.model]} for one in learnt.models],
         trained_at=at,
         trained_by=by.reference,
         is_in_force=True,
     )
     mine.filter(version__lte=version - rules.MOST_VERSIONS).delete()
     details: dict[str, Any] = {
-        "models": len(known),
+        "models": len(learnt.models),
         "calls": row.calls,
-        "off": [one.model for one in known if one.is_off],
+        "off": [one.model for one in learnt.models if one.is_off],
     }
     audit.record(
         organization_id=organization_id, verb="prospects.learned", subject_kind="prospects", subject_id=str(version),
@@ -142,5 +141,5 @@ def _observe(row: TrainedProspects, came: Sequence[Came], at: datetime) -> None:
     TrainedProspects.objects.filter(id=row.id).update(since=[_plain(one) for one in since], since_at=at)
 
 
-def _plain(one: Known | Since) -> dict[str, Any]:
+def _plain(one: Prospect | Since) -> dict[str, Any]:
     return one._asdict() | {"bins": [each._asdict() for each in one.bins]}

@@ -28,20 +28,6 @@ class Sampled(NamedTuple):
     session: str
 
 
-class Known(NamedTuple):
-    """One model as it was learned: `classify.types.learned.Prospect`, with how many of its calls were drawn for it."""
-
-    model: str
-    calls: int
-    drawn: int
-    mean: float
-    flat: bool
-    bins: tuple[Bin, ...]
-    error: float
-    is_off: bool
-    gain: float
-
-
 class Since(NamedTuple):
     """Of one model, calls that came to something after their chance was told: how far the two are apart."""
 

@@ -131,23 +131,17 @@ def _calls(when: When) -> str:
 
 
 def _limits(within: Within) -> str:
-    said = []
-    if within.labels:
-        said.append(f"only by upstreams labelled {_listed(within.labels, 'or')}")
-    if within.regions:
-        said.append(f"only in {_listed(within.regions, 'or')}")
-    if within.only:
-        said.append(f"only by {_listed(within.only, 'or')}")
-    if within.never:
-        said.append(f"never by {_listed(within.never, 'or')}")
-    if within.vendors:
-        said.append(f"only with models of {_listed(within.vendors, 'or')}")
-    if within.never_vendors:
-        said.append(f"never with models of {_listed(within.never_vendors, 'or')}")
-    if within.origins:
-        said.append(f"only with models from {_listed(within.origins, 'or')}")
-    if within.never_origins:
-        said.append(f"never with models from {_listed(within.never_origins, 'or')}")
+    listed = (
+        ("only by upstreams labelled", within.labels),
+        ("only in", within.regions),
+        ("only by", within.only),
+        ("never by", within.never),
+        ("only with models of", within.vendors),
+        ("never with models of", within.never_vendors),
+        ("only with models from", within.origins),
+        ("never with models from", within.never_origins),
+    )
+    said = [f"{words} {_listed(names, 'or')}" for words, names in listed if names]
     if within.most_per_million is not None:
         said.append(f"at no more than {within.most_per_million:g} for a million tokens")
     if within.order:

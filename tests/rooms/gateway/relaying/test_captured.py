@@ -123,7 +123,7 @@ def test_nothing_is_kept_until_somebody_says_so_and_then_within_a_second(
 ) -> None:
     gateway = gateways()
     assert chat(gateway, secret).whole().status == 200
-    assert gateway.process.captured._thread is None
+    assert not gateway.process.captured._aside.has_begun
     assert gateway.process.configured.houses[cast.acme.id].captures is None
     capturing(cast.acme.id, at=now)
     published()
@@ -234,7 +234,7 @@ def test_without_a_database_or_room_calls_go_on_and_what_is_lost_is_counted(
 ) -> None:
     captured = gateway.process.captured
     with monkeypatch.context() as away:
-        away.setattr(captured, "_address", "host=127.0.0.1 port=1 dbname=nothing")
+        away.setattr(captured._aside, "_address", "host=127.0.0.1 port=1 dbname=nothing")
         assert chat(gateway, secret).whole().status == 200
         counted(gateway, DATABASE)
     with monkeypatch.context() as full:

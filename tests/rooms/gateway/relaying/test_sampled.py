@@ -176,7 +176,7 @@ def test_switched_off_nothing_is_kept(cast: Cast, secret: str, gateway: Gateway,
     until(lambda: not gateway.process.configured.houses[cast.acme.id].sampled)
     before = dict(gateway.process.sampled.counts)
     chat(gateway, secret, headers=TRIAGE).whole()
-    assert not gateway.process.sampled._waiting
+    assert not len(gateway.process.sampled._aside)
     assert gateway.process.sampled.counts == before
     assert SampledCall.objects.count() == 0
 
@@ -186,7 +186,7 @@ def test_without_a_database_or_room_calls_go_on_and_what_is_lost_is_counted(
 ) -> None:
     sampled = gateway.process.sampled
     with monkeypatch.context() as away:
-        away.setattr(sampled, "_address", "host=127.0.0.1 port=1 dbname=nothing")
+        away.setattr(sampled._aside, "_address", "host=127.0.0.1 port=1 dbname=nothing")
         assert chat(gateway, secret, headers=TRIAGE).whole().status == 200
         counted(gateway, DATABASE)
     with monkeypatch.context() as full:
