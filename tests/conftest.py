@@ -24,10 +24,11 @@ from hypothesis import settings
 
 from finops.runtime import processes
 from finops.runtime.places import CHECKOUT
-from finops.runtime.postgres import Place, Postgres, running_processes, stop_leftovers
+from finops.runtime.postgres import DATABASE, Place, Postgres, running_processes, stop_leftovers
 from finops.runtime.valkey import Place as ValkeyPlace
 from finops.runtime.valkey import Valkey
 from tests.emptying import empty_database
+from tests.tables import copied
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("house", deadline=None)
@@ -43,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or os.environ.get("DATABASE_URL"):
         return
     folder = Path(tempfile.mkdtemp(prefix="capstan-tests-"))
+    # As root the server is another user's, who has to get there.
+    folder.chmod(0o711)
     os.environ[_SHARED] = str(folder)
     (folder / "run").mkdir()
     _kept["janitor"] = subprocess.Popen(
@@ -94,9 +97,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     _start_once(place, Path(folder))
     from django.db import connections
 
-    connections["default"].settings_dict.update(
-        {"HOST": str(place.sockets), "PORT": "", "USER": "postgres", "PASSWORD": ""}
-    )
+    server = connections["default"].settings_dict
+    server.update({"HOST": str(place.sockets), "PORT": "", "USER": "postgres", "PASSWORD": ""})
+    server["TEST"]["TEMPLATE"] = DATABASE
 
 
 @pytest.fixture(scope="session")
@@ -127,10 +130,12 @@ def _start_once(place: Place, folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if running_processes(place):
             return
+        roster = processes.Roster(folder / "run" / "children.json")
+        copied(folder, folder, lambda made: roster.write([made]))
         server = Postgres(place, durable=False)
         identity = server.start()
         _kept["server"] = server
-        processes.Roster(folder / "run" / "children.json").write([identity])
+        roster.write([identity])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -161,3 +166,21 @@ def empty_data() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="capstan-") as folder:
         Path(folder).chmod(0o711)
         yield Path(folder) / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Path]:
+    """A folder of the whole suite; with a DATABASE_URL, which starts nothing for all, of this process."""
+    if named := os.environ.get(_SHARED):
+        yield Path(named)
+        return
+    with tempfile.TemporaryDirectory(prefix="capstan-tests-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture
+def made_data(shared: Path, empty_data: Path) -> Path:
+    """A data folder whose database has its tables already."""
+    copied(shared, empty_data)
+    return empty_data

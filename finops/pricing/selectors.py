@@ -67,7 +67,7 @@ def load_pricer(organization_id: int) -> Pricer:
 
     One small query when nothing has changed since this process last asked; five when everything has.
     """
-    tokens = _tokens(organization_id)
+    tokens = price_state(organization_id)
     kept = _pricers.get(organization_id)
     if kept is None or kept.tokens != tokens:
         kept = _Kept(tokens, Pricer(_public(tokens[0]), Overrides(*overrides_data(organization_id))))
@@ -77,7 +77,7 @@ def load_pricer(organization_id: int) -> Pricer:
 
 def load_exchange(organization_id: int) -> Exchange:
     """Dated rates into the organization's reporting currency. Two small queries when nothing has changed."""
-    tokens = _tokens(organization_id)
+    tokens = price_state(organization_id)
     currency = Organization.objects.values_list("reporting_currency", flat=True).get(id=organization_id)
     kept = _exchanges.get(organization_id)
     if kept is None or kept[0] != tokens or kept[1].reporting_currency != currency:
@@ -224,7 +224,8 @@ def exchange_rates(organization_id: int, *, from_currency: str = "", to_currency
     return rows.order_by("-day", "-id")
 
 
-def _tokens(organization_id: int) -> Tokens:
+def price_state(organization_id: int) -> Tokens:
+    """Which state prices are in: the public ones, and the organization's own."""
     rows = PricingVersion.objects.filter(_of(organization_id)).values_list("organization_id", "token")
     found: dict[int | None, UUID] = dict(rows)
     return found.get(None), found.get(organization_id)

@@ -134,7 +134,7 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
             for row in upstreams.deployments_in_use(organization_id)
         ),
         captures=_capturing(organization_id),
-        rules=rules.published(organization_id),
+        rules=rules.published(organization_id, at),
         classifier=classify.published(organization_id),
         sampled=classify.sampling(organization_id).is_on,
         prospects=prospects.published(organization_id),

@@ -75,7 +75,7 @@ def answers(organization_id: int, calls: Sequence[Asked], at: datetime, *, batch
     """What would become of each. Raises RuleInvalid for an owner or a key that there is not; it names the field, as of
     `calls` where they are a batch.
     """
-    ready, snapshot = selectors.ready(organization_id), load_snapshot(organization_id)
+    ready, snapshot = selectors.ready(organization_id, at), load_snapshot(organization_id)
     source_id = next((row for row, slug in snapshot.sources.items() if slug == GATEWAY), 0)
     measuring = selectors.measuring_keys(organization_id, {asked.key for asked in calls} - {""})
     found = []

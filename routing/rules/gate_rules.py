@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, SchemaError
 
 from finops.attribution.patterns import compile_pattern
 from routing.rules.types import Gate, GateKind
+from routing.upstreams.rules import AUTO, TIER
 
 MOST_SCHEMA: Final = 20_000
 LONGEST_QUESTION: Final = 1_000
@@ -43,8 +44,8 @@ def why_not(gate: Gate) -> tuple[str, str] | None:
 def _of_checker(gate: Gate) -> tuple[str, str] | None:
     if len(gate.model) > LONGEST_MODEL or not gate.model.isprintable() or gate.model != gate.model.strip():
         return "model", f"1 to {LONGEST_MODEL} printable characters, without spaces around them"
-    if gate.model == "auto":
-        return "model", "auto leaves the choice to routing and is no model"
+    if gate.model == AUTO or gate.model.startswith(TIER):
+        return "model", f"{gate.model[:60]} leaves the choice to routing and is no model"
     if len(gate.question) > LONGEST_QUESTION or not all(one.isprintable() or one in "\n\t" for one in gate.question):
         return "question", f"at most {LONGEST_QUESTION:,} characters of text"
     return None

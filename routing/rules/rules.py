@@ -11,12 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from finops.core.errors import Invalid
+from routing.rules import pins
 from routing.rules.gate_rules import why_not
 from routing.rules.policy import Cost, Expected, Learnt, Packed, Policy, Quality, Reliability
 from routing.rules.rollout import chooses
 from routing.rules.types import Rule, Use, When, Within
 from routing.tiers.rules import LONGEST_VENDOR, ORIGIN, VENDOR
-from routing.upstreams.rules import AUTO, FLOOR, NITRO
+from routing.tiers.types import Tier
+from routing.upstreams.rules import AUTO, FLOOR, NITRO, TIER
 
 LONGEST_NAME: Final = 60
 LONGEST_WORD: Final = 60
@@ -89,6 +91,8 @@ def check(rule: Rule) -> Rule:
         raise RuleInvalid(f"a name is a-z, 0-9, - and _, at most {LONGEST_NAME} of them", field="name")
     _check_when(rule.when)
     _check_use(rule.use)
+    if rule.policy is not None and pins.pins(rule):
+        raise RuleInvalid("what was learned chooses among models by name: name them", field="use")
     _check_within(rule.within)
     if rule.policy is not None:
         _check_policy(rule.policy, {one.model for one in rule.use})
@@ -136,6 +140,7 @@ def _check_use(use: tuple[Use, ...]) -> None:
         _text(one.model, f"use[{place}].model", longest=LONGEST_MODEL)
         if one.model == AUTO:
             raise RuleInvalid(f"{AUTO} leaves the choice to routing and is no model", field=f"use[{place}].model")
+        _check_tier(one.model, f"use[{place}].model")
         if one.effort and not _EFFORT.fullmatch(one.effort):
             raise RuleInvalid("an effort is one word: low, medium, high", field=f"use[{place}].effort")
         _whole(one.most_output_tokens, 1, MOST_TOKENS, f"use[{place}].most_output_tokens")
@@ -143,6 +148,14 @@ def _check_use(use: tuple[Use, ...]) -> None:
         if refused is not None:
             raise RuleInvalid(refused[1], field=f"use[{place}].gate.{refused[0]}")
     _once([one.model for one in use], "use")
+
+
+def _check_tier(model: str, path: str) -> None:
+    try:
+        pins.tier_of(model)
+    except ValueError:
+        known = ", ".join(f"{TIER}{one}" for one in Tier)
+        raise RuleInvalid(f"there is no such class of models: {known}", field=path) from None
 
 
 def _check_within(within: Within) -> None:

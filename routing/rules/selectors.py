@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from threading import Lock
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db.models import Case, Count, Q, QuerySet
+from django.db.models import Case, Count, QuerySet
 from django.db.models import When as Where
 
-from finops.attribution.models import AttributionStamp
 from finops.core.errors import NotFound
-from finops.orgs.models import Agent, Customer, Project, Team, VirtualKey
+from finops.orgs.models import Agent, Customer, Organization, Project, Team, VirtualKey
 from finops.orgs.rules import Permission, below
 from finops.orgs.selectors import team_parents
-from finops.pricing.selectors import load_pricer
+from finops.pricing.selectors import load_pricer, price_state
 from routing.classify import selectors as classify
 from routing.classify.hot import Classifier, Prospects
 from routing.prospects import selectors as prospects
+from routing.rules import pins
 from routing.rules.hot import OWNERS, Published, Rules
 from routing.rules.litellm import Served, Standing
-from routing.rules.models import Decision, RoutingRule, RulesVersion, RuleVersion
+from routing.rules.models import Decision, RoutingRule, RuleVersion
 from routing.rules.rollout import Stage, State
 from routing.rules.types import Rule, When, Within
 from routing.tiers import selectors as tiers
 from routing.tiers.hot import Register
+from routing.tiers.types import Tier
 from routing.upstreams.models import Upstream
 from routing.upstreams.rules import AUTO
 from routing.upstreams.selectors import deployments_in_use, upstreams
@@ -57,10 +59,15 @@ class Ready(NamedTuple):
 
 
 class _Token(NamedTuple):
-    """Which state rules, owners, the classifier and prospects are in."""
+    """Which state is in what the answer follows from. What is served, and in which class, counts where a rule names
+    classes of models.
+    """
 
     rules: UUID | None
     owners: UUID | None
+    upstreams: UUID | None
+    tiers: UUID | None
+    prices: tuple[UUID | None, UUID | None]
     classifier: int | None
     prospects: int | None
 
@@ -109,16 +116,18 @@ def documents(organization_id: int) -> list[Rule]:
     return [document_of(row.version) for row in _whole(organization_id) if row.version is not None]
 
 
-def standing(organization_id: int) -> list[Standing]:
-    """All rules that are not retired and have a version, in their order, with how far each holds."""
+def standing(organization_id: int, at: datetime) -> list[Standing]:
+    """All rules that are not retired and have a version, in their order, with how far each holds, and with the models
+    that serve where they name a class.
+    """
     found = []
-    for row in _whole(organization_id):
-        if row.version is None:
-            continue
+    rows = list(_whole(organization_id))
+    said = _resolved(organization_id, [document_of(row.version) for row in rows if row.version is not None], at)
+    for row, rule in zip(rows, said, strict=True):
         off = "" if row.state == State.IN_FORCE else "it is switched off"
         off = off or ("it was rolled back" if row.stage == Stage.ROLLED_BACK else "")
         share = 0.0 if row.stage == Stage.SHADOW else row.share
-        found.append(Standing(document_of(row.version), share, row.held_back, off))
+        found.append(Standing(rule, share, row.held_back, off))
     return found
 
 
@@ -161,11 +170,15 @@ def _served(register: Register, row: Upstream, model: str, upstream_model: str, 
     )  # fmt: skip
 
 
-def published(organization_id: int) -> tuple[Published, ...]:
-    """What gateways have: rules that are in force, in their order, with the ids of whom they name."""
+def published(organization_id: int, at: datetime) -> tuple[Published, ...]:
+    """What gateways have: rules that are in force, in their order, with the ids of whom they name and, in place of a
+    class of models, those that are served of it.
+    """
     rows = _whole(organization_id).filter(state=State.IN_FORCE).exclude(stage=Stage.ROLLED_BACK)
-    said = [(row, row.version, document_of(row.version)) for row in rows if row.version is not None]
-    named = _Named(organization_id, [rule.when for _, _, rule in said])
+    versions = [(row, row.version) for row in rows if row.version is not None]
+    rules = _resolved(organization_id, [document_of(version) for _, version in versions], at)
+    said = [(row, version, rule) for (row, version), rule in zip(versions, rules, strict=True)]
+    named = _Named(organization_id, [rule.when for rule in rules])
     return tuple(
         Published(
             rule_id=row.id,
@@ -181,7 +194,7 @@ def published(organization_id: int) -> tuple[Published, ...]:
     )
 
 
-def ready(organization_id: int) -> Ready:
+def ready(organization_id: int, at: datetime) -> Ready:
     """What is in force, made ready; kept in the process while nothing has changed. Not to be changed."""
     # Before the rows: newer rows under an older token only cost another reading.
     token = _token(organization_id)
@@ -193,7 +206,7 @@ def ready(organization_id: int) -> Ready:
     classifier = classify.published(organization_id) if token.classifier is not None else None
     foreseen = prospects.published(organization_id) if token.prospects is not None else None
     made = Ready(
-        Rules(published(organization_id)),
+        Rules(published(organization_id, at)),
         Classifier.of(classifier) if classifier is not None else None,
         Prospects(foreseen) if foreseen is not None else None,
     )
@@ -273,14 +286,43 @@ def _whole(organization_id: int) -> QuerySet[RoutingRule]:
 
 
 def _token(organization_id: int) -> _Token:
-    mine = Q(organization_id=organization_id)
-    rules_token = RulesVersion.objects.filter(mine).values_list("token", flat=True).first()
-    owners = AttributionStamp.objects.filter(mine).values_list("value", flat=True).first()
+    mine = Organization.objects.filter(id=organization_id)
+    rules_token, owners, upstreams_token, tiers_token = mine.values_list(
+        "rulesversion__token", "attribution_stamp__value", "upstreamsversion__token", "tiersversion__token"
+    ).get()
     classifier = classify.in_force(organization_id)
     foreseen = prospects.in_force(organization_id)
     return _Token(
-        rules_token, owners, None if classifier is None else classifier.pk, None if foreseen is None else foreseen.pk
+        rules_token,
+        owners,
+        upstreams_token,
+        tiers_token,
+        price_state(organization_id),
+        None if classifier is None else classifier.pk,
+        None if foreseen is None else foreseen.pk,
     )
+
+
+def _resolved(organization_id: int, rules: Sequence[Rule], at: datetime) -> list[Rule]:
+    if not any(pins.pins(rule) for rule in rules):
+        return list(rules)
+    return [pins.resolved(rule, _classes(organization_id, rules, at)) for rule in rules]
+
+
+def _classes(organization_id: int, rules: Iterable[Rule], at: datetime) -> dict[Tier, list[str]]:
+    """Which models are served of each class, as clients call them, by list price, the cheapest first: those that are
+    deployed by name, and of upstreams that take any model those that rules name.
+    """
+    register, day = tiers.register(organization_id, at), at.astimezone(UTC).date()
+    price = tiers.list_prices(load_pricer(organization_id), day)
+    found: dict[Tier, dict[str, Decimal]] = {}
+    for model, places in served(organization_id, rules, day).items():
+        for place in places:
+            tier = register.of(place.upstream_model, place.provider).tier
+            listed = price(place.provider, place.upstream_model)
+            known = found.setdefault(tier, {})
+            known[model] = min(known.get(model, Decimal("Infinity")), Decimal("Infinity") if listed is None else listed)
+    return {tier: sorted(prices, key=lambda model: (prices[model], model)) for tier, prices in found.items()}
 
 
 class _Named:

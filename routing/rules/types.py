@@ -58,7 +58,9 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A model, and how: `effort` is how much it is to reason (low, medium, high …), '' as the caller says."""
+    """A model, and how: `effort` is how much it is to reason (low, medium, high …), '' as the caller says. In place of
+    a model `tier:light`, `tier:mid` or `tier:frontier` is whatever is served of that class, the cheapest first.
+    """
 
     model: str
     effort: str = ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from routing.rules.pins import tier_of
 from routing.rules.policy import Policy
 from routing.rules.types import Gate, GateKind, Rule, Use, When, Within
 
@@ -95,7 +96,9 @@ def _use(one: Use) -> str:
         how.append(f"at most {one.most_output_tokens:,} tokens out")
     if one.gate is not None:
         how.append(_gate(one.gate))
-    return f"{one.model} ({', '.join(how)})" if how else one.model
+    tier = tier_of(one.model)
+    name = one.model if tier is None else f"what is served of class {tier}"
+    return f"{name} ({', '.join(how)})" if how else name
 
 
 def _gate(gate: Gate) -> str:

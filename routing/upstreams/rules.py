@@ -39,6 +39,8 @@ MOST_PER_MILLION: Final = 1_000_000
 _HINTED: Final = 16
 # The model that leaves the choice to routing.
 AUTO: Final = "auto"
+# Before the name of a class of models, where a rule sends calls to whatever is served of it.
+TIER: Final = "tier:"
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]*")
@@ -130,8 +132,8 @@ def hint_of(credential: str) -> str:
 def check_deployment(draft: DeploymentDraft) -> DeploymentDraft:
     """Raises UpstreamInvalid."""
     model = _model(draft.model, field="model")
-    if model == AUTO:
-        raise UpstreamInvalid(f"{AUTO} leaves the choice to routing and is no model", field="model")
+    if model == AUTO or model.startswith(TIER):
+        raise UpstreamInvalid(f"{model[:LONGEST_NAME]} leaves the choice to routing and is no model", field="model")
     _whole(draft.rank, 0, MOST_RANK, field="rank")
     _whole(draft.weight, 1, MOST_WEIGHT, field="weight")
     return replace(draft, model=model, upstream_model=_model(draft.upstream_model or model, field="upstream_model"))

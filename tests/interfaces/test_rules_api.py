@@ -240,7 +240,7 @@ def test_a_call_is_answered_by_the_rules_that_gateways_have(alice: Api, cast: Ca
     # A project's team follows, as it does for a call.
     seen = [routed(alice, project="answers", tools=2, session=f"s-{number}") for number in range(200)]
     arms = [one["arm"] for one in seen]
-    ready = Rules(selectors.published(cast.acme.id))
+    ready = Rules(selectors.published(cast.acme.id, NOON))
     for number, one in enumerate(seen):
         subject = Subject(
             INCUMBENT, f"s-{number}", lambda: True, lambda: None, team=cast.search.id, project=project.id, tools=2

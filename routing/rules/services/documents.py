@@ -41,7 +41,7 @@ def export_litellm(*, organization_id: int, at: datetime) -> litellm.Generated:
     """All rules that are not retired, as far as a configuration of LiteLLM has words for them. Raises LimitUnsayable
     where one is in force that it cannot keep.
     """
-    standing = selectors.standing(organization_id)
+    standing = selectors.standing(organization_id, at)
     served = selectors.served(organization_id, [one.rule for one in standing], at.date())
     return litellm.generated(standing, served)
 

@@ -13,10 +13,10 @@ from tests.faults.gateway.streaming import Provider
 
 
 @pytest.fixture
-def gateways(empty_data: Path) -> Iterator[Gateways]:
-    server = Postgres(Place.below(empty_data))
+def gateways(made_data: Path) -> Iterator[Gateways]:
+    server = Postgres(Place.below(made_data))
     server.start()
-    running = Gateways(empty_data, server)
+    running = Gateways(made_data, server)
     yield running
     running.close()
     server.stop()

@@ -95,6 +95,7 @@ def laptop(empty_data: Path) -> Iterator[Laptop]:
         running.close()
 
 
+@pytest.mark.usefixtures("made_data")
 def test_one_file_is_a_gateway_that_attributes_caps_and_follows_the_file(laptop: Laptop) -> None:
     assert laptop.said("^Gateway ").endswith(f"http://localhost:{laptop.port}/")
     assert laptop.pasted("OPENAI_BASE_URL") == f"http://localhost:{laptop.port}/v1"

@@ -50,6 +50,8 @@ def with_policy(**given: Any) -> Rule:
         (triage(name=""), "name"),
         (triage(name="a" * 61), "name"),
         (triage(name="a b"), "name"),
+        (triage(use=(Use(model="small"), Use(model="tier:tiny"))), "use[1].model"),
+        (triage(use=(Use(model="tier:light"),), policy=by_type()), "use"),
         (triage(when=When(models=("gpt\n",))), "when.models[0]"),
         (triage(when=When(models=tuple(map(str, range(51))))), "when.models"),
         (triage(when=When(task_types=("a", "a"))), "when.task_types"),
@@ -187,6 +189,10 @@ def test_why_is_said() -> None:
     [
         (triage(), "Calls of triage for frontier go to small, and where that fails to frontier."),
         (local_only(), "Sensitive calls are served only by upstreams labelled local."),
+        (
+            Rule(name="a", when=When(subagent=True), use=(Use(model="tier:light", effort="low"),)),
+            "Calls from sub-agents go to what is served of class light (effort low).",
+        ),
         (
             Rule(
                 name="a",

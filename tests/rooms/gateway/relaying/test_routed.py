@@ -11,11 +11,16 @@ import pytest
 
 from finops.budgets.rules.limits import LimitDraft
 from finops.budgets.services.limits import set_limit
+from finops.budgets.types import Enforcement, Period
 from finops.connectors.capstan.record import MOST_TAGS
 from routing.classify.services import train
-from routing.rules import services
+from routing.rules import asking, services
+from routing.rules.asking import Asked
 from routing.rules.models import Decision, RoutingRule
 from routing.rules.types import Gate, GateKind, Rule, Use, When, Within
+from routing.tiers.services import set_entry
+from routing.tiers.types import Entry, Tier
+from tests.factories.budgets import budget
 from tests.factories.classify import labelled, labels
 from tests.factories.gateway import Gateway, key, published
 from tests.factories.ledger import rows
@@ -395,3 +400,49 @@ def test_an_answer_that_nobody_bettered_is_told_of_as_what_it_is(
     assert len(charged(gateway)) == 2
     until(lambda: Decision.objects.exists())
     assert Decision.objects.get().chosen == "gpt-mini"
+
+
+def test_sub_agents_are_pinned_to_a_class_and_follow_what_is_served_of_it(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    pinned = Rule(name="sub-agents", when=When(subagent=True), use=(Use(model="tier:light"),))
+    saved(cast.acme.id, pinned, at=now)
+    deployed(cast.acme.id, provider, at=now)
+    house, child = cast.acme.id, {"x-session-id": "ses_2", "x-parent-session-id": "ses_1"}
+    for name, tier in (("gpt", Tier.FRONTIER), ("gpt-mini", Tier.MID), ("embed", Tier.MID), ("claude", Tier.FRONTIER)):
+        set_entry(organization_id=house, entry=Entry(model=name, tier=tier), by=HOUSE, at=now)
+    gateway = gateways()
+    # Nothing is of that class: the call stays with what it asks for.
+    assert chat(gateway, secret, headers=child).whole().headers["x-capstan-model"] == "gpt"
+    set_entry(organization_id=house, entry=Entry(model="gpt-mini", tier=Tier.LIGHT), by=HOUSE, at=now)
+    published()
+    until(lambda: chat(gateway, secret, headers=child).whole().headers["x-capstan-model"] == "gpt-mini")
+    # Its session itself is not a sub-agent, and stays.
+    assert chat(gateway, secret, headers={"x-session-id": "ses_1"}).whole().headers["x-capstan-model"] == "gpt"
+    [one] = asking.answers(house, [Asked(model="gpt", depth=1)], now, batch=False)
+    assert (one["models"], one["use"]) == (["gpt-mini", "gpt"], [{"model": "gpt-mini"}])
+    idle(gateway, provider)
+
+
+def test_a_task_has_its_dollars_and_goes_on_with_a_lighter_model_once_they_are_spent(
+    cast: Cast, secret: str, gateways: Opens, provider: Upstream, now: datetime
+) -> None:
+    """A budget of each session is a task's: with a class for it, that is the whole of $5, $50 and frontier tasks."""
+    budget(
+        cast.acme.id, "1", at=now, name="Each task", period=Period.SESSION, each="session",
+        enforcement=Enforcement.DOWNGRADE, downgrade_to=(("openai", "gpt-mini"),), downgrade_at=1,
+    )  # fmt: skip
+    deployed(cast.acme.id, provider, at=now)
+    gateway = gateways()
+
+    def answered(task: str) -> str:
+        said = chat(gateway, secret, headers={"x-capstan-session": task}).whole()
+        assert said.status == 200
+        return said.headers["x-capstan-model"]
+
+    models = [answered("t-1") for _ in range(20)]
+    assert models == sorted(models)
+    assert set(models) == {"gpt", "gpt-mini"}
+    # Another task has its own.
+    assert answered("t-2") == "gpt"
+    idle(gateway, provider)
