@@ -49,9 +49,8 @@ def _run(arguments: list[str]) -> int:
         return 0
     browser = _browser()
     # By file, so that a room's tests share what they set up, in the order of tests/conftest.py.
-    # One more than cores: many of them wait for something.
     cores = min(4, os.cpu_count() or 1)
-    workers = ["-n", str(cores + 1), "--dist", "loadfile", "--no-loadscope-reorder"] if cores > 1 else []
+    workers = ["-n", str(cores), "--dist", "loadfile", "--no-loadscope-reorder"] if cores > 1 else []
     skipped = [] if browser else ["--ignore", "tests/browser"]
     slowest = ["--durations", "15", "--durations-min", "5"]
     status = subprocess.call([*PYTHON, "pytest", "-q", *slowest, *workers, *skipped])

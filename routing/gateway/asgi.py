@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,8 +14,8 @@ from finops.runtime.collecting import calm_collector
 from routing.gateway.answers import Answer, Asked, refused
 from routing.gateway.logs import configure
 from routing.gateway.process import BODY_MOST, Process
-from routing.gateway.proxy.client import Client
-from routing.gateway.proxy.errors import BodyTooLarge
+from routing.gateway.proxy.client import BODY_WITHIN_S, Client, ClientGone
+from routing.gateway.proxy.errors import BodySlow, BodyTooLarge
 from routing.gateway.settings import from_environment, log_level, logs_json
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,15 @@ class Gateway:
         if relay.takes(scope["path"]):
             await relay.answer(Client(scope, receive, send))
             return
-        body = await _body(receive)
-        if body is None:
-            answer = refused(BodyTooLarge(f"a body has at most {BODY_MOST} bytes"))
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                body = await _body(receive)
+        except TimeoutError:
+            answer = refused(BodySlow(f"the body did not come within {BODY_WITHIN_S:.0f} seconds"))
+        except BodyTooLarge as error:
+            answer = refused(error)
+        except ClientGone:
+            return
         else:
             answer = await self._process.door.answer(_asked(scope, body))
         await _send(send, answer)
@@ -105,16 +112,18 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """All of it; None when it is too large."""
+async def _body(receive: Receive) -> bytes:
+    """All of it. Raises BodyTooLarge, and ClientGone where the rest does not come."""
     parts = []
     size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         part = message.get("body", b"")
         size += len(part)
         if size > BODY_MOST:
-            return None
+            raise BodyTooLarge(f"a body has at most {BODY_MOST} bytes")
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
-import msgspec
 import psycopg
 
 from finops.budgets.guard import Guard
@@ -104,30 +104,45 @@ class Configured:
             [changed],
         ).fetchall()
         for organization_id, stamp, body in bodies:
-            try:
+            if organization_id == CATALOGUE:
+                self._take_catalogue(bytes(body))
+            else:
                 self._take(organization_id, bytes(body))
-            except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
-                log.exception(
-                    "the configuration of organization %d cannot be used; the one before stays", organization_id
-                )
             self._stamps[organization_id] = stamp
         if self._public is not None:
             self.ready.set()
         self._changed()
 
+    def _take_catalogue(self, body: bytes) -> None:
+        with _refused_whole("the catalogue"):
+            self._public = public = public_of(wire.decode_catalogue(body))
+            made = {}
+            for organization_id, published in self._bodies.items():
+                with _refused_whole(f"the configuration of organization {organization_id}"):
+                    made[organization_id] = House(published, public)
+            self._put(made)
+
     def _take(self, organization_id: int, body: bytes) -> None:
-        if organization_id == CATALOGUE:
-            self._public = public_of(wire.decode_catalogue(body))
-            made = {one: House(published, self._public) for one, published in self._bodies.items()}
-        else:
+        with _refused_whole(f"the configuration of organization {organization_id}"):
             published = wire.decode_organization(body)
+            made = {} if self._public is None else {organization_id: House(published, self._public)}
+            # Only what a house can be made of.
             self._bodies[organization_id] = published
-            if self._public is None:
-                return
-            made = {organization_id: House(published, self._public)}
+            self._put(made)
+
+    def _put(self, made: Mapping[int, House]) -> None:
         for one in made:
             self._guard.rules_are(self._bodies[one].guard)
-        houses = self.houses | made
+        houses = {**self.houses, **made}
         # One assignment each: whoever decides meanwhile has one or the other, whole.
         self.houses = houses
         self.by_prefix = {prefix: house for house in houses.values() for prefix in house.keys}
+
+
+@contextmanager
+def _refused_whole(what: str) -> Iterator[None]:
+    """What cannot be used is used in no part, and keeps nobody else's from being used."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s cannot be used; what was before stays", what)

@@ -306,7 +306,8 @@ def _token(organization_id: int) -> _Token:
 def _resolved(organization_id: int, rules: Sequence[Rule], at: datetime) -> list[Rule]:
     if not any(pins.pins(rule) for rule in rules):
         return list(rules)
-    return [pins.resolved(rule, _classes(organization_id, rules, at)) for rule in rules]
+    classes = _classes(organization_id, rules, at)
+    return [pins.resolved(rule, classes) for rule in rules]
 
 
 def _classes(organization_id: int, rules: Iterable[Rule], at: datetime) -> dict[Tier, list[str]]:

@@ -1,4 +1,6 @@
-"""What the guide and the page Connect tell an engineer to write, done as they say it."""
+"""What the guide and the page Connect tell an engineer to write for OpenAI's and Anthropic's clients and for curl, done as
+they say it. Aider runs elsewhere; of the others nobody here has the program.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spend by session: a person's or agent's run of calls, with its sub-agents as rows of their own."""
+"""Spend by session: a person's or agent's run of calls, with a row for each of the organization's agents in it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from finops.core.errors import FinopsError, Invalid
 from routing.configuration import wire
 from routing.configuration.wire import Deployment, Upstream
 from routing.rules.types import Gate, Use
-from routing.upstreams.rules import AUTO, FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO
+from routing.upstreams.rules import AUTO, FLOOR, MOST_NAMED, MOST_PER_MILLION, NITRO, TIER
 
 # Headers that wish something.
 WISHES: Final = frozenset({b"x-capstan-order", b"x-capstan-only", b"x-capstan-max-price"})
@@ -108,8 +108,10 @@ class Deployments:
         where, _, rest = model.partition("/")
         if not found and rest:
             found = [one for one in self._named(family, rest, day) if is_called(one.upstream, where)]
+        # An upstream that takes any name would take these for its own.
+        if not found and model.startswith(TIER):
+            raise NoDeployment(f"nothing is served here of the class {model[:200]!r}", field="model")
         if not found and model == AUTO:
-            # An upstream that takes any name would take it for its own choice.
             raise NoDeployment(
                 f"{AUTO!r} leaves the choice of a model to routing, and no rule makes it here: name a model",
                 field="model",

@@ -26,6 +26,16 @@ from tests.faults.gateway.streaming import Crowd
 
 # What a call holds.
 MOST = Decimal("0.003")
+PATIENCE_S = 60
+
+
+async def _all_refused(crowd: Crowd, clients: int) -> None:
+    """As many calls were refused, one after the other, as there are clients."""
+    while True:
+        last = [said.status for _, said in crowd.said[-clients:]]
+        if last == [429] * clients:
+            return
+        await asyncio.sleep(0.1)
 
 
 def _cap(gateways: Gateways, providers: Providers, *, clients: int, seconds: float, waits: bool) -> Counter[str]:
@@ -43,6 +53,8 @@ def _cap(gateways: Gateways, providers: Providers, *, clients: int, seconds: flo
         if waits:
             # What the dead one held is over: all of the cap is there to be spent again, or is spent.
             await asyncio.sleep(TOTAL_S + GRACE_S)
+        # However slow the machine is: it is spent when everybody hears so.
+        await asyncio.wait_for(_all_refused(crowd, clients), PATIENCE_S)
         crowd.stopping = True
 
     async def story() -> None:

@@ -407,7 +407,7 @@ def test_sub_agents_are_pinned_to_a_class_and_follow_what_is_served_of_it(
 ) -> None:
     pinned = Rule(name="sub-agents", when=When(subagent=True), use=(Use(model="tier:light"),))
     saved(cast.acme.id, pinned, at=now)
-    deployed(cast.acme.id, provider, at=now)
+    deployed(cast.acme.id, provider, at=now, any_model=True)
     house, child = cast.acme.id, {"x-session-id": "ses_2", "x-parent-session-id": "ses_1"}
     for name, tier in (("gpt", Tier.FRONTIER), ("gpt-mini", Tier.MID), ("embed", Tier.MID), ("claude", Tier.FRONTIER)):
         set_entry(organization_id=house, entry=Entry(model=name, tier=tier), by=HOUSE, at=now)
@@ -417,7 +417,8 @@ def test_sub_agents_are_pinned_to_a_class_and_follow_what_is_served_of_it(
     set_entry(organization_id=house, entry=Entry(model="gpt-mini", tier=Tier.LIGHT), by=HOUSE, at=now)
     published()
     until(lambda: chat(gateway, secret, headers=child).whole().headers["x-capstan-model"] == "gpt-mini")
-    # Its session itself is not a sub-agent, and stays.
+    # Its session itself is not a sub-agent, and stays. No upstream was asked for a class, though they take any name.
+    assert set(asked_for(provider)) == {"gpt", "gpt-mini"}
     assert chat(gateway, secret, headers={"x-session-id": "ses_1"}).whole().headers["x-capstan-model"] == "gpt"
     [one] = asking.answers(house, [Asked(model="gpt", depth=1)], now, batch=False)
     assert (one["models"], one["use"]) == (["gpt-mini", "gpt"], [{"model": "gpt-mini"}])
