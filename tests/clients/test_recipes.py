@@ -1,5 +1,5 @@
-"""What the guide and the page Connect tell an engineer to write for OpenAI's and Anthropic's clients and for curl, done as
-they say it. Aider runs elsewhere; of the others nobody here has the program.
+"""What the guide and the page Connect tell an engineer to write for OpenAI's and Anthropic's clients and for curl, done
+as they say it. Aider runs elsewhere; of the others nobody here has the program.
 """
 
 from __future__ import annotations
