@@ -72,6 +72,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"queue": "control", "expires": 60},
     },
+    "follow concentration": {
+        "task": "rules.follow_concentration",
+        "schedule": 3600.0,
+        "options": {"queue": "routing", "expires": 3600},
+    },
     "follow prospects": {
         "task": "prospects.follow",
         "schedule": 900.0,

@@ -139,6 +139,7 @@ def organization(organization_id: int, at: datetime) -> wire.Organization:
         sampled=classify.sampling(organization_id).is_on,
         prospects=prospects.published(organization_id),
         models=tuple(tiers.entry_of(row) for row in tiers.entries(organization_id)),
+        shares=rules.shares(organization_id),
     )
 
 

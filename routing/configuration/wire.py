@@ -225,6 +225,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     prospects: Prospects | None = None
     # What the organization says of models itself, above the shipped register.
     models: tuple[Entry, ...] = ()
+    # What makers of models have of its spend, in percent, where a rule says how much one may have.
+    shares: dict[str, int] = {}
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

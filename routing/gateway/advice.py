@@ -18,6 +18,7 @@ from routing.gateway.house import House
 from routing.gateway.proxy.candidates import Candidate, NoDeployment
 from routing.gateway.requests import Authorize, Offer, Place, Route
 from routing.gateway.routes import MEASURES, Excluded, leaves
+from routing.rules.concentration import put_last, why_last
 from routing.rules.hot import Decided, Subject
 from routing.rules.shown import Shown, told
 from routing.rules.store import Row
@@ -64,16 +65,21 @@ def advise(house: House, key: Key, asked: Route, at: datetime) -> Advice:
     )
     decided = house.rules.decide(subject)
     uses, passed_over = _offered(decided.use, offers, asked.model)
-    decided = decided._replace(passed_over=(*decided.passed_over, *passed_over))
+
+    @cache
+    def within(of_model: str) -> Sequence[Within]:
+        return house.rules.limits(subject, decided, of_model)
 
     @cache
     def limits(of_model: str) -> Sequence[Within]:
-        return [one for one in house.rules.limits(subject, decided, of_model) if one.leaves_out]
+        return [one for one in within(of_model) if one.leaves_out]
 
     limited = any(limits(one) for one in _models(house, asked, offers))
     allowed = _allowed(house, limits, offers, at) if limited else None
     left_out = allowed is not None and asked.model not in allowed and (asked.model in offers or limits(model))
     names = _names(uses, asked.model, offers, allowed, left_out=bool(left_out))
+    names, behind = _by_shares(house, within, names, offers) if uses else (names, [])
+    decided = decided._replace(passed_over=(*decided.passed_over, *passed_over, *behind))
     said = told(decided) | {
         "id": asked.id,
         "models": names,
@@ -181,6 +187,20 @@ def _names(
     if not found:
         raise Excluded("the rules of routing leave none of the proxy's models for this call", field="model")
     return found
+
+
+def _by_shares(
+    house: House, within: Callable[[str], Sequence[Within]], names: list[str], offers: Offers
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Names of makers that have too much of the spend last, and which names others now go before, and why."""
+
+    def why(name: str) -> str:
+        known_as = _known_as(house, name, offers)
+        models = {place.model for place in offers[name].places} if name in offers else set()
+        limits = [limit for model in {known_as, *models} for limit in within(model)]
+        return why_last({house.maker(model) for model in models or {known_as}}, house.shares, limits)
+
+    return put_last(names, why) if house.shares else (names, [])
 
 
 def _use(name: str, use: Use) -> dict[str, Any]:

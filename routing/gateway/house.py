@@ -112,6 +112,8 @@ class House:
         self.limits_models = any(limit.models is not None for limit in published.guard.limits)
         self.captures = published.captures
         self.rules = Rules(published.rules)
+        # What makers have of the spend, in percent, where a rule says how much one may have.
+        self.shares = published.shares
         self.classifier = Classifier.of(published.classifier) if published.classifier is not None else None
         self.sampled = published.sampled
         self.prospects = Prospects(published.prospects) if published.prospects is not None else None
@@ -193,6 +195,10 @@ class House:
     def known(self, candidate: Candidate) -> Known:
         """Who made a model, by the name that its upstream has for it: a client's name for it may be any."""
         return self._register.of(candidate.model)
+
+    def maker(self, model: str) -> str:
+        """Who made what an upstream calls so; '' where nobody knows."""
+        return self._register.of(model).vendor
 
     def provider(self, word: str) -> str:
         """The catalogue's id of a provider; the word itself, where it knows none by it."""

@@ -23,6 +23,7 @@ from routing.gateway.proxy.candidates import Candidate, NoDeployment, Price, Wis
 from routing.gateway.proxy.health import Health
 from routing.gateway.proxy.whereabouts import Whereabouts
 from routing.gateway.requests import Authorize
+from routing.rules.concentration import put_last, why_last
 from routing.rules.hot import NOTHING, Decided, Subject
 from routing.rules.types import Use, Within
 from routing.tiers.types import Known
@@ -30,8 +31,8 @@ from routing.tiers.types import Known
 # What a key may that measures models.
 MEASURES: Final = "calls.measure"
 _MILLION: Final = 10**6
-# Deployments of a rule's models that are tried before the model that was asked for.
-_BEFORE_ASKED: Final = 3
+# Deployments of a rule's models that are tried beside the model that was asked for.
+_BESIDE_ASKED: Final = 3
 # Fields by which an upstream is told of other models that it may answer with (OpenRouter).
 _OTHER_MODELS: Final = frozenset({"models", "fallbacks", "preset", "plugins"})
 _NONE_LEFT: Final = "the rules of routing leave no deployment of the model for this call"
@@ -45,8 +46,8 @@ class Excluded(NoDeployment):
 
 
 class Route(NamedTuple):
-    """`models` are tried in this order. The rest is what rules saw of the call, where there are any: `confidence` is of
-    a task type that was guessed, None where somebody said it.
+    """`models` are tried in this order, but for those of makers that have too much of the spend. The rest is what rules
+    saw of the call, where there are any: `confidence` is of a task type that was guessed, None where somebody said it.
     """
 
     models: tuple[str, ...]
@@ -62,6 +63,13 @@ class Route(NamedTuple):
     known: Features | None = None
     # Within what the call stays at a model, by its name.
     limits: Callable[[str], Sequence[Within]] = lambda model: ()
+
+
+class _Of(NamedTuple):
+    """Where a model is had that clients call so."""
+
+    model: str
+    candidate: Candidate
 
 
 class _Seen:
@@ -213,19 +221,17 @@ def candidates_of(
     day: date,
     order: Order,
 ) -> tuple[list[Candidate], list[tuple[str, str]]]:
-    """Where these models are had, each in the order it is to be tried; and of those that limits pass over why. One that
-    nobody here serves is passed over. Raises NoDeployment where that is so of all of them.
+    """Where these models are had, each in the order it is to be tried; and of those that limits pass over, or put
+    behind others, why. One that nobody here serves is passed over. Raises NoDeployment where that is so of all of them.
     """
-    found: list[Candidate] = []
+    found: list[_Of] = []
     passed_over: list[tuple[str, str]] = []
     missing: NoDeployment | None = None
     for model in route.models:
         use = route.uses.get(model)
-        if model == route.models[-1]:
-            # What the caller asked for is always tried, however many there are before it.
-            del found[_BEFORE_ASKED:]
         try:
-            found += [one._replace(use=use) for one in order(house.deployments.of(family, model, day), model)]
+            some = order(house.deployments.of(family, model, day), model)
+            found += [_Of(model, one._replace(use=use)) for one in some]
         except NoDeployment as error:
             if isinstance(error, Excluded):
                 passed_over.append((model, error.message))
@@ -234,7 +240,29 @@ def candidates_of(
     if not found:
         assert missing is not None  # noqa: S101 - there is at least one model
         raise missing
-    return found, passed_over
+    found, behind = _by_shares(house, route, found)
+    # What the caller asked for is always tried, however many there are beside it.
+    tried: list[Candidate] = []
+    room = _BESIDE_ASKED
+    for one in found:
+        room -= one.model != route.models[-1]
+        if room >= 0 or one.model == route.models[-1]:
+            tried.append(one.candidate)
+    return tried, [*passed_over, *behind]
+
+
+def _by_shares(house: House, route: Route, found: list[_Of]) -> tuple[list[_Of], list[tuple[str, str]]]:
+    """Of makers that have too much of the spend last, where a rule chose: nobody is moved from what was asked for, and
+    what is left alone serves. And which models others now go before, and why.
+    """
+    if not house.shares or not route.uses:
+        return found, []
+
+    def why(one: _Of) -> str:
+        return why_last((house.maker(one.candidate.model),), house.shares, route.limits(one.model))
+
+    found, behind = put_last(found, why)
+    return found, list(dict.fromkeys((one.model, reason) for one, reason in behind))
 
 
 def names_others(call: ModelCall) -> bool:

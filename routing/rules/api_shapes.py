@@ -43,6 +43,7 @@ _WITHIN: Final = {
     **dict.fromkeys(("labels", "regions", "only", "never", "order", "vendors", "never_vendors"), _WORDS),
     **dict.fromkeys(("origins", "never_origins"), _COUNTRIES),
     "most_per_million": {"type": "number", "minimum": 0},
+    "most_share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     "sort": {"type": "string", "enum": list(rules.SORTS)},
 }
 RULE: Final = {

@@ -16,9 +16,11 @@ from finops.attribution.types import DIMENSIONS, Owner
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.sources.services import GATEWAY
 from routing.rules import rules, selectors
-from routing.rules.hot import Subject
+from routing.rules.concentration import put_last, why_last
+from routing.rules.hot import Decided, Subject
 from routing.rules.selectors import Ready
 from routing.rules.shown import Shown, told
+from routing.upstreams.rules import AUTO
 
 MOST_CALLS: Final = 1_000
 MOST_TAGS: Final = 50
@@ -125,33 +127,48 @@ def _answer(ready: Ready, asked: Asked, owner: Owner, *, measures: bool) -> dict
     )
     task_type, confidence = shown.task_type(owner.task_type, ready.classifier)
     known = asked.sensitive
-    decided = ready.rules.decide(
-        Subject(
-            model=asked.model,
-            key=asked.session or blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest(),
-            sensitive=shown.sensitive if known is None else lambda: known,
-            words=shown.words,
-            task_type=task_type,
-            team=owner.team_id,
-            project=owner.project_id,
-            agent=owner.agent_id,
-            customer=owner.customer_id,
-            key_prefix=asked.key,
-            tags=asked.tags,
-            tokens=len(text) // CHARACTERS_A_TOKEN if asked.tokens is None else asked.tokens,
-            tools=asked.tools,
-            depth=asked.depth,
-            characters=len(text),
-            measures=measures,
-        )
+    subject = Subject(
+        model=asked.model,
+        key=asked.session or blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest(),
+        sensitive=shown.sensitive if known is None else lambda: known,
+        words=shown.words,
+        task_type=task_type,
+        team=owner.team_id,
+        project=owner.project_id,
+        agent=owner.agent_id,
+        customer=owner.customer_id,
+        key_prefix=asked.key,
+        tags=asked.tags,
+        tokens=len(text) // CHARACTERS_A_TOKEN if asked.tokens is None else asked.tokens,
+        tools=asked.tools,
+        depth=asked.depth,
+        characters=len(text),
+        measures=measures,
     )
+    models, decided = _tried(ready, subject, ready.rules.decide(subject))
     foreseen = shown.foreseen(ready.prospects)
     return told(decided) | {
-        # As a gateway tries them: what is asked for comes last, where no rule names it.
-        "models": list(dict.fromkeys([*(one.model for one in decided.use), asked.model])),
+        "models": models,
         "use": [msgspec.to_builtins(one) for one in decided.use],
         "task_type": task_type,
         "confidence": confidence,
         "difficulty": None if foreseen is None else foreseen.difficulty,
         "chances": {} if foreseen is None else foreseen.chances,
     }
+
+
+def _tried(ready: Ready, subject: Subject, decided: Decided) -> tuple[list[str], Decided]:
+    """Models as a gateway tries them: what is asked for comes last, where no rule names it; and behind it, of what a
+    rule chose, whose makers have too much of the spend.
+    """
+    models = list(dict.fromkeys([*(one.model for one in decided.use), subject.model]))
+    if not decided.use or not ready.shares:
+        return models, decided
+
+    def why(model: str) -> str:
+        return why_last(ready.makers_of(model), ready.shares, ready.rules.limits(subject, decided, model))
+
+    # Nobody made what leaves the choice to routing.
+    found, behind = put_last([model for model in models if model != AUTO], why)
+    decided = decided._replace(passed_over=(*decided.passed_over, *behind))
+    return found + [model for model in models if model == AUTO], decided

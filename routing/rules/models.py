@@ -27,6 +27,19 @@ class RulesVersion(models.Model):
         return f"rules of {self.organization_id}"
 
 
+class Concentration(models.Model):
+    """What makers of models have of an organization's spend of the last days, where a rule asks it
+    (`concentration.shares_of`).
+    """
+
+    organization = models.OneToOneField(Organization, primary_key=True, on_delete=models.PROTECT)
+    shares = models.JSONField()
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"makers of {self.organization_id}"
+
+
 class RoutingRule(models.Model):
     """A rule, and how far it is in force. What it says is in its versions. It is retired, never deleted."""
 

@@ -170,6 +170,9 @@ def _check_within(within: Within) -> None:
     most = within.most_per_million
     if most is not None and not (isfinite(most) and 0 <= most <= MOST_PER_MILLION):
         raise RuleInvalid(f"0 to {MOST_PER_MILLION:,.0f}", field="within.most_per_million")
+    share = within.most_share
+    if share is not None and not (isfinite(share) and 0 < share < 1):
+        raise RuleInvalid("a share of the spend, above 0 and below 1", field="within.most_share")
     if within.sort not in SORTS:
         raise RuleInvalid("floor or nitro", field="within.sort")
 

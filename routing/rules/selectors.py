@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from threading import Lock
@@ -25,7 +25,7 @@ from routing.prospects import selectors as prospects
 from routing.rules import pins
 from routing.rules.hot import OWNERS, Published, Rules
 from routing.rules.litellm import Served, Standing
-from routing.rules.models import Decision, RoutingRule, RuleVersion
+from routing.rules.models import Concentration, Decision, RoutingRule, RuleVersion
 from routing.rules.rollout import Stage, State
 from routing.rules.types import Rule, When, Within
 from routing.tiers import selectors as tiers
@@ -50,12 +50,15 @@ _OWNERS: Final[Mapping[str, tuple[str, type[Team | Project | Agent | Customer]]]
 
 class Ready(NamedTuple):
     """What decides calls, as gateways have it. `classifier` guesses the type of work of a call that does not say it,
-    and `prospects` how likely models do a call well.
+    and `prospects` how likely models do a call well. `shares` are what makers have of the spend, where a rule asks it,
+    and `makers_of` says who made what is served by a name.
     """
 
     rules: Rules
     classifier: Classifier | None
     prospects: Prospects | None
+    shares: Mapping[str, int]
+    makers_of: Callable[[str], Collection[str]]
 
 
 class _Token(NamedTuple):
@@ -136,7 +139,7 @@ def served(organization_id: int, rules: Iterable[Rule], day: date) -> dict[str, 
     any model and are known to sell it.
     """
     rows = {row.id: row for row in upstreams(organization_id)}
-    register = _makers(organization_id)
+    register = makers(organization_id)
     found: dict[str, list[Served]] = {}
     for one in deployments_in_use(organization_id):
         if (at := rows.get(one.upstream_id)) is not None:
@@ -156,7 +159,7 @@ def served(organization_id: int, rules: Iterable[Rule], day: date) -> dict[str, 
     return found
 
 
-def _makers(organization_id: int) -> Register:
+def makers(organization_id: int) -> Register:
     """Who made which models: tiers, and so prices, are not asked."""
     return Register(tiers.entry_of(row) for row in tiers.entries(organization_id))
 
@@ -205,10 +208,13 @@ def ready(organization_id: int, at: datetime) -> Ready:
             return kept[1]
     classifier = classify.published(organization_id) if token.classifier is not None else None
     foreseen = prospects.published(organization_id) if token.prospects is not None else None
+    rows, had = published(organization_id, at), shares(organization_id)
     made = Ready(
-        Rules(published(organization_id, at)),
+        Rules(rows),
         Classifier.of(classifier) if classifier is not None else None,
         Prospects(foreseen) if foreseen is not None else None,
+        had,
+        _makers_of(organization_id, [row.rule for row in rows], at.astimezone(UTC).date()) if had else lambda name: (),
     )
     with _lock:
         _kept[organization_id] = token, made
@@ -216,6 +222,20 @@ def ready(organization_id: int, at: datetime) -> Ready:
         while len(_kept) > _KEPT:
             _kept.popitem(last=False)
     return made
+
+
+def shares(organization_id: int) -> dict[str, int]:
+    """In percent, what each maker of models has of the spend (`concentration`), where a rule asks it."""
+    row = Concentration.objects.filter(organization_id=organization_id).first()
+    found: dict[str, int] = {} if row is None else row.shares
+    return found
+
+
+def limiting_shares() -> list[int]:
+    """Organizations with a rule in force that says how much of the spend one maker may have."""
+    rows = RoutingRule.objects.filter(state=State.IN_FORCE, version__document__within__has_key="most_share")
+    rows = rows.exclude(stage=Stage.ROLLED_BACK)
+    return list(rows.order_by("organization_id").values_list("organization_id", flat=True).distinct())
 
 
 def measuring_keys(organization_id: int, prefixes: Collection[str]) -> frozenset[str]:
@@ -324,6 +344,13 @@ def _classes(organization_id: int, rules: Iterable[Rule], at: datetime) -> dict[
             known = found.setdefault(tier, {})
             known[model] = min(known.get(model, Decimal("Infinity")), Decimal("Infinity") if listed is None else listed)
     return {tier: sorted(prices, key=lambda model: (prices[model], model)) for tier, prices in found.items()}
+
+
+def _makers_of(organization_id: int, rules: Sequence[Rule], day: date) -> Callable[[str], frozenset[str]]:
+    """Who made what is served by a name; where nobody is known to serve it, what is called so."""
+    register = makers(organization_id)
+    made = {name: frozenset(one.vendor for one in some) for name, some in served(organization_id, rules, day).items()}
+    return lambda name: made.get(name) or frozenset({register.of(name).vendor})
 
 
 class _Named:

@@ -73,7 +73,8 @@ class Within(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """Which deployments may serve. What this leaves out nothing brings back: no fallback, no failure. Labels, regions
     and providers: any one of those named. `most_per_million` is of the reporting currency. `sort` is floor or nitro.
     `only` and `never` are of who serves a model; `vendors` of who made it, whoever serves it, and `origins` of the
-    country of that maker's seat (ISO 3166 alpha-2).
+    country of that maker's seat (ISO 3166 alpha-2). `most_share` is the most that one maker may have of the spend of
+    the last days (`concentration.DAYS`): of what a rule chose, models of who has more come last.
     """
 
     labels: tuple[str, ...] = ()
@@ -86,11 +87,12 @@ class Within(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     never_vendors: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     most_per_million: float | None = None
+    most_share: float | None = None
     sort: str = ""
 
     @property
     def leaves_out(self) -> bool:
-        """Whether there may be a deployment that it leaves out: an order and a sort leave all."""
+        """Whether there may be a deployment that it leaves out: an order, a sort and a share leave all."""
         named = self.labels or self.regions or self.only or self.never or self.of_makers
         return bool(named) or self.most_per_million is not None
 

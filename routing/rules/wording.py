@@ -147,6 +147,8 @@ def _limits(within: Within) -> str:
     said = [f"{words} {_listed(names, 'or')}" for words, names in listed if names]
     if within.most_per_million is not None:
         said.append(f"at no more than {within.most_per_million:g} for a million tokens")
+    if within.most_share is not None:
+        said.append(f"last with models of a maker that has more than {within.most_share * 100:g} % of recent spend")
     if within.order:
         said.append(f"first by {', then '.join(within.order)}")
     if within.sort:

@@ -74,6 +74,7 @@ def test_a_rule_is_written_read_changed_and_retired(alice: Api) -> None:
         ({"name": "a", "use": [{"model": 7}]}, (422, "rules.invalid", "rule.use[0].model")),
         ({"name": "a", "when": {"colour": "red"}}, (422, "rules.invalid", "rule.when.colour")),
         ({"name": "a", "use": [{"model": "a"}], "when": {"teams": ["x"]}}, (422, "rules.invalid", "when.teams")),
+        ({"name": "a", "within": {"most_share": 40}}, (422, "rules.invalid", "rule.within.most_share")),
         ([], (400, "api.invalid", "rule")),
     ],
 )

@@ -20,6 +20,7 @@ from routing.rules.litellm.sayable import (
     limits,
     matches,
     notes_of,
+    unsaid,
     why_no_choice,
 )
 from routing.rules.litellm.served import Part, Served, entries, left, variables
@@ -173,8 +174,9 @@ def _told(
     if one.off:
         return Told(rule.name, False, one.off)
     if limits(rule):
-        said = rule in limiting
-        return Told(rule.name, said, "" if said else "it only says in which order deployments are tried", known)
+        if rule not in limiting:
+            return Told(rule.name, False, "it only says in which order deployments are tried", known)
+        return Told(rule.name, True, "", (*known, *unsaid(rule.within)))
     if why_not[rule.name]:
         return Told(rule.name, False, why_not[rule.name])
     if not decides[rule.name]:

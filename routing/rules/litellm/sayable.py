@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from finops.core.errors import FinopsError
 from routing.rules.rollout import chooses
-from routing.rules.types import Rule, When
+from routing.rules.types import Rule, When, Within
 
 # Conditions, as a sentence names them.
 _CONDITIONS: Final = {
@@ -121,8 +121,14 @@ def notes_of(standing: Standing) -> list[str]:
             f"{standing.treated:.0%} of calls are drawn, one by one and not by session: prompts are cached less, and "
             "what it saves is not verified"
         )
-    if standing.rule.within.order or standing.rule.within.sort:
-        found.append("its order of deployments is not said")
+    return [*found, *unsaid(standing.rule.within)]
+
+
+def unsaid(within: Within) -> list[str]:
+    """What a limit says of the order in which models are tried: it leaves nothing out, and LiteLLM is not told."""
+    found = ["its order of deployments is not said"] if within.order or within.sort else []
+    if within.most_share is not None:
+        found.append("how much of the spend a maker may have is not said: LiteLLM would not notice when that changes")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routing.rules.services.concentrating import follow_concentration
 from routing.rules.services.documents import Imported, export_document, export_litellm, import_document
 from routing.rules.services.keeping import KEPT, forget_decisions
 from routing.rules.services.rollouts import advance, pause, roll_back, start_rollout, switch_off, switch_on
@@ -32,6 +33,7 @@ __all__ = [
     "decide_proposal",
     "export_document",
     "export_litellm",
+    "follow_concentration",
     "forget_decisions",
     "import_document",
     "pause",

@@ -166,6 +166,30 @@ def test_a_preference_leaves_nothing_out() -> None:
     assert (found.said["allowed"], found.said["models"]) == (None, ["smart"])
 
 
+def test_of_what_a_rule_chose_a_maker_with_too_much_of_the_spend_comes_last() -> None:
+    offers = (
+        Offer("smart", (at("claude-opus-4-5"),)),
+        Offer("fast", (at("claude-haiku-4-5"), at("claude-haiku-4-5", "aws"))),
+        Offer("mixed", (at("claude-haiku-4-5"), at("gpt-5-mini"))),
+        Offer("other", (at("gpt-5"),)),
+    )
+    choice = Rule(name="choice", when=When(task_types=("triage",)), use=(Use(model="fast"), Use(model="other")))
+    published = [
+        Published(rule_id=number, version=1, rule=one)
+        for number, one in enumerate((choice, Rule(name="shares", within=Within(most_share=0.5))), 1)
+    ]
+    some = house(rules=published, shares={"anthropic": 61, "openai": 39})
+    found = advised(some, "smart", offers, task_type="triage")
+    assert (found.said["models"], found.said["allowed"]) == (["other", "fast", "smart"], None)
+    why = "anthropic has 61 % of the spend of 30 days, and 50 % is the most"
+    assert found.said["passed_over"] == [{"model": "fast", "why": why}]
+    assert found.row is not None
+    assert (found.row.chosen, found.row.passed_over) == ("gpt-5", (("fast", why),))
+    # Behind one name may be another's model too; and who asks by name stays.
+    assert advised(some, "mixed", offers, task_type="triage").said["models"] == ["other", "mixed", "fast"]
+    assert advised(some, "smart", offers).said["models"] == ["smart"]
+
+
 def test_auto_needs_a_rule() -> None:
     chooses = Rule(name="choice", when=When(models=("auto",)), use=(Use(model="small"), Use(model="large")))
     assert advised(having(chooses), "auto").said["models"] == ["fast", "smart"]

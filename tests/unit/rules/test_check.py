@@ -77,6 +77,7 @@ def with_policy(**given: Any) -> Rule:
         (triage(within=Within(never_origins=("China",))), "within.never_origins[0]"),
         (triage(within=Within(most_per_million=NAN)), "within.most_per_million"),
         (triage(within=Within(most_per_million=-1.0)), "within.most_per_million"),
+        *((triage(within=Within(most_share=one)), "within.most_share") for one in (NAN, -0.1, 0.0, 1.0, 40.0)),
         (triage(within=Within(sort="cheap")), "within.sort"),
         (Rule(name="nothing"), "use"),
         (local_only(when=When(models=("auto",))), "when.models"),
@@ -127,6 +128,7 @@ def test_what_can_be_stays_as_it_is() -> None:
         Rule(name="a", when=When(models=("auto",)), use=(Use(model="small"),), policy=by_type()),
         local_only(within=Within(vendors=("01-ai",), never_vendors=("x.ai",), origins=("US",), never_origins=("CN",))),
         local_only(when=When(tags={"env": ("prod", "test")}, least_tokens=0, most_tokens=0)),
+        Rule(name="shares", within=Within(most_share=0.4)),
     ):
         assert check(rule) is rule
 
@@ -217,6 +219,10 @@ def test_why_is_said() -> None:
                 "All calls are served only with models of a or b, never with models of c, only with models from US or "
                 "FR, never with models from CN."
             ),
+        ),
+        (
+            Rule(name="shares", when=When(teams=("search",)), within=Within(most_share=0.29)),
+            "Calls by team search are served last with models of a maker that has more than 29 % of recent spend.",
         ),
         (
             with_policy(),

@@ -45,6 +45,7 @@ withins = st.builds(
     labels=some("local", "eu"),
     never_vendors=some("openai"),
     origins=some("US"),
+    most_share=st.sampled_from([None, 0.4]),
     sort=st.sampled_from(["", "floor"]),
 )
 rules_ = st.builds(

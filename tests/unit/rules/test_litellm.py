@@ -216,6 +216,14 @@ def test_a_preference_is_no_limit() -> None:
     assert (told.said, told.why) == (False, "it only says in which order deployments are tried")
 
 
+def test_what_a_maker_may_have_leaves_nothing_out_and_is_not_said() -> None:
+    [told] = made(limit(most_share=0.4)).rules
+    assert (told.said, told.why) == (False, "it only says in which order deployments are tried")
+    both = made(rule(within=Within(most_share=0.4)), limit(labels=("local",), most_share=0.4))
+    assert [one.said for one in both.rules] == [True, True]
+    assert all("how much of the spend a maker may have" in " ".join(one.notes) for one in both.rules)
+
+
 def test_a_rules_own_limits_are_of_what_it_chooses() -> None:
     found = made(Standing(rule(within=Within(labels=("local",))), 0.5))
     assert [name for name, _ in group(found, "large")] == [
