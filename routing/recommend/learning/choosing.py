@@ -35,9 +35,11 @@ _TRIED: Final = 0.8
 _WORTH: Final = 0.02
 # Tasks whose prices are looked at.
 _LOOKED_AT: Final = 2_000
-# What was learned from looks better than it will be. By how much is told by tasks that a fit has not seen; it had fewer
-# of them to learn from, so that not all of it counts (about what the .632 bootstrap takes).
-_OPTIMISM: Final = 0.7
+# What was learned from looks better than it will be. By how much is told by tasks that a fit has not seen. It had fewer
+# of them to learn from, which makes a difference where there are few: up to so many tasks not all of that counts (about
+# what the .632 bootstrap takes), and of thousands nearly all.
+_FEW: Final = 200
+_OF_FEW: Final = 0.7
 # What looks best is chosen: that is paid for by so many standard errors for each kind of policy there was to choose of.
 _CHOSEN: Final = 0.125
 
@@ -75,7 +77,7 @@ KEEP: Final = Learned(None, Estimate(1.0, 0.0, 0.0))
 class Studied(NamedTuple):
     """One kind of policy, learned for each amount to be saved: what these come to on tasks that its fit has seen and on
     those that it has not, (amounts, 3): what is kept and saved, and the variance of what is kept. Where texts are read,
-    how honest the chances of each model are.
+    how honest the chances of each model are. `optimism` is how much of what it looks too good by counts.
     """
 
     fit: Fit
@@ -83,6 +85,7 @@ class Studied(NamedTuple):
     seen: Floats
     unseen: Floats
     reliabilities: Sequence[Reliability] | None
+    optimism: float
 
 
 def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
@@ -130,7 +133,18 @@ def _studied(tasks: Tasks, like_all: float) -> Studied | None:
         [(rows, _path(losses, savings, _usual(tasks.at(rows)), amounts)) for rows, losses, savings in unseen]
     )
     path = _path(*seen, _usual(tasks), amounts)
-    return Studied(fit, path, _come_to(tasks, path), _come_to(tasks, folded), _reliabilities(told, tasks.scores))
+    return Studied(
+        fit,
+        path,
+        _come_to(tasks, path),
+        _come_to(tasks, folded),
+        _reliabilities(told, tasks.scores),
+        _optimism(len(tasks)),
+    )
+
+
+def _optimism(tasks: int) -> float:
+    return 1 - (1 - _OF_FEW) * min(1.0, _FEW / tasks)
 
 
 def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -301,7 +315,7 @@ def _best(one: Studied, target: float, errors: float) -> tuple[int, Estimate] | 
 
 def _told_apart(one: Studied) -> Floats:
     """As it will be, of each amount by itself. For what reads texts, which is worth it where there are many tasks."""
-    return (1 - _OPTIMISM) * one.seen + _OPTIMISM * one.unseen
+    return (1 - one.optimism) * one.seen + one.optimism * one.unseen
 
 
 def _told_together(one: Studied, target: float) -> Floats:
@@ -316,7 +330,7 @@ def _told_together(one: Studied, target: float) -> Floats:
     near = near if near.any() else np.ones(len(seen), dtype=bool)
     spread = float(error[near].sum())
     too_good = max(float((seen[:, 0] - truly)[near].sum()), 0.0) / spread if spread > 0 else 0.0
-    return np.column_stack([seen[:, 0] - _OPTIMISM * too_good * error, seen[:, 1:]])
+    return np.column_stack([seen[:, 0] - one.optimism * too_good * error, seen[:, 1:]])
 
 
 def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[float, float, float]:
