@@ -51,6 +51,7 @@ organization = [
     path("charges/", charges.charges, name="charges"),
     path("charges/<uuid:charge_id>/", charges.charge, name="charge"),
     path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/one/", sessions.session, name="session"),
     path("value/", value.value, name="value"),
     path("headroom/", increases.headroom, name="headroom"),
     path("caps/", caps.caps, name="caps"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from finops.ledger.api import charges, spend
+from finops.ledger.api import charges, sessions, spend
 
 urlpatterns = [
     path("spend", spend.Spend.as_view()),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("dimensions/<path:dimension>/values", spend.Values.as_view()),
     path("charges", charges.Charges.as_view()),
     path("charges/<uuid:charge_id>", charges.OneCharge.as_view()),
-    path("sessions", charges.Sessions.as_view()),
+    path("sessions", sessions.Sessions.as_view()),
+    path("sessions/tree", sessions.OneTree.as_view()),
     path("unpriced", charges.Unpriced.as_view()),
 ]

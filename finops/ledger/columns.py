@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from finops.core.tokens import INPUT_METERS, OUTPUT_METERS
 
 MEASURES: Final = (
     *("calls", "input_tokens", "cached_tokens", "output_tokens"),
@@ -27,4 +30,22 @@ DAILY_SUMS: Final = ", ".join(
         *(f"sum({name}) AS {name}" for name in (*COUNTS, WHOLE)),
         *(f"nullif(sum({extra}), 0) AS {extra}" for extra in EXTRAS.values()),
     ]
+)
+
+
+def _sum(columns: Sequence[str]) -> str:
+    return " + ".join(f"coalesce({column}, 0)" for column in columns)
+
+
+# What a charge adds to the rollups, as SQL, in the order of MEASURES; services.rows.Segments.deltas is the same in
+# Python.
+MEASURES_OF_CHARGE: Final = (
+    "sum(calls)",
+    f"sum({_sum(INPUT_METERS)})",
+    f"sum({_sum(('cache_read', 'cache_read_audio'))})",
+    f"sum({_sum(OUTPUT_METERS)})",
+    "sum(list_cost)",
+    "sum(contracted_cost)",
+    "sum(effective_cost)",
+    "sum(reporting_cost)",
 )

@@ -47,6 +47,7 @@ def addresses(company: Company) -> dict[str, str]:
         "charge": f"{acme}charges/{row.id}/",
         "filter": f"{acme}spend/filter/?for=spend&pick=model",
         "sessions": f"{acme}sessions/?period=last-30d",
+        "session": f"{acme}sessions/one/?session={row.session}",
         "value": f"{acme}value/?period=last-30d&group=project",
         "value-person": f"{acme}value/?period=last-30d&group=person",
         "unpriced": f"{acme}unpriced/",

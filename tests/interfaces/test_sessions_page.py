@@ -14,7 +14,7 @@ from finops.orgs import services as orgs
 from finops.orgs.models import User
 from tests.factories.company import Company, book, counts, empty_company, event
 from tests.factories.orgs import HOUSE, NOON, member
-from tests.interfaces.conftest import BACKEND
+from tests.interfaces.conftest import BACKEND, Api, refused, told
 
 SESSIONS = reverse("dashboards:sessions", kwargs={"organization": "acme"})
 
@@ -103,3 +103,48 @@ def test_more_sessions_ask_no_more_questions(company: Company, django_assert_max
     alice.get(SESSIONS)
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         alice.get(SESSIONS, {"period": "last-30d"})
+
+
+def test_a_session_is_a_tree_of_sub_agents_on_its_page_and_by_rest(company: Company) -> None:
+    at, bob = company.at - timedelta(days=1), Dimensions(person=company.cast.bob.slug)
+    sub = (("agent_id", "<read>"), ("subagent", "explore"))
+    book(
+        company,
+        [
+            event(5, at, session="fix-the-build", dimensions=bob, tags=sub),
+            event(
+                6,
+                at,
+                session="fix-the-build",
+                dimensions=bob,
+                tags=(("agent_id", "deep"), ("parent_agent_id", "<read>")),
+            ),
+        ],
+    )
+    alice = browser(company.cast.alice_login)
+    first = alice.get(SESSIONS, {"period": "last-7d"}).context["rows"][0]
+    page = alice.get(first.whole)
+    drawn = [(one.title, one.branch.depth, one.branch.work.calls) for one in page.context["rows"]]
+    assert drawn == [("", 0, 2), ("<read>", 1, 1), ("deep", 2, 1)]
+    assert "&lt;read&gt;" in page.content.decode()
+    listed = alice.get(page.context["charges"]).context["rows"]
+    assert sum((one["row"].reporting_cost for one in listed), Decimal(0)) == page.context["found"].reporting_cost
+    found = told(Api(alice).get("sessions/tree?session=fix-the-build"))
+    assert [(row["agent_id"], row["parent_agent_id"], row["kind"]) for row in found["rows"]] == [
+        ("", "", ""),
+        ("<read>", "", "explore"),
+        ("deep", "<read>", ""),
+    ]
+    assert [one["value"] for one in found["rows"][0]["models"]] == ["gpt-4o"]
+    whole = Decimal(found["rows"][0]["reporting_cost_with_below"])
+    assert whole == Decimal(found["reporting_cost"]) == page.context["found"].reporting_cost
+
+
+def test_nobody_sees_the_tree_of_a_session_that_is_not_theirs(company: Company) -> None:
+    bob = browser(company.cast.bob_login)
+    one = reverse("dashboards:session", kwargs={"organization": "acme"})
+    assert bob.get(one, {"session": "fix-the-build"}).status_code == 200
+    for name in ("plan & <b>", "no-such", ""):
+        assert bob.get(one, {"session": name}).status_code == 404
+    assert refused(Api(bob).get("sessions/tree?session=plan%20%26%20%3Cb%3E"))[0] == 404
+    assert refused(Api(bob).get("sessions/tree"))[0::2] == (400, "session")

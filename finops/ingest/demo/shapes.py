@@ -85,8 +85,23 @@ def coding(world: World, day: date, number: int, dice: Random) -> Fields:
         "task_type": "code",
         "dimensions": coder.dimensions,
         "identities": coder.identities,
-        "tags": coder.tags,
+        "tags": (*coder.tags, *_sub_agent(number)),
     }
+
+
+# What a session hands on, and to whom: a plan is explored by two, and somebody runs the tests.
+_SUB_AGENTS: Final = (
+    (),
+    (),
+    (("agent_id", "a1-plan"), ("subagent", "plan")),
+    (("agent_id", "b1-explore"), ("parent_agent_id", "a1-plan"), ("subagent", "explore")),
+    (("agent_id", "b2-explore"), ("parent_agent_id", "a1-plan"), ("subagent", "explore")),
+    (("agent_id", "c1-test"), ("subagent", "test")),
+)
+
+
+def _sub_agent(number: int) -> tuple[tuple[str, str], ...]:
+    return _SUB_AGENTS[number % len(_SUB_AGENTS)]
 
 
 def agent_coding(world: World, day: date, number: int, dice: Random) -> Fields:
@@ -114,7 +129,7 @@ def agent_coding(world: World, day: date, number: int, dice: Random) -> Fields:
         "session": f"run-{agent.slug}-{day:%m%d}-{dice.randrange(12):02d}",
         "task_type": "code",
         "key_prefix": world.keys[agent.slug],
-        "tags": (("env", "ci"), ("feature", "agents")),
+        "tags": (("env", "ci"), ("feature", "agents"), *_sub_agent(number)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Single charges, sessions, and calls without a price."""
+"""Single charges, and calls without a price."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,17 +18,13 @@ from finops.ledger import selectors
 from finops.ledger.api import questions, shapes, stories
 from finops.ledger.api.questions import Asked
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput, money
-from finops.ledger.rules.questions import Dimensions, QuestionUnclear
-from finops.ledger.selectors.sessions import FILTERS as SESSION_FILTERS
-from finops.ledger.selectors.sessions import refuse_beyond
+from finops.ledger.rules.questions import Dimensions
 from finops.ledger.selectors.stories import Called, charge_names, story, usage
 from finops.ledger.types import ChargePage, ChargeRow
 from finops.orgs import selectors as orgs
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission, charge_visible
 
-SESSIONS_MOST: Final = 500
-_SESSION: Final = OpenApiParameter("session", OpenApiTypes.STR, description="The session's id, as its source told it.")
 # Where the filters match nothing at all, the page of charges is this.
 _NOTHING: Final = ChargePage((), "")
 
@@ -74,7 +68,7 @@ class Charges(Resource):
 
     permission: ClassVar = {"GET": Permission.CHARGES_READ}
 
-    @listed(ChargeOutput, *questions.PERIOD, *questions.FILTERS, _SESSION)
+    @listed(ChargeOutput, *questions.PERIOD, *questions.FILTERS, questions.SESSION)
     def get(self, request: Request) -> Response:
         """Without `spend.read_people` these are the caller's own."""
         asked = _asked(request, {"cursor", "limit", "session"})
@@ -153,86 +147,6 @@ def _asked(request: Request, words: set[str], default: str = "mtd") -> Asked:
     asking = caller(request)
     organization = orgs.organization(asking.organization_id)
     return questions.read(request.query_params, asking, organization, today=now().date(), words=words, default=default)
-
-
-class SessionOutput(shapes.MeasuresOutput, shapes.CostsOutput):
-    session = serializers.CharField()
-    person = NamedOutput(allow_null=True)
-    agent = NamedOutput(allow_null=True)
-    project = NamedOutput(allow_null=True)
-    first_at = serializers.DateTimeField()
-    last_at = serializers.DateTimeField()
-
-
-class SessionsOutput(serializers.Serializer[Any]):
-    period = PeriodOutput()
-    rows = SessionOutput(many=True)
-
-
-class Sessions(Resource):
-    """Runs of calls by a person or an agent: those whose last call fell in the period, dearest first."""
-
-    permission: ClassVar = {"GET": Permission.CHARGES_READ}
-
-    @answers(
-        SessionsOutput,
-        parameters=(
-            *questions.PERIOD,
-            *(
-                OpenApiParameter(f"filter.{name}", OpenApiTypes.STR, description="Slugs or ids, separated by commas.")
-                for name in SESSION_FILTERS
-            ),
-            _SESSION,
-            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": SESSIONS_MOST, "default": 100}),
-        ),
-    )
-    def get(self, request: Request) -> Response:
-        """Without `spend.read_people` these are the caller's own. Sub-agents of a session have rows of their own."""
-        asked = _asked(request, {"session", "limit"})
-        limit = questions.whole(request.query_params, "limit", default=100, most=SESSIONS_MOST)
-        session = questions.text(request.query_params, "session")
-        for name in asked.filters:
-            if name not in SESSION_FILTERS:
-                raise QuestionUnclear(f"Sessions are not kept by {name}.", field=f"filter.{name}")
-        filters = asked.charge_filters()
-        refuse_beyond(filters)
-        rows: list[selectors.SessionRow] = []
-        if all(filters.values()):
-            rows = selectors.sessions(
-                asked.caller.organization_id, asked.period.days, session=session, filters=filters, limit=limit
-            )
-        return Response({"period": shapes.period(asked.period.days), "rows": _sessions(asked, rows)})
-
-
-def _sessions(asked: Asked, rows: list[selectors.SessionRow]) -> list[dict[str, Any]]:
-    called = selectors.named(
-        asked.caller.organization_id,
-        {name: {getattr(row, f"{name}_id") for row in rows} - {0} for name in SESSION_FILTERS},
-    )
-
-    def whose(name: str, one: int) -> dict[str, Any] | None:
-        return shapes.named(called[name][one]) if one else None
-
-    return [
-        {
-            "session": row.session,
-            "person": whose("person", row.person_id),
-            "agent": whose("agent", row.agent_id),
-            "project": whose("project", row.project_id),
-            "first_at": row.first_at,
-            "last_at": row.last_at,
-            "calls": row.calls,
-            "input_tokens": row.input_tokens,
-            "cached_tokens": row.cached_tokens,
-            "output_tokens": row.output_tokens,
-            "currency": row.currency,
-            "list_cost": money(row.list_cost),
-            "contracted_cost": money(row.contracted_cost),
-            "effective_cost": money(row.effective_cost),
-            "reporting_cost": money(row.reporting_cost),
-        }
-        for row in rows
-    ]
 
 
 class UnpricedOutput(serializers.Serializer[Any]):

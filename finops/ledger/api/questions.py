@@ -42,6 +42,7 @@ PERIOD: Final = (
     OpenApiParameter("from", OpenApiTypes.DATE, description="The first day (UTC), instead of `period`."),
     OpenApiParameter("to", OpenApiTypes.DATE, description="The day after the last one."),
 )
+SESSION: Final = OpenApiParameter("session", OpenApiTypes.STR, description="The session's id, as its source told it.")
 FILTERS: Final = (
     *(
         OpenApiParameter(

@@ -16,12 +16,14 @@ from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import crossed, settled_until, spend
+from finops.ledger.selectors.trees import SessionTree, session_tree
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
 
 __all__ = [
     "NOBODY",
     "Named",
     "SessionRow",
+    "SessionTree",
     "UnpricedGroup",
     "charge",
     "charge_steps",
@@ -38,6 +40,7 @@ __all__ = [
     "named",
     "options",
     "origin_of",
+    "session_tree",
     "sessions",
     "settled_until",
     "sightings",

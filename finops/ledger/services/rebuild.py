@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from finops.core.periods import EPOCH, day_number, day_start
-from finops.ledger.columns import COUNTS, EXTRAS_OF_COSTS, MEASURES, WHOLE
+from finops.ledger.columns import COUNTS, EXTRAS_OF_COSTS, MEASURES, MEASURES_OF_CHARGE, WHOLE
 from finops.ledger.rules import CUBES, HOURLY_DAYS, settled_day
 from finops.ledger.services import rows
 from finops.ledger.services.fold import (
@@ -23,7 +23,6 @@ from finops.ledger.services.fold import (
     make_blocks,
     mark_settled,
 )
-from finops.ledger.services.reverse import MEASURES_OF_CHARGE
 
 Say = Callable[[str, int, int], None]
 

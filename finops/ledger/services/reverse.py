@@ -11,7 +11,8 @@ from django.db import connection
 
 from finops.core.ids import uuid7_batch
 from finops.core.money import to_pico
-from finops.core.tokens import INPUT_METERS, METERS, OUTPUT_METERS
+from finops.core.tokens import METERS
+from finops.ledger.columns import MEASURES_OF_CHARGE
 from finops.ledger.services import rows
 from finops.ledger.services.announce import Spending, announce
 
@@ -22,23 +23,6 @@ _NEGATED: Final = (
 )
 _OWN: Final = ("id", "booked_at", "reason", "reverses")
 _COPIED: Final = tuple(column for column in rows.CHARGE_COLUMNS if column not in (*_NEGATED, *_OWN))
-
-
-def _sum(columns: Sequence[str]) -> str:
-    return " + ".join(f"coalesce({column}, 0)" for column in columns)
-
-
-# What a charge adds to the rollups, as SQL; rows.Segments.deltas is the same in Python.
-MEASURES_OF_CHARGE: Final = (
-    "sum(calls)",
-    f"sum({_sum(INPUT_METERS)})",
-    f"sum({_sum(('cache_read', 'cache_read_audio'))})",
-    f"sum({_sum(OUTPUT_METERS)})",
-    "sum(list_cost)",
-    "sum(contracted_cost)",
-    "sum(effective_cost)",
-    "sum(reporting_cost)",
-)
 _ROLLED: Final = ", ".join(rows.ROLLED_DIMENSIONS)
 _MEASURES: Final = ", ".join(MEASURES_OF_CHARGE)
 

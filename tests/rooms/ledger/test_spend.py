@@ -15,10 +15,11 @@ from django.db import connection, transaction
 
 from finops.core.periods import DayRange
 from finops.ledger import services
+from finops.ledger.columns import MEASURES_OF_CHARGE
 from finops.ledger.rules import CUBES, PAIRS, settled_day
 from finops.ledger.selectors import spend
 from finops.ledger.selectors.spend import TooManyDimensions, UnknownDimension
-from finops.ledger.services.reverse import MEASURES_OF_CHARGE, reverse_in_transaction
+from finops.ledger.services.reverse import reverse_in_transaction
 from finops.ledger.types import DIMENSIONS, Grain, SpendQuestion
 from finops.orgs.models import Organization
 from tests.factories.orgs import Cast
