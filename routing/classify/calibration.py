@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from routing.classify.types.learned import Bin
 
@@ -77,7 +77,7 @@ def is_off(bins: tuple[Bin, ...], *, behind: float = inf) -> bool:
         return False
     groups = _grouped(bins, behind)
     far = sum((came - told) ** 2 / spread for told, came, spread in groups)
-    return bool(groups) and bool(chi2.sf(far, len(groups)) <= OFF_SURELY)
+    return bool(groups) and bool(chdtrc(len(groups), far) <= OFF_SURELY)
 
 
 def _grouped(bins: tuple[Bin, ...], behind: float) -> list[tuple[float, float, float]]:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finops.core.errors import Invalid
-from routing.classify.calibration import Floats
 
 LEAST_ITEMS: Final = 20
 SHUFFLES: Final = 999
@@ -43,7 +43,7 @@ class Explained(NamedTuple):
         return self.p_value <= SURE and self.share >= WORTH
 
 
-def explains(types: Sequence[str], scores: Floats, *, shuffles: int = SHUFFLES) -> Explained:
+def explains(types: Sequence[str], scores: NDArray[np.float64], *, shuffles: int = SHUFFLES) -> Explained:
     """Of items of these types, whose scores (or differences of two models' scores) have the shape (n,). Raises
     CannotExplain.
     """
@@ -55,7 +55,7 @@ def explains(types: Sequence[str], scores: Floats, *, shuffles: int = SHUFFLES) 
     centred = values - values.mean()
     whole = float(centred @ centred)
 
-    def between(given: Floats) -> float:
+    def between(given: NDArray[np.float64]) -> float:
         sums = np.bincount(which, weights=given)
         return float((sums**2 / sizes).sum())
 

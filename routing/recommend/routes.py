@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -18,13 +18,14 @@ from routing.evidence.statistics.betting import LEAST_PAIRS
 from routing.evidence.types import Floats, TypeEvidence, Whole
 from routing.recommend import wording, writing
 from routing.recommend.deciding import Family, Judged, basis_of, saving_of, written
-from routing.recommend.learning.choosing import learn
-from routing.recommend.learning.tables import Tasks
 from routing.recommend.mixing import random_mix
 from routing.recommend.types import Advice, Considered, Examined, Kind, Point, Said, Verdict, Volume
 from routing.rules.policy import Chooser, Learnt, Policy
 from routing.rules.rules import MOST_VALUES
 from routing.rules.types import Rule
+
+if TYPE_CHECKING:
+    from routing.recommend.learning.tables import Tasks
 
 TARGET: Final = 0.95
 ASSURANCE: Final = 0.95
@@ -111,6 +112,9 @@ def groups(types: Sequence[Examined], family: Family, switched: frozenset[str]) 
 
 def routed(group: Group, samples: Mapping[str, Sample]) -> Advice | None:
     """The rule, where there is one that is worth it. Types without a sample are left out."""
+    # What it takes to learn is loaded by who learns: it is large, and most processes would carry it for nothing.
+    from routing.recommend.learning.choosing import learn
+
     tasks = _tasks(group, samples)
     if tasks is None:
         return None
@@ -150,6 +154,8 @@ def _allowed(row: Judged, margin: float) -> bool:
 
 def _tasks(group: Group, samples: Mapping[str, Sample]) -> Tasks | None:
     """Of each type as many, the incumbent first; of the models those that are tried on most types."""
+    from routing.recommend.learning.tables import Tasks
+
     often: dict[str, int] = {}
     for one in group.types:
         for model in group.rows[one.task_type]:

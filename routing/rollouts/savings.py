@@ -18,9 +18,8 @@ from decimal import Decimal
 from math import exp, isfinite, sqrt
 from typing import Final, NamedTuple
 
-from scipy.stats import t as student
-
 from finops.core.money import to_ledger
+from routing.evidence.statistics.student import half_width
 from routing.rollouts.types import Means, Sums, Verified
 
 CONFIDENCE: Final = 0.95
@@ -73,7 +72,7 @@ def _bounds(found: _Estimate) -> tuple[Decimal, Decimal]:
     """On the scale of logarithms: sums of costs lean to the right, and so does what may be missing from them."""
     if found.value <= 0:
         return _money(found.value), _money(found.value)
-    away = float(student.ppf((1 + CONFIDENCE) / 2, found.alike - 1)) * found.error / found.value
+    away = half_width(CONFIDENCE, found.alike - 1, found.error) / found.value
     return _money(found.value * exp(-away)), _money(found.value * exp(min(away, 20.0)))
 
 

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
+from routing.evidence.statistics.student import half_width
 from routing.evidence.types import Floats, Interval
 
 # Draws of the bootstrap that are in memory together.
@@ -49,7 +49,7 @@ def clustered_mean(values: Floats, clusters: NDArray[np.int64], *, confidence: f
         return Clustered(mean, float("inf"), -float("inf"), float("inf"), number, 1.0)
     away = np.bincount(which, weights=x - mean)
     error = sqrt(float((away**2).sum()) * number / (number - 1)) / x.size
-    half = float(student.ppf((1 + confidence) / 2, number - 1)) * error
+    half = half_width(confidence, number - 1, error)
     alone = float(x.var(ddof=1)) / x.size
     return Clustered(mean, error, mean - half, mean + half, number, error**2 / alone if alone > 0 else 1.0)
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
+from routing.evidence.statistics.student import half_width
 from routing.evidence.types import Floats, Interval
 
 # So few tasks, or clusters of them, do not say how much they differ.
@@ -78,7 +78,7 @@ def _half(moves: Floats, which: NDArray[np.int64], confidence: float) -> float:
     if number < LEAST_TASKS:
         return float("inf")
     error = sqrt(float((drawn**2).sum()) * number / (number - 1))
-    return float(student.ppf((1 + confidence) / 2, number - 1)) * error
+    return half_width(confidence, number - 1, error)
 
 
 def _exp(power: float) -> float:
