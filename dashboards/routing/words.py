@@ -20,6 +20,7 @@ KINDS: Final = {
     Kind.SWITCH: "Switch",
     Kind.ROUTE: "Route",
     Kind.EFFORT: "Less effort",
+    Kind.PIN: "Pin sub-agents",
     Kind.LOCAL: "Move local",
     Kind.HOST: "Cheaper host",
     Kind.EXPERIMENT: "Experiment",

@@ -119,7 +119,7 @@ def advice_of(one: Examined, family: Family, *, local: Collection[str] = ()) -> 
     rows = family.judged[one.task_type]
     if not rows:
         return []
-    good = sorted((row for row in rows if _passes(row)), key=lambda row: (row.ratio or 0.0, row.measured.model))
+    good = sorted((row for row in rows if passes(row)), key=lambda row: (row.ratio or 0.0, row.measured.model))
     found = []
     best = good[0] if good else None
     if best is not None:
@@ -191,7 +191,8 @@ def _counts(one: Examined, found: Measured) -> bool:
     return found.randomised and found.clusters >= LEAST_PAIRS and not flags_on(one, found.model)
 
 
-def _passes(row: Judged) -> bool:
+def passes(row: Judged) -> bool:
+    """Whether it is as good, together with all that are believed, and cheaper."""
     return row.verdict is Verdict.PASS and row.cheaper
 
 

@@ -22,7 +22,7 @@ MOST_AT_ONCE: Final = 100_000
 LONGEST_NAME: Final = 200
 # A volume that changed by less says nothing new.
 VOLUME_MOVES: Final = 0.05
-_APPLICABLE: Final = frozenset({Kind.SWITCH, Kind.ROUTE, Kind.EFFORT, Kind.LOCAL, Kind.HOST})
+_APPLICABLE: Final = frozenset({Kind.SWITCH, Kind.ROUTE, Kind.EFFORT, Kind.PIN, Kind.LOCAL, Kind.HOST})
 
 
 class RecommendationInvalid(Invalid):
@@ -137,6 +137,8 @@ def why_gone(key: tuple[str, str, str, str], wanted: Sequence[Advice], types: Ma
         return f"{known.incumbent} is what is used for {task_type!r} now, and not {incumbent}."
     if kind == Kind.KEEP:
         return f"There is something better to do with {task_type!r} now."
+    if kind == Kind.PIN:
+        return f"Not every model that {candidate} stands for is as good by now, or sub-agents make few of these calls."
     return _of_candidate(kind, task_type, candidate, wanted)
 
 

@@ -25,6 +25,7 @@ from routing.recommend import rules
 from routing.recommend.hosts import Offer, same_name
 from routing.recommend.measuring import Spent
 from routing.recommend.models import Examination, Recommendation
+from routing.recommend.pins import Handed
 from routing.recommend.types import Advice, Examined, State, Volume
 from routing.recommend.writing import LOCAL
 from routing.rules.models import RoutingRule
@@ -148,6 +149,18 @@ def spending(organization_id: int, at: datetime) -> Spending:
         for (model,), row in sorted(alone.items())
     }
     return Spending({name: tuple(rows) for name, rows in by_type.items()}, by_model)
+
+
+def handed_on(organization_id: int, at: datetime) -> dict[tuple[str, str], Handed]:
+    """By task type and model, which part of the newest calls sub-agents made."""
+    found = ledger.handed_on(organization_id, since=at - timedelta(days=rules.DAYS_COUNTED))
+    types = ledger.labels(organization_id, "task_type", {row.task_type_id for row in found})
+    models = ledger.labels(organization_id, "model", {row.model_id for row in found})
+    return {
+        (types[row.task_type_id], models[row.model_id]): Handed(row.calls, row.handed, row.share)
+        for row in found
+        if row.task_type_id in types and row.model_id in models
+    }
 
 
 def ledger_names(organization_id: int) -> dict[str, frozenset[str]]:

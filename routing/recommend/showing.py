@@ -17,7 +17,7 @@ from routing.recommend.types import Advice, Kind, Point
 class Shown(NamedTuple):
     """`points` are each measured model of the type on the incumbent's tasks, as it was examined last; `frontier` those
     of them that nothing is better than without costing more. `comparison` is by what is known now; None where no two
-    models are compared: of a route, a host, or a keep.
+    models are compared: of a route, a pin, a host, or a keep.
     """
 
     advice: Advice
@@ -34,7 +34,7 @@ def shown(organization_id: int, row: Recommendation) -> Shown:
 
 
 def _compared(organization_id: int, advice: Advice) -> Comparison | None:
-    if advice.kind in (Kind.ROUTE, Kind.HOST, Kind.KEEP) or not advice.candidate:
+    if advice.kind in (Kind.ROUTE, Kind.PIN, Kind.HOST, Kind.KEEP) or not advice.candidate:
         return None
     try:
         return comparisons.comparison(

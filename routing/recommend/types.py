@@ -15,6 +15,7 @@ class Kind(StrEnum):
     SWITCH = "switch"
     ROUTE = "route"
     EFFORT = "effort"
+    PIN = "pin"
     LOCAL = "local"
     HOST = "host"
     EXPERIMENT = "experiment"

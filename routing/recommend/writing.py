@@ -13,6 +13,7 @@ from routing.rules.document import exported
 from routing.rules.policy import Policy
 from routing.rules.rules import LONGEST_NAME, check
 from routing.rules.types import Rule, Use, When, Within
+from routing.upstreams.rules import TIER
 
 # "model@low": the model, asked to reason so much.
 _EFFORT: Final = re.compile(r"(.+)@(minimal|low|medium|high|xhigh|max|none)")
@@ -42,6 +43,15 @@ def moving(task_type: str, asked: Sequence[str], candidate: str, *, kind: str, l
         return check(Rule(name=name, when=when, use=(used(candidate),), within=Within(labels=(LOCAL,))))
     back = () if effort_of(candidate)[0] in asked else (Use(model=asked[0]),)
     return check(Rule(name=name, when=when, use=(used(candidate), *back)))
+
+
+def pinned(task_type: str, asked: Sequence[str], tier: str) -> Rule:
+    """Calls of one type that sub-agents make and that ask for the incumbent go to models of a class, and where those
+    fail to the incumbent.
+    """
+    when = When(models=tuple(asked), task_types=(task_type,), subagent=True)
+    use = (Use(model=f"{TIER}{tier}"), Use(model=asked[0]))
+    return check(Rule(name=named("pin", task_type, tier), when=when, use=use))
 
 
 def routed(asked: Sequence[str], task_types: Sequence[str], policy: Policy) -> Rule:

@@ -36,6 +36,12 @@ def why_last(makers: Collection[str], shares: Mapping[str, int], limits: Iterabl
     return f"{had} of the spend of {DAYS} days, and {most * _WHOLE:g} % is the most"
 
 
+def beyond(shares: Mapping[str, int], limits: Iterable[float]) -> list[str]:
+    """Makers that have more than the least of the limits (0 to 1), by name."""
+    most = min(limits, default=None)
+    return [] if most is None else sorted(maker for maker, share in shares.items() if share / _WHOLE > most)
+
+
 def put_last(every: Sequence[Tried], why: Callable[[Tried], str]) -> tuple[list[Tried], list[tuple[Tried, str]]]:
     """What there is a reason for behind all else, each in its order; and of that what others now go before, and why."""
     told = [(one, why(one)) for one in every]

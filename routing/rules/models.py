@@ -34,6 +34,8 @@ class Concentration(models.Model):
 
     organization = models.OneToOneField(Organization, primary_key=True, on_delete=models.PROTECT)
     shares = models.JSONField()
+    # Those who have more than the rules allow, as was said last.
+    over = models.JSONField(default=list, db_default=[])
     changed_at = models.DateTimeField()
 
     def __str__(self) -> str:

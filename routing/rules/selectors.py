@@ -231,11 +231,14 @@ def shares(organization_id: int) -> dict[str, int]:
     return found
 
 
-def limiting_shares() -> list[int]:
-    """Organizations with a rule in force that says how much of the spend one maker may have."""
+def limiting_shares() -> dict[int, list[float]]:
+    """How much of the spend one maker may have, by each rule in force that says so, by organization."""
     rows = RoutingRule.objects.filter(state=State.IN_FORCE, version__document__within__has_key="most_share")
-    rows = rows.exclude(stage=Stage.ROLLED_BACK)
-    return list(rows.order_by("organization_id").values_list("organization_id", flat=True).distinct())
+    rows = rows.exclude(stage=Stage.ROLLED_BACK).order_by("organization_id", "id")
+    found: dict[int, list[float]] = {}
+    for organization_id, most in rows.values_list("organization_id", "version__document__within__most_share"):
+        found.setdefault(organization_id, []).append(float(most))
+    return found
 
 
 def measuring_keys(organization_id: int, prefixes: Collection[str]) -> frozenset[str]:
@@ -328,6 +331,11 @@ def _resolved(organization_id: int, rules: Sequence[Rule], at: datetime) -> list
         return list(rules)
     classes = _classes(organization_id, rules, at)
     return [pins.resolved(rule, classes) for rule in rules]
+
+
+def classes_served(organization_id: int, at: datetime) -> dict[Tier, tuple[str, ...]]:
+    """The models that a rule gets that names a class."""
+    return {tier: tuple(models[: pins.MOST_OF_A_CLASS]) for tier, models in _classes(organization_id, (), at).items()}
 
 
 def _classes(organization_id: int, rules: Iterable[Rule], at: datetime) -> dict[Tier, list[str]]:

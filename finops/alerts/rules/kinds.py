@@ -82,6 +82,7 @@ PARAMS: Final[Mapping[Kind, Mapping[str, tuple[Read, Any]]]] = MappingProxyType(
         Kind.RULE_PAUSED: {},
         Kind.ROLLED_BACK: {},
         Kind.DRIFTING: {},
+        Kind.CONCENTRATED: {},
     }
 )
 

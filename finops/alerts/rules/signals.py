@@ -20,9 +20,10 @@ _SEVERITIES: Final = {
     Kind.RULE_PAUSED: Severity.WARNING,
     Kind.ROLLED_BACK: Severity.CRITICAL,
     Kind.DRIFTING: Severity.WARNING,
+    Kind.CONCENTRATED: Severity.WARNING,
 }
-# Without an end of its own, so long after it was last seen it is over. A stop, a block and a pause last until they are
-# lifted.
+# Without an end of its own, so long after it was last seen it is over. A stop, a block, a pause and too much with one
+# maker last until somebody says that they are over.
 _CALMS_DOWN: Final = {
     Kind.CAP: timedelta(days=1),
     Kind.BREAKER: timedelta(days=1),
@@ -43,6 +44,7 @@ ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "rollout.resumed": (Kind.RULE_PAUSED, Kind.ROLLED_BACK),
     "rollout.ended": (Kind.RULE_PAUSED,),
     "classifier.trained": (Kind.DRIFTING,),
+    "concentration.ended": (Kind.CONCENTRATED,),
 }
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key", "source")
 _SUBJECTS: Final = (*_OWNERS, "provider", "model", "session")

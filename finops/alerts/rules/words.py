@@ -28,6 +28,7 @@ KINDS: Final[Mapping[str, str]] = {
     Kind.RULE_PAUSED: "Routing rules that were paused",
     Kind.ROLLED_BACK: "Routing rules that were rolled back",
     Kind.DRIFTING: "Task types named wrongly",
+    Kind.CONCENTRATED: "Too much spend with one maker of models",
 }
 EVENTS: Final[Mapping[str, str]] = {
     Event.OPENED: "",
@@ -135,6 +136,7 @@ def _signal(kind: str, details: Mapping[str, Any], called: Called) -> tuple[str,
         Kind.RULE_PAUSED: f"Routing rule {details.get('rule') or 'unknown'} is paused: its answers seem worse",
         Kind.ROLLED_BACK: f"Routing rule {details.get('rule') or 'unknown'} was rolled back",
         Kind.DRIFTING: "Task types are guessed wrongly more often than was measured",
+        Kind.CONCENTRATED: f"{details.get('maker') or 'A maker'} has more of the spend than routing rules allow",
     }.get(Kind(kind), kind)
     known = {**_TOLD, **(_AMOUNTS if kind in _OF_MONEY else {})}
     sentences = [

@@ -85,7 +85,7 @@ def coding(world: World, day: date, number: int, dice: Random) -> Fields:
         "task_type": "code",
         "dimensions": coder.dimensions,
         "identities": coder.identities,
-        "tags": (*coder.tags, *_sub_agent(number)),
+        "tags": tuple(sorted((*coder.tags, *_sub_agent(number)))),
     }
 
 
@@ -129,7 +129,7 @@ def agent_coding(world: World, day: date, number: int, dice: Random) -> Fields:
         "session": f"run-{agent.slug}-{day:%m%d}-{dice.randrange(12):02d}",
         "task_type": "code",
         "key_prefix": world.keys[agent.slug],
-        "tags": (("env", "ci"), ("feature", "agents"), *_sub_agent(number)),
+        "tags": tuple(sorted((("env", "ci"), ("feature", "agents"), *_sub_agent(number)))),
     }
 
 

@@ -16,7 +16,7 @@ from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import crossed, settled_until, spend
-from finops.ledger.selectors.trees import SessionTree, session_tree
+from finops.ledger.selectors.trees import SessionTree, handed_on, session_tree
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "dimensions",
     "find_charges",
     "freshness",
+    "handed_on",
     "hours_of_day",
     "ids_of",
     "labels",

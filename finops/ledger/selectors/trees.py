@@ -1,4 +1,4 @@
-"""What each sub-agent of a session cost, from the charges themselves: rollups do not know of sub-agents."""
+"""What sub-agents cost, from the charges themselves: rollups do not know of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
@@ -16,6 +16,8 @@ from finops.ledger.rules.trees import Branch, Work, tree
 # Of a session that goes on for longer, its last days are read; of one with more sub-agents, the costliest are told.
 LONGEST: Final = timedelta(days=31)
 MOST: Final = 500
+# As many charges say which part of a kind of work is handed on.
+NEWEST: Final = 20_000
 
 # Tags that gateways give a call of a sub-agent; see routing.gateway.attributed.
 _SUM_OF: Final = dict(zip(MEASURES, MEASURES_OF_CHARGE, strict=True))
@@ -29,6 +31,15 @@ SELECT made_by, coalesce(max(tags->>'parent_agent_id'), ''), coalesce(max(tags->
     count(*) OVER (), sum(sum(calls)) OVER (), sum(sum(reporting_cost)) OVER ()
 FROM matching GROUP BY made_by HAVING sum(calls) <> 0 OR sum(reporting_cost) <> 0
 ORDER BY sum(reporting_cost) DESC, made_by LIMIT {MOST}
+"""
+_HANDED: Final = """
+SELECT task_type_id, model_id, sum(calls), coalesce(sum(calls) FILTER (WHERE tags ? 'agent_id'), 0),
+    coalesce(sum(reporting_cost) FILTER (WHERE tags ? 'agent_id'), 0) / sum(reporting_cost)
+FROM (
+    SELECT task_type_id, model_id, calls, reporting_cost, tags FROM ledger_charge
+    WHERE organization_id = %s AND occurred_at >= %s ORDER BY occurred_at DESC, id DESC LIMIT %s
+) AS newest WHERE task_type_id <> 0
+GROUP BY task_type_id, model_id HAVING sum(calls) > 0 AND sum(reporting_cost) > 0 ORDER BY 1, 2
 """
 _TIMES: Final = """
 SELECT min(first_at), max(last_at) FROM (
@@ -88,3 +99,21 @@ def _work(row: tuple[Any, ...]) -> Work:
     known = (tuple(sorted({*ids} - {0})) for ids in (agents, models))
     counts = (int(calls), int(tokens_in), int(cached), int(tokens_out))
     return Work(agent, parent, kind, first_at, last_at, *counts, cost, *known)
+
+
+class HandedOn(NamedTuple):
+    """Calls of a task type at a model, those that sub-agents made, and the share of the cost (0 to 1) of those."""
+
+    task_type_id: int
+    model_id: int
+    calls: int
+    handed: int
+    share: float
+
+
+def handed_on(organization_id: int, *, since: datetime) -> list[HandedOn]:
+    """Of the newest charges since then, NEWEST at the most, by task type and model; what has no type is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HANDED, [organization_id, since, NEWEST])
+        rows = cursor.fetchall()
+    return [HandedOn(one, model, int(calls), int(mine), float(share)) for one, model, calls, mine, share in rows]

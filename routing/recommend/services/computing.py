@@ -12,12 +12,13 @@ from django.db import transaction
 from finops.core.actors import Actor
 from routing.evidence import comparisons, matrices, suspect
 from routing.evidence import selectors as evidence
-from routing.recommend import arrivals, deciding, hosts, measuring, routes, rules, selectors
+from routing.recommend import arrivals, deciding, hosts, measuring, pins, routes, rules, selectors
 from routing.recommend.market import Market
 from routing.recommend.models import Computed, Examination, Recommendation
 from routing.recommend.routes import Sample
 from routing.recommend.services.common import hold, note
 from routing.recommend.types import Advice, Examined, Kind, State, Volume
+from routing.rules.selectors import classes_served
 
 _SHIFT: Final = 10**6
 # Rules over several types are learned for so many incumbents, those that most is spent on.
@@ -157,6 +158,7 @@ def _wanted(
     changed = (Kind.SWITCH, Kind.EFFORT, Kind.LOCAL)
     switched = frozenset(one.task_type for one in found if one.kind in changed)
     found += _routes(organization_id, routes.groups(types, family, switched), known, at)
+    found += _pins(organization_id, types, family, at)
     found += [
         advice
         for volume, offers in selectors.offers(organization_id, spent, at)
@@ -167,6 +169,15 @@ def _wanted(
             market.incumbents(), market.news, known.types, family, register=market.register(), price=market.price
         )
     return found
+
+
+def _pins(organization_id: int, types: list[Examined], family: deciding.Family, at: datetime) -> list[Advice]:
+    if not family.passed:
+        return []
+    classes = {tier.value: models for tier, models in classes_served(organization_id, at).items()}
+    handed = selectors.handed_on(organization_id, at)
+    told = (pins.pinned(one, family, classes, handed) for one in types)
+    return [one for one in told if one is not None]
 
 
 def _routes(organization_id: int, groups: list[routes.Group], known: _Known, at: datetime) -> list[Advice]:

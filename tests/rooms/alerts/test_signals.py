@@ -149,6 +149,7 @@ def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
     signal(acme, "rollout.paused", "rule:3", at=NOON, rule="triage", reason="It seems worse")
     signal(acme, "rollout.rolled_back", "rule:4", at=NOON, rule="chat", reason="It is worse")
     signal(acme, "classifier.drifting", "classifier:3", at=NOON, version=3, reason="Of 90 calls, 60 were rightly named")
+    signal(acme, "concentration.exceeded", "maker:openai", at=NOON, maker="openai", reason="It has 60 %")
     take_signals(at=NOON)
     told = stories(acme, [(one, "") for one in Incident.objects.order_by("id")])
     assert {one.kind: (one.title, " ".join(one.sentences)) for one in told} == {
@@ -170,6 +171,7 @@ def test_signals_are_read_as_their_rooms_write_them(cast: Cast) -> None:
         "classifier.drifting": (
             "Task types are guessed wrongly more often than was measured", "Why: Of 90 calls, 60 were rightly named.",
         ),
+        "concentration.exceeded": ("openai has more of the spend than routing rules allow", "Why: It has 60 %."),
     }  # fmt: skip
 
 

@@ -22,8 +22,10 @@ from routing.recommend.services.common import hold
 from routing.rules import services as routing
 from routing.rules.models import RoutingRule
 from routing.rules.selectors import document_of
+from routing.tiers.services import set_entry
+from routing.tiers.types import Entry, Tier
 from tests.factories.evidence import heard, outcome
-from tests.factories.ledger import AT, Book
+from tests.factories.ledger import AT, Book, event
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.pricing import steps
 from tests.factories.recommend import OF_BOOK, known, measured, rows, spend, worked
@@ -382,3 +384,37 @@ def test_where_nobody_said_what_tasks_cost_prices_say_it_and_leave_room(cast: Ca
     assert ratio["value"] == pytest.approx(0.1, abs=0.01)
     assert (ratio["lower"], ratio["upper"]) == (ratio["value"] / 2, ratio["value"] * 2)
     assert any("Nobody said what its tasks cost" in reason for reason in row.document["reasons"])
+
+
+def test_sub_agents_are_pinned_to_a_class_until_it_has_a_model_that_nobody_measured(cast: Cast, book: Book) -> None:
+    place = upstream(cast.acme.id, at=AT)
+    for name, tier in (("gpt", Tier.FRONTIER), ("gpt-mini", Tier.LIGHT)):
+        deployment(place, name, at=AT)
+        set_entry(organization_id=cast.acme.id, entry=Entry(model=name, tier=tier), by=HOUSE, at=AT)
+    said: dict[str, Any] = {"model": "gpt", "task_type": "triage", "occurred_at": AT - timedelta(days=3)}
+    book.take(*[
+        event(f"call-{number}", tags=(("agent_id", f"sub-{number % 7}"),) if number % 4 else (), **said)
+        for number in range(200)
+    ])  # fmt: skip
+    measured(cast)
+    worked(cast)
+    switch, pin = rows(cast, state="open")
+    assert (switch.kind, pin.kind, pin.candidate) == ("switch", "pin", "tier:light")
+    advice = selectors.advice_of(pin)
+    assert (advice.volume.calls, advice.volume.spend) == (150, Decimal("1.8"))
+    # Another light model comes to be served: of the class nobody can say any more that it is as good.
+    deployment(place, "embed", at=AT)
+    set_entry(organization_id=cast.acme.id, entry=Entry(model="embed", tier=Tier.LIGHT), by=HOUSE, at=AT)
+    worked(cast, AT + timedelta(hours=1))
+    assert [row.kind for row in rows(cast, state="open")] == ["switch"]
+    [gone] = rows(cast, state="withdrawn")
+    assert gone.reason.startswith("Not every model that tier:light stands for is as good by now")
+    set_entry(organization_id=cast.acme.id, entry=Entry(model="embed", tier=Tier.MID), by=HOUSE, at=AT)
+    worked(cast, AT + timedelta(hours=2))
+    [again] = rows(cast, state="open", kind="pin")
+    then = AT + timedelta(hours=3)
+    services.apply(organization_id=cast.acme.id, recommendation_id=again.id, by=HOUSE, at=then)
+    version = RoutingRule.objects.get().version
+    assert version is not None
+    made = document_of(version)
+    assert (made.when.subagent, made.use[0].model) == (True, "tier:light")

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from finops.alerts.models import Incident
+from finops.alerts.services.signals import take_signals
+from finops.audit.models import Signal
 from finops.config.celery import app
 from finops.connectors.types import UsageEvent
 from finops.ledger.services import fold
@@ -147,3 +150,41 @@ def test_the_house_looks_by_itself(cast: Cast) -> None:
     assert kept() == {}
     scheduled = {entry["task"]: entry["schedule"] for entry in app.conf.beat_schedule.values()}
     assert scheduled[tasks.follow_concentration.name] == 3600.0
+
+
+def test_a_maker_with_too_much_is_told_of_once_until_it_has_less_or_no_rule_asks(cast: Cast, book: Book) -> None:
+    def heard() -> list[tuple[str, str]]:
+        return list(Signal.objects.order_by("id").values_list("kind", "key"))
+
+    def incidents() -> list[bool]:
+        take_signals(at=AT)
+        rows = Incident.objects.filter(organization_id=cast.acme.id, kind="concentration.exceeded").order_by("id")
+        return [row.resolved_at is None for row in rows]
+
+    row = saved(cast.acme.id, LIMIT, at=AT).row
+    calls(book, 4, "claude")
+    for _ in range(2):
+        services.follow_concentration(at=AT)
+    assert heard() == [("concentration.exceeded", "maker:anthropic")]
+    assert incidents() == [True]
+    # Another maker comes to have most of it.
+    calls(book, 40, "gpt-mini")
+    services.follow_concentration(at=AT + timedelta(hours=1))
+    assert heard()[1:] == [("concentration.ended", "maker:anthropic"), ("concentration.exceeded", "maker:openai")]
+    assert incidents() == [False, True]
+    services.switch_off(organization_id=cast.acme.id, rule_id=row.id, by=HOUSE, at=AT)
+    services.follow_concentration(at=AT + timedelta(hours=2))
+    assert heard()[3:] == [("concentration.ended", "maker:openai")]
+    assert incidents() == [False, False]
+
+
+def test_a_stricter_rule_says_it_though_no_share_changed(cast: Cast, book: Book) -> None:
+    saved(cast.acme.id, Rule(name="hardly", within=Within(most_share=0.9)), at=AT)
+    calls(book, 4, "claude")
+    calls(book, 5, "gpt-mini")
+    assert services.follow_concentration(at=AT) == [cast.acme.id]
+    assert not Signal.objects.exists()
+    saved(cast.acme.id, LIMIT, at=AT)
+    assert services.follow_concentration(at=AT + timedelta(hours=1)) == []
+    [signal] = Signal.objects.all()
+    assert signal.details["reason"].startswith("75 % of what was spent in 30 days is for its models")
