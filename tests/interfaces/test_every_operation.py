@@ -32,7 +32,7 @@ def test_no_input_makes_a_500(operation: Any, cast: Cast) -> None:
     bent = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
 
     @settings(
-        max_examples=10,
+        max_examples=6,
         deadline=None,
         derandomize=True,
         database=None,

@@ -136,6 +136,7 @@ def _never_over(outcome: Outcome, limit: Decimal) -> None:
     assert outcome.said.get("failed", 0) == 0, outcome.said
 
 
+@pytest.mark.soak
 def test_a_small_cap_is_used_up_and_never_passed(caps: Run) -> None:
     outcome = caps("0.05", callers=16, calls=1000)
     _never_over(outcome, Decimal("0.05"))

@@ -111,6 +111,7 @@ def test_bodies_that_trickle_are_answered_and_keep_nobody_waiting(gateways: Gate
     run(story())
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(120)
 def test_who_reads_nothing_costs_little_memory_and_ends_when_the_call_does(
     gateways: Gateways, provider: Provider

@@ -231,7 +231,7 @@ def _admits_a_little(gateways: Gateways, cap: int, found: Any) -> None:
 
 @pytest.mark.timeout(170)
 def test_caps_hold_while_processes_die_and_the_database_restarts(gateways: Gateways) -> None:
-    _stress(gateways, callers=32, seconds=18)
+    _stress(gateways, callers=32, seconds=10)
 
 
 @pytest.mark.soak

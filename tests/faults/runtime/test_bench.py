@@ -14,6 +14,7 @@ import pytest
 from finops.runtime.places import CHECKOUT
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 def test_a_benchmark_runs_on_a_machine_with_nothing_running(empty_data: Path) -> None:
     own = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}

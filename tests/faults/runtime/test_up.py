@@ -78,6 +78,7 @@ def test_it_comes_up_mends_itself_and_ctrl_c_leaves_nothing(up: Callable[..., Up
     assert not capstan.answers()
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("made_data")
 def test_whoever_is_killed_leaves_nothing_that_the_next_start_does_not_end(up: Callable[..., Up]) -> None:
     capstan = up()
