@@ -22,7 +22,7 @@ from finops.ledger import selectors as ledger
 from routing.recommend.models import Recommendation
 from routing.rules.models import RoutingRule
 from routing.upstreams.models import Upstream
-from tests.browser.conftest import Watched
+from tests.browser.conftest import SESSION, Watched
 from tests.factories.company import Company
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -48,7 +48,7 @@ def addresses(company: Company) -> dict[str, str]:
         "charge": f"{acme}charges/{row.id}/",
         "filter": f"{acme}spend/filter/?for=spend&pick=model",
         "sessions": f"{acme}sessions/?period=last-30d",
-        "session": f"{acme}sessions/one/?session={row.session}",
+        "session": f"{acme}sessions/one/?session={SESSION}",
         "value": f"{acme}value/?period=last-30d&group=project",
         "value-person": f"{acme}value/?period=last-30d&group=person",
         "unpriced": f"{acme}unpriced/",
