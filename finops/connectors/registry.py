@@ -8,6 +8,9 @@ from typing import Final
 from finops.connectors.capstan import parse as capstan
 from finops.connectors.cloudevents import parse as cloudevents
 from finops.connectors.files import parse as files
+from finops.connectors.otlp import logs as otlp_logs
+from finops.connectors.otlp import metrics as otlp_metrics
+from finops.connectors.otlp import spans as otlp_spans
 from finops.connectors.types import Received
 from finops.core.errors import FinopsError
 
@@ -16,6 +19,9 @@ PARSERS: Final[Mapping[str, Parser]] = {
     capstan.PARSER: capstan.parse,
     cloudevents.PARSER: cloudevents.parse,
     files.PARSER: files.parse,
+    otlp_logs.PARSER: otlp_logs.parse,
+    otlp_metrics.PARSER: otlp_metrics.parse,
+    otlp_spans.PARSER: otlp_spans.parse,
 }
 
 
