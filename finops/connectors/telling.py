@@ -1,7 +1,7 @@
 """Who and what a call was for, as a tool's free fields tell it. Pure.
 
 Such a field says nothing where it is bent, because an odd tag is no reason to hold a charge. What is money is read by
-`parts` instead, where a bent field is a Problem.
+`foreign` instead, where a bent field is a Problem.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from finops.connectors.parts import plain
+from finops.connectors.foreign import plain
 from finops.connectors.wording import clean
 
 LONGEST: Final = 300

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.dialects import tools_in, usage_of
+from finops.connectors.foreign import Part, Wrong, counts_of, plain, tags_of
 from finops.connectors.keeping import ALL, Shape, kept, value_of
-from finops.connectors.parts import Part, Wrong, counts_of, plain, tags_of
 from finops.connectors.telling import first, identities, mapping, words
 from finops.connectors.types import NO_TIME, GivenCost, UsageEvent
 from finops.core.money import to_ledger

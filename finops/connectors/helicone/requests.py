@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from finops.connectors.foreign import Part, received
 from finops.connectors.helicone.call import NOT_USAGE, answer_of, event_of, stored_answer
 from finops.connectors.keeping import ALL, Shape, kept, object_of, rows_of, written
 from finops.connectors.pages import Page
-from finops.connectors.parts import Part, received
 from finops.connectors.telling import first, pairs, words
 from finops.connectors.types import Received, UsageEvent
 

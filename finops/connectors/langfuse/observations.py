@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from finops.connectors.foreign import Part, Wrong, counts_of, plain, received, tags_of
 from finops.connectors.keeping import ALL, Shape, kept, object_of, rows_of, value_of, written
 from finops.connectors.langfuse.usage import usage_of
 from finops.connectors.pages import Page
-from finops.connectors.parts import Part, Wrong, counts_of, plain, received, tags_of
 from finops.connectors.telling import first, identities, mapping, words
 from finops.connectors.types import Received, UsageEvent
 from finops.core.money import to_ledger

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.counting import Meters
 from finops.connectors.dialects import chat, usage_of
-from finops.connectors.parts import Part, Wrong, counts_of, given_cost, key_of, plain, tags_of
+from finops.connectors.foreign import Part, Wrong, counts_of, given_cost, key_of, plain, tags_of
 from finops.connectors.telling import identities, mapping, pairs, words
 from finops.connectors.types import GivenCost, Problem, UsageEvent
 from finops.core.money import to_ledger
@@ -222,7 +222,8 @@ def _wrong(found: Problem) -> Wrong:
 
 def _own_tags(told: Told) -> dict[str, str]:
     made = {"litellm_call_type": told.call_type}
-    if told.cost is not None:
+    # Of an answer from its cache LiteLLM says in one place what it saved.
+    if told.cost is not None and not told.from_cache:
         made["litellm_cost_usd"] = plain(to_ledger(told.cost)) if told.cost else "0"
     if told.status not in ("", "success"):
         made["litellm_status"] = told.status

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from finops.connectors.foreign import Part, received
 from finops.connectors.keeping import ALL, Shape, kept, object_of, rows_of, value_of, written
 from finops.connectors.litellm.call import Told, batched, event_of, named, owners, tier_said, usage_said
 from finops.connectors.litellm.webhook import cost_of, is_usage, only_host
 from finops.connectors.pages import Page
-from finops.connectors.parts import Part, received
 from finops.connectors.telling import first, mapping, words
 from finops.connectors.types import Received, UsageEvent
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from finops.connectors.foreign import Part, Wrong, received
 from finops.connectors.keeping import ALL, UNREADABLE, Shape, kept, values_of, written
 from finops.connectors.litellm.call import (
     NOT_USAGE,
@@ -25,7 +26,6 @@ from finops.connectors.litellm.call import (
     usage_said,
 )
 from finops.connectors.pages import Page
-from finops.connectors.parts import Part, Wrong, received
 from finops.connectors.telling import first, mapping, words
 from finops.connectors.types import Received, UsageEvent
 
@@ -38,7 +38,7 @@ _SHAPE: Final[Shape] = {
     **dict.fromkeys(("id", "litellm_call_id", "trace_id", "session_id", "call_type", "status", "cache_hit"), ALL),
     **dict.fromkeys(("custom_llm_provider", "model", "model_id", "model_group", "api_base", "startTime"), ALL),
     **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens", "response_cost"), ALL),
-    **dict.fromkeys(("request_tags", "end_user", UNREADABLE), ALL),
+    **dict.fromkeys(("request_tags", UNREADABLE), ALL),
     "cost_breakdown": {"total_cost": ALL, "service_tier": ALL},
     "model_map_information": {"model_map_key": ALL},
     "hidden_params": {"batch_successful_requests": ALL},
@@ -47,7 +47,8 @@ _SHAPE: Final[Shape] = {
         **dict.fromkeys(("user_api_key_hash", "user_api_key_alias", "user_api_key_user_id"), ALL),
         **dict.fromkeys(("user_api_key_user_email", "user_api_key_team_id", "user_api_key_team_alias"), ALL),
         **dict.fromkeys(("user_api_key_org_id", "user_api_key_project_id", "user_api_key_project_alias"), ALL),
-        **dict.fromkeys(("usage_object", "spend_logs_metadata"), ALL),
+        # `end_user` beside it falls back to what the client wrote; the log does not.
+        **dict.fromkeys(("user_api_key_end_user_id", "usage_object", "spend_logs_metadata"), ALL),
         "requester_metadata": {"session_id": ALL},
     },
 }
@@ -131,7 +132,7 @@ def _event(record: Part) -> UsageEvent:
                 metadata,
                 team=metadata.get("user_api_key_team_id"),
                 organization=metadata.get("user_api_key_org_id"),
-                end_user=record.get("end_user"),
+                end_user=metadata.get("user_api_key_end_user_id"),
                 key=metadata.get("user_api_key_hash"),
                 group=record.get("model_group"),
                 deployment=record.get("model_id"),

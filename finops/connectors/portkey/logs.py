@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.dialects import tools_in, usage_of
+from finops.connectors.foreign import Part, Wrong, counts_of, plain, received, tags_of
 from finops.connectors.keeping import ALL, UNREADABLE, Shape, kept, value_of, values_of, written
 from finops.connectors.pages import Page
-from finops.connectors.parts import Part, Wrong, counts_of, plain, received, tags_of
 from finops.connectors.telling import first, identities, mapping, pairs, words
 from finops.connectors.types import GivenCost, Received, UsageEvent
 from finops.core.money import to_ledger

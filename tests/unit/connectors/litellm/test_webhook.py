@@ -84,7 +84,7 @@ def test_tags_that_litellm_makes_of_the_user_agent_are_left_out() -> None:
 
 def test_claude_codes_user_id_names_no_customer() -> None:
     for said in ('{"device_id":"ab","session_id":"s"}', "user_ab_account_1_session_2"):
-        assert "litellm_end_user" not in dict(read(payload(end_user=said)).tags)
+        assert "litellm_end_user" not in dict(read(payload(metadata={"user_api_key_end_user_id": said})).tags)
 
 
 def test_a_key_without_a_name_is_known_by_its_hash() -> None:
@@ -160,6 +160,7 @@ def test_an_answer_from_litellms_own_cache_cost_nothing_langfuse_2112() -> None:
     assert found.provider_request_id == ""
     assert found.evidence == "reported"
     assert dict(found.tags)["litellm_cache"] == "hit"
+    assert "litellm_cost_usd" not in dict(found.tags)
 
 
 def test_cached_twice_is_two_calls() -> None:
@@ -306,7 +307,8 @@ def test_parts_larger_than_their_total_are_held() -> None:
 
 
 def test_an_odd_tag_is_no_reason_to_hold_a_charge() -> None:
-    found = read(payload(request_tags={"a": 1}, end_user=["x"], metadata={"spend_logs_metadata": "text"}))
+    bent = {"user_api_key_end_user_id": ["x"], "spend_logs_metadata": "text"}
+    found = read(payload(request_tags={"a": 1}, metadata=bent))
     assert meters(found)["cache_read"] == 66360
     assert len(read(payload(request_tags=[f"k{n}:v" for n in range(90)])).tags) == 50
 
