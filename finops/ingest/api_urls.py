@@ -12,6 +12,9 @@ register()
 urlpatterns = [
     path("usage", doors.Usage.as_view()),
     path("events", doors.Events.as_view()),
+    # As OTLP's exporters address them below one base: …/api/v1/otlp
+    path("otlp/v1/traces", doors.Traces.as_view()),
+    path("otlp/v1/logs", doors.Logs.as_view()),
     path("people/<slug:person>/erase", erasure.ErasePerson.as_view()),
     path("quarantine", quarantine.Quarantine.as_view()),
     path("quarantine/replay", quarantine.ReplayAll.as_view()),

@@ -20,7 +20,7 @@ from finops.core.sealing import Sealer
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 from finops.sources.models import Source, SourceAccess
 
-KINDS: Final = ("api", "cloudevents", "file", "litellm", "gateway")
+KINDS: Final = ("api", "cloudevents", "file", "litellm", "gateway", "otlp")
 GATEWAY: Final = "capstan-gateway"
 LONGEST_DELAY: Final = timedelta(days=3)
 LONGEST_EFFECT: Final = timedelta(hours=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import ClassVar, Final
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,11 +17,15 @@ from finops.connectors import bodies as records
 from finops.connectors.bodies import JSON_TYPES, LINES_TYPES, Records
 from finops.connectors.capstan import parse as capstan
 from finops.connectors.cloudevents import parse as cloudevents
+from finops.connectors.otlp import answers as otlp
+from finops.connectors.otlp import logs as otlp_logs
+from finops.connectors.otlp import spans as otlp_spans
+from finops.connectors.otlp.types import Cut, Encoding, Signal
 from finops.connectors.types import dated
 from finops.core.errors import NotFound
 from finops.ingest import bodies, services
 from finops.ingest.api import answers, schemas
-from finops.ingest.types import Received
+from finops.ingest.types import Received, Status
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 from finops.sources import selectors as sources
@@ -27,6 +33,7 @@ from finops.sources.models import Source
 from finops.sources.services import ensure_source, refuse_archived
 
 _USAGE_TYPES: Final = JSON_TYPES | LINES_TYPES
+_TELEMETRY_TYPES: Final = frozenset(one.value for one in Encoding)
 _EVENT_TYPES: Final = JSON_TYPES | {cloudevents.SINGLE_TYPE, cloudevents.BATCH_TYPE}
 
 
@@ -82,6 +89,47 @@ class Events(Resource):
         return _booked(
             request, found, parser=cloudevents.PARSER, parse=cloudevents.parse, default="cloudevents", quiet=True
         )
+
+
+class _Telemetry(Resource):
+    """A door of OTLP/HTTP: what is no usage is passed over, and an answer is in the encoding of the request."""
+
+    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    signal: ClassVar[Signal]
+    reader: ClassVar[ModuleType]
+
+    def post(self, request: Request) -> HttpResponse:
+        encoding = Encoding(bodies.media_type(request._request, _TELEMETRY_TYPES))
+        found: Cut = self.reader.cut(bodies.read(request._request), encoding)
+        received = [self.reader.parse(raw) for raw in found.rows]
+        source = _source(request, "otlp")
+        outcomes = services.take(
+            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER, received=received,
+            sent_with=_key_of(request), at=now(),
+        )  # fmt: skip
+        held = sum(one.status in (Status.QUARANTINED, Status.CONFLICT) for one in outcomes)
+        # What is held is kept, and not to be sent again: a warning, and no rejection.
+        said = f"{held} could not be booked and are in quarantine" if held else ""
+        body = otlp.answer(self.signal, encoding, rejected=found.rejected, message=said)
+        return HttpResponse(body, content_type=encoding.value)
+
+
+@extend_schema_view(post=schemas.telemetry("Spans of OpenTelemetry: calls of models by the GenAI conventions."))
+class Traces(_Telemetry):
+    """Spans of OpenTelemetry, by OTLP/HTTP."""
+
+    signal: ClassVar = Signal.TRACES
+    reader: ClassVar = otlp_spans
+
+
+@extend_schema_view(
+    post=schemas.telemetry("Log records of OpenTelemetry: events of Claude Code, Codex and Gemini CLI.")
+)
+class Logs(_Telemetry):
+    """Log records of OpenTelemetry, by OTLP/HTTP."""
+
+    signal: ClassVar = Signal.LOGS
+    reader: ClassVar = otlp_logs
 
 
 def _booked(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from finops.connectors.capstan.record import Record
 from finops.connectors.capstan.usage import CONVENTION, DISJOINT, INCLUSIVE, INCLUSIVE_NAMES
@@ -128,3 +128,21 @@ SOURCE: Final = OpenApiParameter(
     OpenApiTypes.STR,
     description="The source's slug. Without it usage comes in by a source that is made on first use.",
 )
+
+
+def telemetry(what: str) -> Any:
+    """Of a door of OTLP/HTTP, whose bodies OpenTelemetry defines."""
+    body = {"type": "object", "additionalProperties": True}
+    either = {"application/json": body, "application/x-protobuf": {"type": "string", "format": "binary"}}
+    return extend_schema(
+        summary=what,
+        description="JSON or protobuf, gzip is read; at most 10,000 items. Sending again adds nothing.",
+        request=either,
+        responses={
+            (200, "application/json"): OpenApiResponse(
+                body, description="With `partialSuccess` where something is wrong."
+            ),
+            (200, "application/x-protobuf"): OpenApiResponse(OpenApiTypes.BINARY, description="The same in protobuf."),
+        },
+        parameters=[SOURCE],
+    )
