@@ -5,17 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from finops.connectors.anthropic import analytics as anthropic_analytics
+from finops.connectors.anthropic import claude_code as anthropic_claude_code
+from finops.connectors.anthropic import cost_report as anthropic_cost_report
+from finops.connectors.anthropic import usage_report as anthropic_usage_report
+from finops.connectors.azure import cost_export as azure_cost_export
 from finops.connectors.capstan import parse as capstan
 from finops.connectors.cloudevents import parse as cloudevents
 from finops.connectors.files import parse as files
+from finops.connectors.google import billing as google_billing
+from finops.connectors.openai import cost_report as openai_cost_report
+from finops.connectors.openai import usage_report as openai_usage_report
+from finops.connectors.openrouter import activity as openrouter_activity
+from finops.connectors.openrouter import generation as openrouter_generation
 from finops.connectors.types import Received
 from finops.core.errors import FinopsError
 
 Parser = Callable[[bytes], Received]
 PARSERS: Final[Mapping[str, Parser]] = {
+    anthropic_analytics.PARSER: anthropic_analytics.parse,
+    anthropic_claude_code.PARSER: anthropic_claude_code.parse,
+    anthropic_cost_report.PARSER: anthropic_cost_report.parse,
+    anthropic_usage_report.PARSER: anthropic_usage_report.parse,
+    azure_cost_export.PARSER: azure_cost_export.parse,
     capstan.PARSER: capstan.parse,
     cloudevents.PARSER: cloudevents.parse,
     files.PARSER: files.parse,
+    google_billing.PARSER: google_billing.parse,
+    openai_cost_report.PARSER: openai_cost_report.parse,
+    openai_usage_report.PARSER: openai_usage_report.parse,
+    openrouter_activity.PARSER: openrouter_activity.parse,
+    openrouter_generation.PARSER: openrouter_generation.parse,
 }
 
 
