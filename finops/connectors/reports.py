@@ -35,6 +35,7 @@ _MOST_DIGITS: Final = 12
 # A number that stands for a text, an id say, is no larger.
 _MOST: Final = 10**30
 _MOST_EXPONENT: Final = 1_000
+_MOST_PLACES: Final = 40
 _LONGEST_KEY: Final = 60
 _LONGEST_VALUE: Final = 200
 _MAY_BE_NEGATIVE: Final = frozenset({"Credit", "Adjustment"})
@@ -277,7 +278,13 @@ def people(*, email: str = "", provider_user: str = "", key_alias: str = "") -> 
 
 def event(**said: Any) -> UsageEvent:
     """A UsageEvent whose texts are no longer than texts may be."""
-    return UsageEvent(**{name: value[:LONGEST] if isinstance(value, str) else value for name, value in said.items()})
+    kept: dict[str, Any] = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in said.items()}
+    return UsageEvent(**kept)
+
+
+def plain(number: Decimal) -> str:
+    """The same text for the same number, however it was written; '' for none."""
+    return f"{number.normalize():f}" if number and abs(number.adjusted()) < _MOST_PLACES else ""
 
 
 def _is_sane(number: Decimal) -> bool:

@@ -12,7 +12,7 @@ from finops.connectors import cutting
 from finops.connectors.anthropic.cost_report import CENTS
 from finops.connectors.anthropic.reported import PROVIDER, fewest
 from finops.connectors.pages import Page
-from finops.connectors.reports import Row, Wrong, cost, counted, event, key, parsed, people, tags
+from finops.connectors.reports import Row, Wrong, cost, counted, event, key, parsed, people, plain, tags
 from finops.connectors.types import Counts, GivenCost, Received, UsageEvent
 from finops.core.money import from_pico
 
@@ -89,5 +89,5 @@ def _cost(row: Row, customer_type: str) -> tuple[GivenCost | None, str]:
     if not estimate.has("amount"):
         return (GivenCost(0, "USD") if customer_type == _SUBSCRIPTION else None), ""
     given = cost(estimate, "amount", estimate.text("currency"), places=CENTS)
-    shown = f"{from_pico(given.pico).normalize():f} {given.currency}"
+    shown = f"{plain(from_pico(given.pico)) or 0} {given.currency}"
     return (GivenCost(0, given.currency) if customer_type == _SUBSCRIPTION else given), shown

@@ -14,7 +14,7 @@ from typing import Final
 
 from finops.connectors import bodies, cutting
 from finops.connectors.pages import BodyUnreadable, Page
-from finops.connectors.reports import Row, category, event, key, moment, money, parsed, tags
+from finops.connectors.reports import Row, category, event, key, moment, money, parsed, plain, tags
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 
 PARSER: Final = "google_billing"
@@ -67,10 +67,10 @@ def _event(record: Row) -> UsageEvent:
             ("invoice", month),
             ("kind", row.text("cost_type")),
             ("transaction", row.text("transaction_type")),
-            ("cost", _plain(gross)),
-            ("credits", _plain(credited)),
+            ("cost", plain(gross)),
+            ("credits", plain(credited)),
             ("currency", row.text("currency")),
-            ("amount", _plain(usage.number("amount"))),
+            ("amount", plain(usage.number("amount"))),
             ("region", region),
             ("resource", resource.text("global_name") or resource.text("name")),
             *sorted((f"label.{name}", value) for name, value in labels.items()),
@@ -96,9 +96,9 @@ def _event(record: Row) -> UsageEvent:
                 "sku_id": sku.text("id"),
                 "invoice_month": month,
                 "cost_type": kind,
-                "cost_before_credits": _plain(gross) if credited else "",
-                "credits": _plain(credited),
-                "usage_amount": _plain(usage.number("amount_in_pricing_units")) or _plain(usage.number("amount")),
+                "cost_before_credits": plain(gross) if credited else "",
+                "credits": plain(credited),
+                "usage_amount": plain(usage.number("amount_in_pricing_units")) or plain(usage.number("amount")),
                 "usage_unit": usage.text("pricing_unit") or usage.text("unit"),
                 "resource": resource.text("name"),
                 "seller": row.text("seller_name"),
@@ -121,8 +121,3 @@ def _needed(row: Row, gross: Decimal) -> Decimal:
 
 def _labels(said: Iterable[Row]) -> Iterator[tuple[str, str]]:
     return ((one.text("key"), one.text("value")) for one in said)
-
-
-def _plain(number: Decimal) -> str:
-    """The same text for the same number, however it was written; '' for none."""
-    return f"{number.normalize():f}" if number and abs(number.adjusted()) < 40 else ""

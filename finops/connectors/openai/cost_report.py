@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from finops.connectors import cutting
 from finops.connectors.openai.usage_report import PROVIDER
 from finops.connectors.pages import Page
-from finops.connectors.reports import Row, Wrong, bucket, category, cost, event, key, parsed, people, tags
+from finops.connectors.reports import Row, Wrong, bucket, category, cost, event, key, parsed, people, plain, tags
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 
 PARSER: Final = "openai_cost_report"
@@ -103,7 +103,7 @@ def _event(record: Row) -> UsageEvent:
                 "token_type": item.token_type,
                 "modality": item.modality,
                 "line_item_more": item.more,
-                "quantity": row.text("quantity"),
+                "quantity": plain(row.number("quantity")),
                 "quantity_unit": unit,
                 "api_source": said["api_source"],
             }

@@ -14,7 +14,7 @@ import msgspec
 
 from finops.connectors import cutting
 from finops.connectors.pages import Page
-from finops.connectors.reports import Row, Wrong, category, cost, counted, event, key, parsed, people, tags
+from finops.connectors.reports import Row, Wrong, category, cost, counted, event, key, parsed, people, plain, tags
 from finops.connectors.types import Counts, Received, UsageEvent
 
 PARSER: Final = "openrouter_activity"
@@ -63,7 +63,7 @@ def _event(record: Row) -> UsageEvent:
                 "model_permaslug": said["model_permaslug"],
                 "endpoint_id": said["endpoint_id"],
                 "upstream_provider": said["provider_name"],
-                "byok_usage_inference": nonzero(row, "byok_usage_inference"),
+                "byok_usage_inference": plain(row.number("byok_usage_inference")),
             }
         ),
         cost=given,
@@ -82,8 +82,3 @@ def _counts(row: Row) -> Counts:
         reasoning_tokens=row.count("reasoning_tokens"),
         requests=row.count("requests"),
     )
-
-
-def nonzero(row: Row, name: str) -> str:
-    """A number as a tag; '' where it is nothing."""
-    return row.text(name) if row.number(name) else ""

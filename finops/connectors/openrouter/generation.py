@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from finops.connectors.openrouter.activity import CURRENCY, PROVIDER, nonzero
+from finops.connectors.openrouter.activity import CURRENCY, PROVIDER
 from finops.connectors.pages import BodyUnreadable, Page
-from finops.connectors.reports import Row, Wrong, cost, counted, event, parsed, people, tags
+from finops.connectors.reports import Row, Wrong, cost, counted, event, parsed, people, plain, tags
 from finops.connectors.types import Counts, Received, UsageEvent
 from finops.connectors.wording import clean
 
@@ -64,8 +64,8 @@ def _event(said: Row) -> UsageEvent:
                 "upstream_id": said.text("upstream_id"),
                 "request_id": said.text("request_id"),
                 "byok": "true" if said.flag("is_byok") else "",
-                "upstream_inference_cost": nonzero(said, "upstream_inference_cost"),
-                "cache_discount": nonzero(said, "cache_discount"),
+                "upstream_inference_cost": plain(said.number("upstream_inference_cost")),
+                "cache_discount": plain(said.number("cache_discount")),
                 "cancelled": "true" if said.flag("cancelled") else "",
             }
         ),

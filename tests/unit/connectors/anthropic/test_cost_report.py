@@ -62,7 +62,13 @@ def test_a_credit_is_no_usage_below_nothing() -> None:
 
 
 def test_each_group_of_a_day_is_a_charge_of_its_own() -> None:
-    kinds = [{}, {"token_type": "output_tokens"}, {"model": None}, {"description": None}, {"currency": "EUR"}]
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"token_type": "output_tokens"},
+        {"model": None},
+        {"description": None},
+        {"currency": "EUR"},
+    ]
     assert len({read(parse, record(**kind)).external_id for kind in kinds}) == len(kinds)
 
 
