@@ -95,7 +95,10 @@ def task_type(request: HttpRequest, here: Here) -> HttpResponse:
     compared = None
     if form.is_bound and form.is_valid():
         try:
-            compared = comparisons.comparison(here.id, name, **form.cleaned_data)
+            pair = form.cleaned_data
+            # As candidates beside the incumbent are judged on this very page.
+            margin = examined.margin if examined and examined.incumbent == pair["incumbent"] else None
+            compared = comparisons.comparison(here.id, name, **pair, margin=margin)
         except OutcomeInvalid as error:
             form.take(error)
     context = {

@@ -29,6 +29,7 @@ from finops.budgets.services.increases import ask_increase, decide_increase
 from finops.budgets.services.limits import set_breaker, set_limit
 from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement, Period
+from finops.connectors.types import Dimensions
 from finops.ingest.models import QuarantinedRecord
 from finops.orgs import services as orgs
 from finops.orgs.models import User, VirtualKey
@@ -37,7 +38,7 @@ from routing.upstreams.services import archive_upstream
 from tests.factories import alerts, captures, upstreams
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
-from tests.factories.company import Company, busy_company
+from tests.factories.company import Company, book, busy_company, event
 from tests.factories.enforcement import blocked, key_of, reach
 from tests.factories.orgs import HOUSE, actor
 from tests.factories.routed import routed
@@ -46,6 +47,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
+SESSION = "review-the-cap"
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -77,6 +79,7 @@ def company(transactional_db: None) -> Company:
     at = datetime.now(UTC)
     made = busy_company(at, days=45, calls_a_day=14)
     acme = made.cast.acme
+    _sub_agents(made, at)
     orgs.add_team(organization_id=acme.id, name="Ranking", parent_id=made.cast.search.id, by=HOUSE, at=at)
     orgs.issue_key(organization_id=acme.id, name="Gateway", by=HOUSE, at=at)
     promote_tag(organization_id=acme.id, key="env", by=HOUSE, at=at)
@@ -136,6 +139,26 @@ def company(transactional_db: None) -> Company:
     captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
     routed(made)
     return made
+
+
+def _sub_agents(made: Company, at: datetime) -> None:
+    """A session that handed work on, and whose sub-agent did too."""
+    handed = (
+        (),
+        (("agent_id", "a1-plan"), ("subagent", "plan")),
+        (("agent_id", "b1-explore"), ("parent_agent_id", "a1-plan"), ("subagent", "explore")),
+        (("agent_id", "c1-test"), ("subagent", "test")),
+    )
+    whose = Dimensions(person=made.cast.bob.slug, project=made.projects[0].slug)
+    book(
+        made,
+        [
+            event(
+                90_000 + n, at - timedelta(hours=2, minutes=-n), session=SESSION, dimensions=whose, tags=handed[n % 4]
+            )
+            for n in range(12)
+        ],
+    )
 
 
 def _alerts(made: Company, at: datetime) -> None:

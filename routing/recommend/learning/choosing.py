@@ -41,7 +41,7 @@ _LOOKED_AT: Final = 2_000
 _FEW: Final = 200
 _OF_FEW: Final = 0.7
 # What looks best is chosen: that is paid for by so many standard errors for each kind of policy there was to choose of.
-_CHOSEN: Final = 0.125
+_CHOSEN: Final = 0.175
 
 
 class Estimate(NamedTuple):

@@ -229,12 +229,7 @@ def _admits_a_little(gateways: Gateways, cap: int, found: Any) -> None:
     assert run(ask()) == 200
 
 
-@pytest.mark.timeout(170)
-def test_caps_hold_while_processes_die_and_the_database_restarts(gateways: Gateways) -> None:
-    _stress(gateways, callers=32, seconds=10)
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_four_processes_with_64_callers_each(gateways: Gateways) -> None:
+def test_caps_hold_while_processes_die_and_the_database_restarts(gateways: Gateways) -> None:
     _stress(gateways, callers=PROCESSES * 64, seconds=60)

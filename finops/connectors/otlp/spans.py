@@ -1,0 +1,211 @@
+"""OpenTelemetry's GenAI spans: one call of a model each, by the semantic conventions, current and previous.
+
+Only spans of a model's own call are counted. A span around them (an agent, a workflow, a tool) may repeat their totals;
+so may a model's span around another that is in the same body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from finops.connectors.capstan.usage import DISJOINT, INCLUSIVE
+from finops.connectors.counting import Meters, meters
+from finops.connectors.otlp import decode
+from finops.connectors.otlp.types import Attributes, Cut, Encoding, Rows, Span, kept
+from finops.connectors.otlp.values import (
+    ALWAYS,
+    CONVENTION,
+    PROVIDER,
+    Wrong,
+    count,
+    decimal,
+    event,
+    kept_of_resource,
+    moment,
+    read,
+    refused,
+    text,
+    whose,
+    word,
+)
+from finops.connectors.types import Problem, Received, UsageEvent
+
+PARSER: Final = "otlp_spans"
+
+_OPERATION: Final = ("gen_ai.operation.name", "llm.request.type")
+# An operation as it is named, now and by OpenLLMetry before, and its family: a call of another family than the span
+# around it is one of its own.
+MODEL_OPERATIONS: Final[Mapping[str, str]] = {
+    "chat": "text",
+    "generate_content": "text",
+    "text_completion": "text",
+    "completion": "text",
+    "embeddings": "embeddings",
+    "embedding": "embeddings",
+}
+# Between two calls of models, these make the inner one a call of its own.
+_BETWEEN: Final = frozenset({"invoke_agent", "create_agent", "execute_tool", "invoke_workflow", "plan", "retrieval"})
+# Spans that a tool makes of what it tells by its events too.
+_TOLD_BY_EVENTS: Final = ("claude_code.", "gemini_cli.", "codex.")
+_PROVIDER: Final = ("gen_ai.provider.name", "gen_ai.system")
+_MODEL: Final = ("gen_ai.response.model", "gen_ai.request.model")
+_RESPONSE: Final = ("gen_ai.response.id",)
+_SESSION: Final = ("gen_ai.conversation.id", "session.id")
+_TIER: Final = ("openai.response.service_tier", "gen_ai.openai.response.service_tier")
+_ERROR: Final = "error.type"
+_INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
+_OUTPUT: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+_CACHE_READ: Final = (
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_read_input_tokens",
+    "gen_ai.usage.cache_read_tokens",
+    "gen_ai.usage.details.cache_read_tokens",
+)
+_CACHE_WRITE: Final = (
+    "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.cache_creation_input_tokens",
+    "gen_ai.usage.cache_creation_tokens",
+    "gen_ai.usage.cache_write_tokens",
+    "gen_ai.usage.details.cache_write_tokens",
+)
+_REASONING: Final = (
+    "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.reasoning_tokens",
+    "gen_ai.usage.details.reasoning_tokens",
+)
+_USAGE: Final = (*_INPUT, *_OUTPUT, *_CACHE_READ, *_CACHE_WRITE, *_REASONING)
+_TAGS: Final = ("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.name")
+_READ: Final = tuple(
+    dict.fromkeys((*_OPERATION, *_PROVIDER, *_MODEL, *_RESPONSE, *_SESSION, *_TIER, *_USAGE, *_TAGS, *ALWAYS))
+)
+_MOST_STEPS: Final = 50
+_TRACE_DIGITS: Final = 32
+_SPAN_DIGITS: Final = 16
+_HEX: Final = frozenset("0123456789abcdef")
+_record: Final = msgspec.json.Decoder(Span, float_hook=decimal)
+
+
+def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
+    """A body of `/v1/traces`: its calls of models, and how many spans of what kind were none.
+
+    Raises BodyUnreadable, TooManyRecords and ProtobufMissing.
+    """
+    spans, rejected = decode.spans(body, encoding)
+    around = _around(spans)
+    rows = Rows()
+    resources: dict[int, dict[str, object]] = {}
+    for span in spans:
+        reason = _not_counted(span)
+        if reason or (span.trace_id, span.span_id) in around:
+            rows.ignore(reason or "a span around the call it repeats")
+            continue
+        # Spans of one resource share it as they were decoded.
+        known = resources.get(id(span.resource))
+        if known is None:
+            known = resources[id(span.resource)] = kept_of_resource(span.resource)
+        rows.add(msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known))
+    return rows.cut(rejected)
+
+
+def parse(raw: bytes) -> Received:
+    """One span as `cut` wrote it. Never raises."""
+    span = read(_record, raw)
+    if isinstance(span, Problem):
+        return refused(raw, span)
+    external_id = ""
+    try:
+        external_id = _external_id(span)
+        return Received(raw, _event(span, external_id), None, external_id)
+    except Wrong as wrong:
+        return refused(raw, wrong.problem, external_id)
+
+
+def _operation(span: Span) -> str:
+    return next((said for name in _OPERATION if (said := word(span.attributes, name))), "")
+
+
+def _not_counted(span: Span) -> str:
+    """Why a span is no call of a model, or a call that cost nothing; '' for one that is counted."""
+    if span.name.startswith(_TOLD_BY_EVENTS):
+        return "a span of a tool that tells its calls by events"
+    operation = _operation(span)
+    if not operation:
+        return "no GenAI span"
+    if operation not in MODEL_OPERATIONS:
+        return f"operation {operation}"
+    failed = span.failed or _ERROR in span.attributes
+    return "a failed call without usage" if failed and not _says_usage(span.attributes) else ""
+
+
+def _says_usage(attributes: Attributes) -> bool:
+    return any(attributes.get(name) is not None for name in _USAGE)
+
+
+def _around(spans: Sequence[Span]) -> set[tuple[str, str]]:
+    """The calls of models around another of their family that says its usage: what they say is that, again."""
+    known = {(span.trace_id, span.span_id): span for span in spans if span.span_id}
+    found: set[tuple[str, str]] = set()
+    for span in spans:
+        family = MODEL_OPERATIONS.get(_operation(span))
+        if family is None or not _says_usage(span.attributes):
+            continue
+        inner = span
+        for _ in range(_MOST_STEPS):
+            outer = known.get((inner.trace_id, inner.parent_id))
+            operation = "" if outer is None else _operation(outer)
+            if outer is None or operation in _BETWEEN:
+                break
+            if MODEL_OPERATIONS.get(operation) == family:
+                if outer is not span:
+                    found.add((outer.trace_id, outer.span_id))
+                break
+            inner = outer
+    return found
+
+
+def _external_id(span: Span) -> str:
+    for field, said, digits in (("trace_id", span.trace_id, _TRACE_DIGITS), ("span_id", span.span_id, _SPAN_DIGITS)):
+        if len(said) != digits or not set(said) <= _HEX or not said.strip("0"):
+            raise Wrong("connectors.field_invalid", field, f"{field}: expected {digits} digits of hex, not all zero")
+    return f"{span.trace_id}:{span.span_id}"
+
+
+def _event(span: Span, external_id: str) -> UsageEvent:
+    said = span.attributes
+    tier = text(said, *_TIER).lower()[:60]
+    return event(
+        external_id=external_id,
+        # When it ended, for it is then that its usage was known.
+        occurred_at=moment(span.end or span.start, "end"),
+        provider=text(said, PROVIDER, *_PROVIDER) or text(span.resource, PROVIDER),
+        model=text(said, *_MODEL),
+        meters=_meters(said, text(said, CONVENTION) or text(span.resource, CONVENTION)),
+        service_tier="" if tier == "auto" else tier,
+        provider_request_id=text(said, *_RESPONSE),
+        session=text(said, *_SESSION),
+        whose=whose(said, span.resource, _TAGS),
+    )
+
+
+def _meters(said: Attributes, convention: str) -> Meters | Problem:
+    """Input and output are totals, by the conventions. Producers that leave the cache out of the input are told apart
+    where they say more cached than all, which is a Problem; or where whoever runs them says so.
+    """
+    if convention not in ("", INCLUSIVE, DISJOINT):
+        raise Wrong("connectors.field_invalid", CONVENTION, f"{CONVENTION} is {INCLUSIVE!r} or {DISJOINT!r}")
+    told_in, told_out = count(said, *_INPUT), count(said, *_OUTPUT)
+    if told_in is None and told_out is None:
+        raise Wrong("connectors.field_missing", _INPUT[0], f"{_INPUT[0]} and {_OUTPUT[0]} are missing")
+    cached, written = count(said, *_CACHE_READ) or 0, count(said, *_CACHE_WRITE) or 0
+    beside = cached + written if convention == DISJOINT else 0
+    return meters(
+        input_tokens=(told_in or 0) + beside,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=told_out or 0,
+        reasoning_tokens=count(said, *_REASONING) or 0,
+    )
