@@ -159,10 +159,11 @@ def received(raw: bytes, read: Callable[[Part], UsageEvent], name: Callable[[Par
         return Received(raw, None, error.problem, _named(raw, name))
     except RecursionError:
         return Received(raw, None, problem("connectors.malformed", WHOLE, "the record is nested too deeply"))
-    except InvalidOperation:
-        return Received(raw, None, problem("connectors.malformed", WHOLE, "the record holds a number nobody can read"))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Received(raw, None, not_json(str(error), raw))
+    except (ArithmeticError, ValueError):
+        # A number or a time that no reader above has thought of: one bad record costs its neighbours nothing.
+        return Received(raw, None, problem("connectors.malformed", WHOLE, "the record holds a number nobody can read"))
     return Received(raw, event, None, event.external_id)
 
 
@@ -236,5 +237,5 @@ def _named(raw: bytes, name: Callable[[Part], str] | None) -> str:
         return ""
     try:
         return name(Part(decode(raw)))
-    except (Wrong, Unreadable):
+    except (Wrong, Unreadable, ArithmeticError, ValueError):
         return ""
