@@ -17,7 +17,19 @@ from finops.orgs.rules import Permission
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # These change nothing, or have an identity of their own for each record.
-NOT_IDEMPOTENT_BY_KEY = {"usage", "events", "traces", "logs", "quote", "preview", "try", "replay", "classify", "route", "what-if"}
+NOT_IDEMPOTENT_BY_KEY = {
+    "usage",
+    "events",
+    "traces",
+    "logs",
+    "quote",
+    "preview",
+    "try",
+    "replay",
+    "classify",
+    "route",
+    "what-if",
+}
 
 
 def views() -> Iterator[tuple[str, Any]]:
