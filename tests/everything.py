@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.factories.examples import FOLDER
+
 PYTHON = [sys.executable, "-m"]
 MANAGE = [sys.executable, "manage.py"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -55,6 +57,8 @@ def _run(arguments: list[str]) -> int:
     skipped = [] if browser else ["--ignore", "tests/browser"]
     slowest = ["--durations", "15", "--durations-min", "5"]
     status = subprocess.call([*PYTHON, "pytest", "-q", *slowest, *workers, *skipped])
+    if not FOLDER.is_dir():
+        print("\n*** NOT RUN: tests on composed bodies. Name their folder in CAPSTAN_EXAMPLES. ***", file=sys.stderr)
     if not os.environ.get("CAPSTAN_TRACES") and not (Path.cwd().parent / "shared" / "data").is_dir():
         print("\n*** NOT RUN: tests on real usage traces. Name their folder in CAPSTAN_TRACES. ***", file=sys.stderr)
     if not browser:

@@ -121,14 +121,7 @@ def session_address(here: Here, name: str) -> str:
 
 
 def _shoots(here: Here, found: SessionTree) -> list[Shoot]:
-    works = [branch.work for branch in found.branches]
-    called = ledger.named(
-        here.id,
-        {
-            "agent": {one for work in works for one in work.agents},
-            "model": {one for work in works for one in work.models},
-        },
-    )
+    called = ledger.names_of(here.id, found)
 
     def names(dimension: str, ids: tuple[int, ...]) -> str:
         return ", ".join(sorted(called[dimension][one].name for one in ids))

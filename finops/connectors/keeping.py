@@ -88,12 +88,14 @@ def object_of(body: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def rows_of(said: Mapping[str, Any], name: str, what: str) -> list[Any]:
-    """Raises BodyUnreadable."""
-    rows = said.get(name)
-    if not isinstance(rows, list):
-        raise BodyUnreadable(f"This is not {what}: there is no list {name!r} in it.")
-    return rows
+def unwrapped(said: Any) -> Any:
+    """JSON that came as its text, read; None for text that is none. What is no text stays as it is."""
+    if not isinstance(said, str):
+        return said
+    try:
+        return value_of(said.encode("utf-8", "replace"))
+    except ValueError:
+        return None
 
 
 def _lines(text: bytes, what: str) -> list[Any]:

@@ -16,7 +16,7 @@ from finops.connectors.types import Received
 from finops.runtime.places import CHECKOUT
 from tests.clients.running import run
 from tests.environments import installed
-from tests.factories.reports import example
+from tests.factories.examples import example
 
 OPENAI: Final = "openai.types.admin.organization"
 ANTHROPIC: Final = "anthropic.types.beta.organization"

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
 from finops.connectors.pages import BodyUnreadable, Page
 from finops.connectors.types import Received, UsageEvent, content_hash
 from finops.core.money import from_pico
 from finops.core.tokens import METER_INDEX
-
-CHECKOUT: Final = Path(__file__).resolve().parents[2]
-EXAMPLES: Final = Path(
-    os.environ.get("CAPSTAN_EXAMPLES") or CHECKOUT.parent / "shared" / "reference" / "examples"
-)  # fmt: skip
 
 TEXT = st.text(st.characters(codec="utf-8") | st.sampled_from('\x00🚀|%\n"\\'), max_size=12)
 ODD = st.sampled_from(
@@ -32,14 +24,6 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-
-
-def example(name: str) -> bytes:
-    """A composed body of the reference, which lies beside the checkout and is no part of it."""
-    path = EXAMPLES / f"{name}.json"
-    if not path.is_file():
-        pytest.skip("the reference examples are not here; set CAPSTAN_EXAMPLES to the folder that has them")
-    return path.read_bytes()
 
 
 def said(received: Received) -> UsageEvent:

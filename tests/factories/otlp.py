@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
-
-import pytest
 
 from finops.connectors.types import Problem, Received, UsageEvent
 from finops.core.tokens import METER_INDEX
 
-CHECKOUT: Final = Path(__file__).resolve().parents[2]
-EXAMPLES: Final = Path(os.environ.get("CAPSTAN_EXAMPLES") or CHECKOUT.parent / "shared" / "reference" / "examples")
-with_examples = pytest.mark.skipif(
-    not EXAMPLES.is_dir(), reason="the examples are not here; set CAPSTAN_EXAMPLES to the folder that has them"
-)
 TRACE: Final = "5b8efff798038103d269b633813fc60c"
 SPAN: Final = "eee19b7ec3c1b174"
 NANO: Final = 1763625600000000000

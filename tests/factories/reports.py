@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from hypothesis import strategies as st
 
 from finops.connectors.capstan.record import LONGEST, MOST_TAGS
@@ -31,17 +28,6 @@ JSON: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-
-
-def example(name: str) -> bytes:
-    """A body composed after a provider's documentation: beside the checkout, or in CAPSTAN_EXAMPLES. Without it the
-    test is skipped.
-    """
-    beside = Path(__file__).parents[2].parent / "shared" / "reference" / "examples"
-    path = Path(os.environ.get("CAPSTAN_EXAMPLES") or beside) / f"{name}.json"
-    if not path.is_file():
-        pytest.skip(f"needs {name}.json: set CAPSTAN_EXAMPLES to the folder that has it")
-    return path.read_bytes()
 
 
 def read(parse: Parse, raw: bytes) -> UsageEvent:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from finops.connectors.foreign import Part, received
+from finops.connectors.foreign import Part, received, rows_of
 from finops.connectors.helicone.call import NOT_USAGE, answer_of, event_of, stored_answer
-from finops.connectors.keeping import ALL, Shape, kept, object_of, rows_of, written
+from finops.connectors.keeping import ALL, Shape, kept, object_of, written
 from finops.connectors.pages import Page
 from finops.connectors.telling import first, pairs, words
 from finops.connectors.types import Received, UsageEvent

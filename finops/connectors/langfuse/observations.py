@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from finops.connectors.foreign import Part, Wrong, counts_of, plain, received, tags_of
-from finops.connectors.keeping import ALL, Shape, kept, object_of, rows_of, value_of, written
+from finops.connectors.foreign import Part, Wrong, counts_of, plain, received, rows_of, tags_of
+from finops.connectors.keeping import ALL, Shape, kept, object_of, unwrapped, written
 from finops.connectors.langfuse.usage import usage_of
 from finops.connectors.pages import Page
 from finops.connectors.telling import first, identities, mapping, words
@@ -132,17 +132,8 @@ def _tags(said: Part) -> dict[str, str]:
 
 def _attributes(observation: Any) -> Any:
     """Of an observation that came by OpenTelemetry, its metadata holds the span's attributes, as an object or text."""
-    metadata = _unwrapped(mapping(observation).get("metadata"))
-    return _unwrapped(mapping(metadata).get("attributes"))
-
-
-def _unwrapped(said: Any) -> Any:
-    if not isinstance(said, str):
-        return said
-    try:
-        return value_of(said.encode("utf-8", "replace"))
-    except ValueError:
-        return None
+    metadata = unwrapped(mapping(observation).get("metadata"))
+    return unwrapped(mapping(metadata).get("attributes"))
 
 
 def _next(meta: Mapping[str, Any]) -> str:

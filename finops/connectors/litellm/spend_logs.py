@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from finops.connectors.foreign import Part, received
-from finops.connectors.keeping import ALL, Shape, kept, object_of, rows_of, value_of, written
+from finops.connectors.foreign import Part, received, rows_of
+from finops.connectors.keeping import ALL, Shape, kept, object_of, unwrapped, written
 from finops.connectors.litellm.call import Told, batched, event_of, named, owners, tier_said, usage_said
 from finops.connectors.litellm.webhook import cost_of, is_usage, only_host
 from finops.connectors.pages import Page
@@ -55,7 +55,7 @@ def _record(row: Any, emails: Mapping[str, str]) -> dict[str, Any] | None:
     made = only_host(kept(row, _SHAPE))
     if made is None:
         return None
-    metadata = kept(_unwrapped(row.get("metadata")), _METADATA)
+    metadata = kept(unwrapped(row.get("metadata")), _METADATA)
     if metadata is not None:
         made["metadata"] = metadata
     email = emails.get(words(row.get("user")))
@@ -65,7 +65,7 @@ def _record(row: Any, emails: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _event(record: Part) -> UsageEvent:
-    metadata = mapping(_unwrapped(record.get("metadata")))
+    metadata = mapping(unwrapped(record.get("metadata")))
     usage, is_whole = _usage(record, metadata)
     key = record.get("api_key")
     return event_of(
@@ -99,7 +99,7 @@ def _event(record: Part) -> UsageEvent:
                 key=key,
                 group=record.get("model_group"),
                 deployment=record.get("model_id"),
-                tags=_unwrapped(record.get("request_tags")),
+                tags=unwrapped(record.get("request_tags")),
             ),
         )
     )
@@ -114,16 +114,6 @@ def _usage(record: Part, metadata: Mapping[str, Any]) -> tuple[Mapping[str, Any]
     if usage is None or not isinstance(details, Mapping):
         return usage, False
     return {**details, **usage}, bool(details)
-
-
-def _unwrapped(said: Any) -> Any:
-    """Columns of JSON come as text where LiteLLM reads them past its own model."""
-    if not isinstance(said, str):
-        return said
-    try:
-        return value_of(said.encode("utf-8", "replace"))
-    except ValueError:
-        return None
 
 
 def _next(said: Mapping[str, Any], rows: int) -> str:

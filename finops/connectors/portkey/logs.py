@@ -13,7 +13,7 @@ from typing import Any, Final
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.dialects import tools_in, usage_of
 from finops.connectors.foreign import Part, Wrong, counts_of, plain, received, tags_of
-from finops.connectors.keeping import ALL, UNREADABLE, Shape, kept, value_of, values_of, written
+from finops.connectors.keeping import ALL, UNREADABLE, Shape, kept, unwrapped, values_of, written
 from finops.connectors.pages import Page
 from finops.connectors.telling import first, identities, mapping, pairs, words
 from finops.connectors.types import GivenCost, Received, UsageEvent
@@ -41,8 +41,8 @@ def cut(body: bytes) -> Page:
     for one in values_of(body, "an export of Portkey's logs"):
         made = kept(one, _SHAPE)
         if made is not None:
-            made["answer"] = _answer(_unwrapped(one.get("response")))
-            made["metadata"] = _unwrapped(one.get("metadata"))
+            made["answer"] = _answer(unwrapped(one.get("response")))
+            made["metadata"] = unwrapped(one.get("metadata"))
         row = written(made)
         found = parse(row)
         if found.problem is None or found.problem.code != NOT_USAGE:
@@ -125,13 +125,3 @@ def _own_tags(record: Part, *, from_cache: bool) -> dict[str, str]:
     if from_cache:
         made["portkey_cache"] = "hit"
     return made
-
-
-def _unwrapped(said: Any) -> Any:
-    """Columns of JSON come as objects or as their text."""
-    if not isinstance(said, str):
-        return said
-    try:
-        return value_of(said.encode("utf-8", "replace"))
-    except ValueError:
-        return None

@@ -159,14 +159,7 @@ class OneTree(Resource):
 
 
 def _tree(organization_id: int, found: SessionTree) -> dict[str, Any]:
-    works = [branch.work for branch in found.branches]
-    called = selectors.named(
-        organization_id,
-        {
-            "agent": {one for work in works for one in work.agents},
-            "model": {one for work in works for one in work.models},
-        },
-    )
+    called = selectors.names_of(organization_id, found)
 
     def row(branch: Branch) -> dict[str, Any]:
         work = branch.work

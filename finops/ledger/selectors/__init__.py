@@ -16,7 +16,7 @@ from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
 from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import crossed, settled_until, spend
-from finops.ledger.selectors.trees import SessionTree, handed_on, session_tree
+from finops.ledger.selectors.trees import SessionTree, handed_on, names_of, session_tree
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "ids_of",
     "labels",
     "named",
+    "names_of",
     "options",
     "origin_of",
     "session_tree",

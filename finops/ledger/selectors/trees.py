@@ -12,6 +12,7 @@ from django.db import connection
 
 from finops.ledger.columns import COUNTS, MEASURES, MEASURES_OF_CHARGE
 from finops.ledger.rules.trees import Branch, Work, tree
+from finops.ledger.selectors.names import Named, named
 
 # Of a session that goes on for longer, its last days are read; of one with more sub-agents, the costliest are told.
 LONGEST: Final = timedelta(days=31)
@@ -92,6 +93,13 @@ def session_tree(
     agents, calls, cost = rows[0][-3:]
     branches = tree(session, [_work(row) for row in rows])
     return SessionTree(session, since, last, first >= since, int(agents), int(calls), cost, branches)
+
+
+def names_of(organization_id: int, found: SessionTree) -> dict[str, dict[int, Named]]:
+    """What the agents and models of its branches are called, by dimension and id."""
+    works = [branch.work for branch in found.branches]
+    agents = {one for work in works for one in work.agents}
+    return named(organization_id, {"agent": agents, "model": {one for work in works for one in work.models}})
 
 
 def _work(row: tuple[Any, ...]) -> Work:

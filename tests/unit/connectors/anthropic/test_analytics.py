@@ -10,7 +10,8 @@ import pytest
 from finops.connectors.anthropic.analytics import cut, parse
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import NO_COUNTS, GivenCost
-from tests.factories.reports import changed, example, meters, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, meters, read, wrong
 
 TIMES = {"starting_at": "2026-11-20T00:00:00Z", "ending_at": "2026-11-21T00:00:00Z"}
 USAGE: dict[str, Any] = {

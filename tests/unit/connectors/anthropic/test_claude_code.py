@@ -9,7 +9,8 @@ import pytest
 
 from finops.connectors.anthropic.claude_code import cut, parse
 from finops.connectors.types import GivenCost
-from tests.factories.reports import changed, example, meters, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, meters, read, wrong
 
 DAY: dict[str, Any] = {
     "date": "2026-11-20T00:00:00Z",

@@ -9,7 +9,8 @@ import pytest
 
 from finops.connectors.anthropic.cost_report import cut, parse
 from finops.connectors.types import NO_COUNTS, GivenCost
-from tests.factories.reports import changed, example, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, read, wrong
 
 ROW: dict[str, Any] = {
     "currency": "USD",

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from finops.connectors.anthropic.usage_report import cut, parse
-from tests.factories.reports import changed, example, meters, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, meters, read, wrong
 
 ROW: dict[str, Any] = {
     "uncached_input_tokens": 120_000,

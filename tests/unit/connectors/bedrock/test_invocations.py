@@ -11,7 +11,8 @@ from hypothesis import given
 from finops.connectors.bedrock.invocations import cut, parse
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import GivenCost, UsageEvent
-from tests.factories.agents import bent, checked, checked_page, example, meters, said
+from tests.factories.agents import bent, checked, checked_page, meters, said
+from tests.factories.examples import example
 
 SECRET = "the merger is on Friday"
 ROLE = "arn:aws:sts::123456789012:assumed-role/app-role/session"

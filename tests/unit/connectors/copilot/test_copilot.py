@@ -15,7 +15,8 @@ from finops.connectors.copilot.remainder import without
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import Problem, UsageEvent, content_hash
 from finops.core.money import from_pico
-from tests.factories.agents import bent, checked, checked_page, dollars, example, meters, said
+from tests.factories.agents import bent, checked, checked_page, dollars, meters, said
+from tests.factories.examples import example
 
 
 def row(**changes: Any) -> dict[str, Any]:

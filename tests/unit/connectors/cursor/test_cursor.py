@@ -12,7 +12,8 @@ from hypothesis import given
 from finops.connectors.cursor.parse import cut, parse
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import UsageEvent, content_hash
-from tests.factories.agents import bent, checked, checked_page, dollars, example, meters, said
+from tests.factories.agents import bent, checked, checked_page, dollars, meters, said
+from tests.factories.examples import example
 
 TOKENS = {"inputTokens": 126, "outputTokens": 450, "cacheWriteTokens": 6112, "cacheReadTokens": 11964}
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from finops.connectors.devin.parse import cut, parse
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import content_hash
-from tests.factories.agents import bent, checked, checked_page, dollars, example, meters, said
+from tests.factories.agents import bent, checked, checked_page, dollars, meters, said
+from tests.factories.examples import example
 
 DAY = {"date": 1763625600, "acus": 42.5, "acus_by_product": {"devin": 40.0, "cascade": 2.5, "terminal": 0.0}}
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from finops.connectors.google.usage import gemini_usage, tier_of
 from finops.connectors.types import Problem
-from tests.factories.reports import JSON, example
+from tests.factories.examples import example
+from tests.factories.reports import JSON
 
 SAID: dict[str, Any] = {
     "promptTokenCount": 1200,

@@ -9,7 +9,8 @@ import pytest
 
 from finops.connectors.openai.cost_report import LineItem, cut, line_item, parse
 from finops.connectors.types import NO_COUNTS, GivenCost
-from tests.factories.reports import changed, example, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, read, wrong
 
 TIMES = {"start_time": 1_763_596_800, "end_time": 1_763_683_200}
 ROW: dict[str, Any] = {

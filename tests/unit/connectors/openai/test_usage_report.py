@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from finops.connectors.openai.usage_report import UNITS, cut, parse
-from tests.factories.reports import changed, example, meters, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, meters, read, wrong
 
 TIMES = {"start_time": 1_763_596_800, "end_time": 1_763_683_200}
 COMPLETIONS: dict[str, Any] = {

@@ -10,7 +10,8 @@ import pytest
 from finops.connectors.openrouter.activity import cut, parse
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import GivenCost
-from tests.factories.reports import changed, example, meters, read, wrong
+from tests.factories.examples import example
+from tests.factories.reports import changed, meters, read, wrong
 
 ROW: dict[str, Any] = {
     "date": "2026-11-20",

@@ -10,6 +10,7 @@ import pytest
 from finops.connectors.otlp import logs
 from finops.connectors.types import NO_TIME, Dimensions, Problem, UsageEvent, content_hash
 from tests.factories import otlp
+from tests.factories.examples import example
 
 CLAUDE: dict[str, Any] = {
     "event.name": "api_request", "event.sequence": 7, "session.id": "s-1", "model": "claude-opus-5-5",
@@ -50,9 +51,8 @@ def without(said: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name not in names}
 
 
-@otlp.with_examples
 def test_claude_codes_example() -> None:
-    (row,) = logs.cut((otlp.EXAMPLES / "otlp_logs_claude_code.json").read_bytes()).rows
+    (row,) = logs.cut(example("otlp_logs_claude_code")).rows
     found = otlp.read(logs.parse(row))
     assert (found.external_id, found.provider_request_id) == ("req_01Example", "req_01Example")
     assert otlp.counted(found) == {

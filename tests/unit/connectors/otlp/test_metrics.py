@@ -14,6 +14,7 @@ from finops.connectors.otlp import metrics
 from finops.connectors.otlp.cumulative import NOTHING_SEEN, Seen, State, forgotten
 from finops.connectors.types import UsageEvent, content_hash
 from tests.factories import otlp
+from tests.factories.examples import example
 
 MINUTE = 60 * otlp.SECOND
 CLAUDE: dict[str, Any] = {
@@ -37,9 +38,8 @@ def claude(numbers: Mapping[str, Any], temporality: int = 1, cost: float | None 
     return otlp.metrics(*told, **{"service.name": "claude-code", "team.id": "search"})
 
 
-@otlp.with_examples
 def test_the_example() -> None:
-    (found,), state = events((otlp.EXAMPLES / "otlp_metrics_claude_code.json").read_bytes())
+    (found,), state = events(example("otlp_metrics_claude_code"))
     assert otlp.counted(found) == {"cache_read": 1234}
     assert dict(found.tags)["department"] == "search"
     assert state == {}, "deltas need no memory"

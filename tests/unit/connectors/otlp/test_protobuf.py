@@ -17,6 +17,7 @@ from finops.connectors.otlp.protobuf import ProtobufMissing
 from finops.connectors.otlp.types import Encoding, Signal
 from finops.connectors.pages import BodyUnreadable
 from tests.factories import otlp
+from tests.factories.examples import example
 
 PROTOBUF = Encoding.PROTOBUF
 WHERE = {
@@ -92,7 +93,6 @@ def test_both_encodings_say_the_same(signal: Signal) -> None:
     assert protobuf_cut == json_cut
 
 
-@otlp.with_examples
 @pytest.mark.parametrize(
     ("signal", "name"),
     [
@@ -102,7 +102,7 @@ def test_both_encodings_say_the_same(signal: Signal) -> None:
     ],
 )
 def test_the_examples_say_the_same_in_both_encodings(signal: Signal, name: str) -> None:
-    body = (otlp.EXAMPLES / f"{name}.json").read_bytes()
+    body = example(name)
     assert CUTS[signal](packed(signal, body), PROTOBUF) == CUTS[signal](body)
 
 

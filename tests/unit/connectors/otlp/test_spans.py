@@ -10,6 +10,7 @@ import pytest
 from finops.connectors.otlp import spans
 from finops.connectors.types import Dimensions, Problem, UsageEvent, content_hash
 from tests.factories import otlp
+from tests.factories.examples import example
 
 
 def event(said: dict[str, Any], resource: dict[str, Any] | None = None, **changes: Any) -> UsageEvent:
@@ -22,9 +23,8 @@ def wrong(said: dict[str, Any], resource: dict[str, Any] | None = None, **change
     return otlp.wrong(spans.parse(row))
 
 
-@otlp.with_examples
 def test_the_example() -> None:
-    (row,) = spans.cut((otlp.EXAMPLES / "otlp_trace_genai.json").read_bytes()).rows
+    (row,) = spans.cut(example("otlp_trace_genai")).rows
     found = otlp.read(spans.parse(row))
     assert found.external_id == f"{otlp.TRACE}:{otlp.SPAN}"
     assert (found.provider, found.model, found.provider_request_id) == ("openai", "gpt-5.2-2026-01-01", "chatcmpl-1")

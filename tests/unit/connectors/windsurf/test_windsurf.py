@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import UsageEvent, content_hash
 from finops.connectors.windsurf.parse import cut, parse
-from tests.factories.agents import bent, checked, checked_page, dollars, example, said
+from tests.factories.agents import bent, checked, checked_page, dollars, said
+from tests.factories.examples import example
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BALANCE = {
