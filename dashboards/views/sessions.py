@@ -86,10 +86,9 @@ def _runs(here: Here, scope: Scope, rows: list[SessionRow]) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class Shoot:
-    """One row of the tree, with the names of what the organization knows; `title` is '' for the session's own calls."""
+    """One row of the tree, with the names of what the organization knows."""
 
     branch: Branch
-    title: str
     agents: str
     models: str
 
@@ -127,7 +126,7 @@ def _shoots(here: Here, found: SessionTree) -> list[Shoot]:
         return ", ".join(sorted(called[dimension][one].name for one in ids))
 
     return [
-        Shoot(branch, branch.work.agent, names("agent", branch.work.agents), names("model", branch.work.models))
+        Shoot(branch, names("agent", branch.work.agents), names("model", branch.work.models))
         for branch in found.branches
     ]
 

@@ -124,7 +124,7 @@ def test_a_session_is_a_tree_of_sub_agents_on_its_page_and_by_rest(company: Comp
     alice = browser(company.cast.alice_login)
     first = alice.get(SESSIONS, {"period": "last-7d"}).context["rows"][0]
     page = alice.get(first.whole)
-    drawn = [(one.title, one.branch.depth, one.branch.work.calls) for one in page.context["rows"]]
+    drawn = [(one.branch.work.agent, one.branch.depth, one.branch.work.calls) for one in page.context["rows"]]
     assert drawn == [("", 0, 2), ("<read>", 1, 1), ("deep", 2, 1)]
     assert "&lt;read&gt;" in page.content.decode()
     listed = alice.get(page.context["charges"]).context["rows"]
