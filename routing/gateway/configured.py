@@ -46,7 +46,8 @@ class Configured:
         self._changed = changed
         # When it last looked at what is published.
         self.looked_at = monotonic()
-        self._stamps: dict[int, str] = {}
+        # Of what it has taken over, by organization.
+        self.stamps: dict[int, str] = {}
         self._bodies: dict[int, wire.Organization] = {}
         self._public: Public | None = None
         self.houses: dict[int, House] = {}
@@ -95,7 +96,7 @@ class Configured:
         """Take over what was published since."""
         rows = connection.execute("SELECT organization_id, stamp FROM configuration_published ORDER BY 1").fetchall()
         self.looked_at = monotonic()
-        changed = [organization_id for organization_id, stamp in rows if self._stamps.get(organization_id) != stamp]
+        changed = [organization_id for organization_id, stamp in rows if self.stamps.get(organization_id) != stamp]
         if not changed:
             return
         bodies = connection.execute(
@@ -108,7 +109,7 @@ class Configured:
                 self._take_catalogue(bytes(body))
             else:
                 self._take(organization_id, bytes(body))
-            self._stamps[organization_id] = stamp
+            self.stamps[organization_id] = stamp
         if self._public is not None:
             self.ready.set()
         self._changed()

@@ -21,6 +21,7 @@ from finops.budgets.lines import connect
 from finops.ingest.services import book_inbox
 from finops.orgs import services
 from finops.orgs.hot import hash_key
+from routing.configuration.models import Published
 from routing.configuration.services import publish_changes
 from routing.gateway.answers import Asked
 from routing.gateway.process import Process
@@ -81,6 +82,12 @@ class Gateway:
         """Until it has heard of so many."""
         peers = self.process.peers
         until(lambda: len(peers._living) == processes, lambda: peers._living)
+
+    def is_told(self) -> None:
+        """What is configured now is published, and it decides by it."""
+        published()
+        stamps = dict(Published.objects.values_list("organization_id", "stamp"))
+        until(lambda: self.process.configured.stamps == stamps, lambda: (self.process.configured.stamps, stamps))
 
     def loses_its_database(self) -> None:
         """From now on, whenever it asks for more of a minute's limit."""

@@ -85,22 +85,12 @@ class House:
     def begun(self, **given: Any) -> Experiment:
         made = told(self.owner.post("experiments", ASKED | given), 201)
         told(self.owner.post(f"experiments/{made['id']}/start"))
-        self.hears()
+        self.gateway.is_told()
         return Experiment.objects.get(id=made["id"])
-
-    def hears(self) -> None:
-        """Gateways know every key."""
-        published()
-        prefixes = set(VirtualKey.objects.filter(revoked_at=None).values_list("prefix", flat=True))
-        until(lambda: prefixes <= set(self.gateway.process.configured.houses[self.cast.acme.id].keys))
 
     def shown(self, row: Experiment) -> dict[str, Any]:
         found: dict[str, Any] = told(self.owner.get(f"experiments/{row.id}"))
         return found
-
-    def captures(self) -> None:
-        """Gateways know that calls are captured."""
-        until(lambda: self.gateway.process.configured.houses[self.cast.acme.id].captures is not None)
 
     def replayed(self) -> list[dict[str, Any]]:
         """What upstreams were asked of the candidate."""
@@ -229,8 +219,7 @@ def test_a_shadow_follows_captured_calls_as_they_come(house: House) -> None:
     assert not turn(row, house.transport, later=timedelta(minutes=2))
     assert (house.shown(row)["state"], house.shown(row)["code"]) == ("paused", "captures_off")
     capturing(house.cast.acme.id, at=timezone.now())
-    published()
-    house.captures()
+    house.gateway.is_told()
     house.works(4)
     assert not turn(row, house.transport, later=timedelta(minutes=9))
     assert (house.shown(row)["state"], len(house.replayed())) == ("done", 6)
@@ -249,7 +238,7 @@ def test_what_rules_keep_from_a_candidate_is_never_asked_of_it(house: House) -> 
     ):
         saved(house.cast.acme.id, rule, at=timezone.now())
     sold_as(house.cast.acme.id, house.provider, DEAR, at=timezone.now(), name="near")
-    house.hears()
+    house.gateway.is_told()
     house.works(3, x_capstan_project=legal.slug)
     house.works(3, x_capstan_tags="sensitivity=confidential")
     house.works(3, x_capstan_tags="desk=inner")
