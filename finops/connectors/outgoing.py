@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,9 @@ from finops.connectors.addresses import Unreachable, check_address, is_internal,
 LONGEST_S: Final = 15.0
 _CONNECT_S: Final = 5.0
 LARGEST_ANSWER: Final = 512 * 1024
+# Of a page of a report, which is read whole.
+LARGEST_PAGE: Final = 32 * 2**20
+LONGEST_PAGE_S: Final = 60.0
 # A file that is read line by line may be as long as it likes; no line of it, and no reading.
 LONGEST_LINE: Final = 16 * 2**20
 LONGEST_READING_S: Final = 1800.0
@@ -29,6 +32,14 @@ class Answer(NamedTuple):
 
     status: int
     body: dict[str, Any] | None
+
+
+class Raw(NamedTuple):
+    """An answer as it came; names of headers are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Outgoing:
@@ -44,8 +55,14 @@ class Outgoing:
     def ask(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Answer:
         """Raises Unreachable, and AddressRefused when the name now means an address that is nobody's business."""
         until = time.monotonic() + LONGEST_S
-        with self._opened(method, path, body=body, query=query) as response:
+        with self._opened(method, path, body=body, query=list((query or {}).items())) as response:
             return Answer(response.status_code, _object(_bounded(response, until)))
+
+    def read(self, method: str, path: str, *, body: Any = None, query: Sequence[tuple[str, str]] = ()) -> Raw:
+        """A page of a report. Raises Unreachable, and AddressRefused as `ask`."""
+        until = time.monotonic() + LONGEST_PAGE_S
+        with self._opened(method, path, body=body, query=query) as response:
+            return Raw(response.status_code, dict(response.headers), _bounded(response, until, LARGEST_PAGE))
 
     def lines(self, path: str) -> Iterator[bytes]:
         """The lines of a file, as they come; of one that is too long only its beginning. Raises as `ask`, and
@@ -59,7 +76,12 @@ class Outgoing:
 
     @contextmanager
     def _opened(
-        self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Sequence[tuple[str, str]] = (),
     ) -> Iterator[httpx2.Response]:
         resolved = resolve(self._host, self._port, internal=self._internal)
         url = httpx2.URL(
@@ -67,7 +89,7 @@ class Outgoing:
             host=resolved,
             port=self._port,
             path=self._parts.path.rstrip("/") + path,
-            params=dict(query or {}),
+            params=list(query),
         )
         try:
             with (
@@ -102,11 +124,11 @@ def _lines(pieces: Iterator[bytes], until: float) -> Iterator[bytes]:
         yield bytes(kept)
 
 
-def _bounded(response: httpx2.Response, until: float) -> bytes:
+def _bounded(response: httpx2.Response, until: float, most: int = LARGEST_ANSWER) -> bytes:
     read = bytearray()
     for piece in response.iter_raw():
         read += piece
-        if len(read) > LARGEST_ANSWER:
+        if len(read) > most:
             raise Unreachable("the answer is too large")
         if time.monotonic() > until:
             raise Unreachable("the answer takes too long")

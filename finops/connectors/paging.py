@@ -6,7 +6,7 @@ and the second loses the rest of a report in silence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from finops.connectors.pages import Page
@@ -51,3 +51,18 @@ def following(seen: Sequence[str], page: Page) -> str:
     if len(seen) >= MOST_PAGES and page.next:
         raise PagesBroken(f"The report has more than {MOST_PAGES:,} pages.")
     return page.next
+
+
+def followed(ask: Callable[[str], Page]) -> Iterator[Sequence[bytes]]:
+    """The rows of each page in turn; `ask` gets the page of a token, '' for the first. Raises PagesBroken, after the
+    rows of the last page that could be read, and what `ask` raises.
+    """
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = ask(after)
+        yield page.rows
+        after = following(seen, page)
+        if not after:
+            return
+        seen.append(after)

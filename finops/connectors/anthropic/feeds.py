@@ -1,0 +1,139 @@
+"""What can be fetched of an organization at Anthropic, by its Admin API: what was used, what it cost, and Claude Code.
+
+Parameters as its documentation has them; a page is asked for by the token of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from finops.connectors.anthropic import claude_code, cost_report, usage_report
+from finops.connectors.anthropic.reported import PROVIDER
+from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
+from finops.connectors.pages import Page
+from finops.connectors.paging import followed
+
+_VERSION: Final = "2023-06-01"
+_ROOT: Final = "/v1/organizations"
+_DAY: Final = timedelta(days=1)
+_MONTH: Final = timedelta(days=31)
+_MOST_DAYS: Final = 31
+_MOST_HOURS: Final = 168
+_MOST_ROWS: Final = 1_000
+_CONVENTION: Final = "input leaves out what was read from and written to a cache"
+# No more than that many of its groups: one of each actor would make rows that no cost is told of.
+_USAGE_GROUPS: Final = ("workspace_id", "api_key_id", "model", "service_tier", "context_window", "inference_geo")
+_COST_GROUPS: Final = ("workspace_id", "description")
+
+
+def _server(access: Access) -> Server:
+    return Server(access, headers={"x-api-key": access.credential, "anthropic-version": _VERSION})
+
+
+def _asked(
+    access: Access, path: str, query: Sequence[tuple[str, str]], cut: Callable[[bytes], Page]
+) -> Iterator[Sequence[bytes]]:
+    server = _server(access)
+
+    def ask(after: str) -> Page:
+        return cut(server.get(f"{_ROOT}/{path}", [*query, *([("page", after)] if after else [])]))
+
+    return followed(ask)
+
+
+def _usage(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
+    query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_MOST_HOURS)), *_grouped(_USAGE_GROUPS)]
+    return _asked(access, "usage_report/messages", query, usage_report.cut)
+
+
+def _cost(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
+    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_MOST_DAYS)), *_grouped(_COST_GROUPS)]
+    return _asked(access, "cost_report", query, cost_report.cut)
+
+
+def _claude_code(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
+    """A day is asked for by itself."""
+    day = window.since
+    while day < window.until:
+        query = [("starting_at", day.date().isoformat()), ("limit", str(_MOST_ROWS))]
+        yield from _asked(access, "usage_report/claude_code", query, claude_code.cut)
+        day += _DAY
+
+
+def _probe(access: Access) -> None:
+    _server(access).get(f"{_ROOT}/workspaces", [("limit", "1")])
+
+
+def _times(window: Window) -> list[tuple[str, str]]:
+    return [("starting_at", _text(window.since)), ("ending_at", _text(window.until))]
+
+
+def _text(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _grouped(names: Sequence[str]) -> list[tuple[str, str]]:
+    return [("group_by[]", name) for name in names]
+
+
+_feed: Final = partial(Feed, provider=PROVIDER, history=timedelta(days=365))
+
+ACCOUNT: Final = Account(
+    name="anthropic",
+    title="Anthropic",
+    address="https://api.anthropic.com",
+    credential_help="An Admin key (sk-ant-admin…), made by an admin in the Console under Settings, Admin keys.",
+    probe=_probe,
+    feeds=(
+        _feed(
+            name="anthropic-usage",
+            title="Usage by the hour",
+            parser=usage_report.PARSER,
+            says=Says.USAGE,
+            pages=_usage,
+            every=timedelta(minutes=10),
+            delay=timedelta(minutes=10),
+            revised=timedelta(days=2),
+            width=timedelta(hours=1),
+            longest=timedelta(hours=_MOST_HOURS),
+            dedupe="the hour and every group",
+            convention=_CONVENTION,
+            money="none",
+        ),
+        _feed(
+            name="anthropic-cost",
+            title="Cost by the day",
+            parser=cost_report.PARSER,
+            says=Says.MONEY,
+            pages=_cost,
+            every=timedelta(hours=1),
+            delay=timedelta(hours=24),
+            revised=timedelta(days=30),
+            width=_DAY,
+            longest=_MONTH,
+            dedupe="the day, every group and the currency",
+            convention="none",
+            money="cents, as decimal text",
+        ),
+        _feed(
+            name="anthropic-claude-code",
+            title="Claude Code by the day and person",
+            parser=claude_code.PARSER,
+            says=Says.CHARGES,
+            pages=_claude_code,
+            every=timedelta(hours=1),
+            delay=timedelta(hours=2),
+            revised=timedelta(days=2),
+            width=_DAY,
+            longest=timedelta(days=7),
+            dedupe="the day, the actor, the terminal and the model",
+            convention=_CONVENTION,
+            money="cents, an estimate",
+            # What its telemetry tells too: one of both is enough.
+            optional=True,
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,178 @@
+"""What can be fetched of a provider by itself: a feed is one of its reports, asked for window by window.
+
+A connector that has feeds says in its `client.py` what they are and how their pages come; `feeds.py` lists them. Nobody
+else needs to know which provider it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from finops.connectors.addresses import Unreachable
+from finops.connectors.outgoing import Outgoing
+from finops.core.errors import FinopsError
+
+# How long it is waited where a server that has enough of us does not say how long.
+LIMITED_S: Final = 60.0
+
+
+class Says(StrEnum):
+    """What a feed's rows are."""
+
+    # What somebody did, or bought: each row is a charge.
+    CHARGES = "charges"
+    # What was used in a time, whoever else saw it: no charge, what charges are measured by.
+    USAGE = "usage"
+    # What a time cost: no charge either, what charges come to in the end.
+    MONEY = "money"
+
+
+class Window(NamedTuple):
+    """UTC; `until` is excluded."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a feed is fetched with; the credential is not shown where this is printed. `settings` are what the feed
+    asks for by `needs`, `internal` the hosts of our own that may be called.
+    """
+
+    address: str
+    credential: str = field(repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    internal: Collection[str] = ()
+
+
+class Need(NamedTuple):
+    """Something a person says of an account besides its credential: `organization` of GitHub's, a bucket, a price."""
+
+    name: str
+    help: str
+    needed: bool = True
+
+
+# Pages of raw records in their order, each record readable alone by the feed's parser. May raise what is below, and
+# `pages.BodyUnreadable` and `paging.PagesBroken`; what came before is good. Holds one page at a time.
+Pages = Callable[[Access, Window], Iterator[Sequence[bytes]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One report of a provider, and all that is known of it before anybody connected it."""
+
+    # `anthropic_usage`: the end of its source's slug, so it never changes.
+    name: str
+    title: str
+    parser: str
+    says: Says
+    pages: Pages
+    # What all of it was used at; '' where rows say it.
+    provider: str = ""
+    # How often it is asked, how late it is told, and how far back it may still change.
+    every: timedelta
+    delay: timedelta
+    revised: timedelta
+    # A window begins and ends at multiples of `width` since 1970, and is at most `longest`.
+    width: timedelta
+    longest: timedelta
+    # How far back it can be asked.
+    history: timedelta
+    # For people: what tells two rows apart, what "input" includes, and what money is counted in.
+    dedupe: str
+    convention: str
+    money: str
+    # Off until somebody switches it on: it says less than another, costs calls, or is only for some accounts.
+    optional: bool = False
+    needs: tuple[Need, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A connector whose feeds share one credential. `probe` makes the cheapest call that shows whether it is good."""
+
+    name: str
+    title: str
+    address: str
+    credential_help: str
+    feeds: tuple[Feed, ...]
+    probe: Callable[[Access], None]
+    needs: tuple[Need, ...] = ()
+
+
+class FetchError(FinopsError):
+    """A feed could not be fetched. The message holds no secret."""
+
+    code = "connectors.fetch_failed"
+    status = 502
+
+
+class Refused(FetchError):
+    """The credential is not good there, or not for this: a person must set another."""
+
+    code = "connectors.credential_refused"
+
+
+class RequestRefused(FetchError):
+    """The provider does not understand the question, or has no such thing: asking again mends nothing."""
+
+    code = "connectors.request_refused"
+
+
+class Limited(FetchError):
+    """The provider has enough of us for now; `after_s` is how long it wants to be left alone."""
+
+    code = "connectors.rate_limited"
+
+    def __init__(self, message: str, *, after_s: float = LIMITED_S) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Away(FetchError):
+    """It did not answer, or answered that it cannot."""
+
+    code = "connectors.unreachable"
+
+
+class Server:
+    """Asks one server for pages, as bytes. What it answers instead is one of the errors above."""
+
+    def __init__(self, access: Access, *, headers: Mapping[str, str]) -> None:
+        self._out = Outgoing(access.address, headers=headers, internal=access.internal)
+
+    def get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Raises FetchError, and AddressRefused."""
+        return self._asked("GET", path, query=query)
+
+    def post(self, path: str, body: object, query: Sequence[tuple[str, str]] = ()) -> bytes:
+        """For reports that are asked for by a body. Raises FetchError, and AddressRefused."""
+        return self._asked("POST", path, body=body, query=query)
+
+    def _asked(self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]]) -> bytes:
+        try:
+            answer = self._out.read(method, path, body=body, query=query)
+        except Unreachable as error:
+            raise Away(str(error)) from None
+        if answer.status == 200:
+            return answer.body
+        said = f"it answered {answer.status}"
+        if answer.status in (401, 403):
+            raise Refused(said)
+        if answer.status == 429:
+            raise Limited(said, after_s=_after(answer.headers))
+        if answer.status >= 500 or answer.status in (408, 425):
+            raise Away(said)
+        raise RequestRefused(said)
+
+
+def _after(headers: Mapping[str, str]) -> float:
+    """`retry-after` in seconds; one that is a date, or none, is the usual."""
+    said = headers.get("retry-after", "").strip()
+    return min(float(said), 86_400.0) if said.isdecimal() and len(said) < 10 else LIMITED_S
