@@ -17,6 +17,8 @@ class Asked(NamedTuple):
     query: dict[str, str]
     body: Any
     headers: Headers
+    # As it came, where a name stands more than once.
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 class Fake:
@@ -70,9 +72,8 @@ class Fake:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                status, said, more = fake._answered(
-                    Asked(self.command, parts.path, dict(parse_qsl(parts.query)), body, headers)
-                )
+                pairs = tuple(parse_qsl(parts.query))
+                status, said, more = fake._answered(Asked(self.command, parts.path, dict(pairs), body, headers, pairs))
                 raw = said if isinstance(said, bytes) else json.dumps(said).encode()
                 self.send_response(status)
                 for name, value in {
