@@ -17,6 +17,12 @@ class Source(Owned):
         METERED = "metered", "Metered, per call"
         BILLED = "billed", "Billed, authoritative totals"
 
+    class States(models.TextChoices):
+        """What its rows are, where they are no charges: statements that charges are compared with."""
+
+        USAGE = "usage", "What was used in a time"
+        MONEY = "money", "What a time cost"
+
     slug = models.SlugField(max_length=80)
     name = models.CharField(max_length=200)
     # A connector's name: `api`, `cloudevents`, `file`, `litellm`, …
@@ -24,6 +30,8 @@ class Source(Owned):
     level = models.CharField(max_length=8, choices=Level, default=Level.METERED)
     # A bucketed report restates itself: the same id with other content is a new revision, not a conflict.
     revises = models.BooleanField(default=False)
+    # '' where its rows are charges.
+    states = models.CharField(max_length=5, choices=States, blank=True, default="", db_default="")
     last_received_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -21,6 +21,8 @@ from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 from finops.sources.models import Source, SourceAccess
 
 KINDS: Final = ("api", "cloudevents", "file", "litellm", "gateway", "otlp")
+# Of what is fetched from an account that was connected.
+ACCOUNT: Final = "account"
 GATEWAY: Final = "capstan-gateway"
 LONGEST_DELAY: Final = timedelta(days=3)
 LONGEST_EFFECT: Final = timedelta(hours=1)
@@ -45,11 +47,12 @@ def add_source(
     kind: str = "api",
     level: str = Source.Level.METERED,
     revises: bool = False,
+    states: str = "",
     by: Actor,
     at: datetime,
 ) -> Source:
     """Raises SlugInvalid, SlugTaken, NameInvalid, and SourceInvalid for a kind or level there is not."""
-    if kind not in KINDS:
+    if kind not in (*KINDS, ACCOUNT):
         raise SourceInvalid(f"kind is one of {', '.join(KINDS)}", field="kind")
     if level not in Source.Level.values:
         raise SourceInvalid(f"level is one of {', '.join(Source.Level.values)}", field="level")
@@ -60,13 +63,20 @@ def add_source(
         kind=kind,
         level=level,
         revises=revises,
+        states=states,
     )
     try:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
         raise SlugTaken(f"The slug {row.slug!r} is taken.", field="slug") from None
-    _note("source.added", row, by, at, {"slug": row.slug, "kind": kind, "level": level, "revises": revises})
+    _note(
+        "source.added",
+        row,
+        by,
+        at,
+        {"slug": row.slug, "kind": kind, "level": level, "revises": revises, "states": states},
+    )
     return row
 
 

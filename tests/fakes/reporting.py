@@ -13,8 +13,8 @@ SECRET = "secret-of-the-tests"
 
 
 class Truth(NamedTuple):
-    """What one feed says in all: rows, every meter that is not 0, and picodollars by currency. Added up by the fake from
-    what it made up, never by the parser under test.
+    """What one feed says in all: rows, every meter that is not 0, and picodollars by currency. Added up by the fake
+    from what it made up, never by the parser under test.
     """
 
     rows: int
