@@ -56,6 +56,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"queue": "control", "expires": 60},
     },
+    "reconcile": {
+        "task": "reconciliation.reconcile",
+        "schedule": 300.0,
+        "options": {"queue": "ingest", "expires": 300},
+    },
     "train classifiers": {"task": "classify.train_daily", "schedule": 24 * 3600.0, "options": {"queue": "routing"}},
     "take sampled calls": {
         "task": "classify.take_sampled",

@@ -69,6 +69,8 @@ ROOMS = [
     "routing.value",
     "finops.budgets",
     "finops.energy",
+    "finops.statements",
+    "finops.reconciliation",
     "finops.ledger",
     "finops.attribution",
     "finops.pricing",

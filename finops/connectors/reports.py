@@ -21,6 +21,9 @@ from finops.connectors.wording import WHOLE, clean, not_json, problem
 from finops.core.money import to_ledger, to_pico
 from finops.core.tokens import METERS
 
+# A tag of a row of costs: the meter that its money is for (`core.tokens.METERS`, but `output` for all that a model
+# writes), where the row says one. By it money meets the tokens it was paid for.
+METER: Final = "meter"
 # The widths reports have buckets of, narrowest first.
 WIDTHS: Final = (("1m", timedelta(minutes=1)), ("1h", timedelta(hours=1)), ("1d", timedelta(days=1)))
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,10 +12,23 @@ from typing import Any, Final
 
 from finops.connectors import cutting
 from finops.connectors.anthropic.cost_report import CENTS
-from finops.connectors.anthropic.reported import PROVIDER, reported_counts
+from finops.connectors.anthropic.reported import PROVIDER, meter_of, reported_counts
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.pages import BodyUnreadable, Page
-from finops.connectors.reports import Bucket, Row, Wrong, bucket, category, cost, event, key, parsed, people, tags
+from finops.connectors.reports import (
+    METER,
+    Bucket,
+    Row,
+    Wrong,
+    bucket,
+    category,
+    cost,
+    event,
+    key,
+    parsed,
+    people,
+    tags,
+)
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 from finops.core.tokens import METER_INDEX
 
@@ -93,7 +106,9 @@ def _event(record: Row) -> UsageEvent:
     ordinal = max(record.count("ordinal"), 1)
     record.external_id = key(report, starts, [("actor", who), *said.items()], ordinal)
     made = _base(record.external_id, found, said, actor)
-    return _of_cost(row.inside("cost"), made) if row.has("cost") else _of_usage(row.needed("usage"), made, said)
+    if row.has("cost"):
+        return _of_cost(row.inside("cost"), made, said)
+    return _of_usage(row.needed("usage"), made, said)
 
 
 def _base(external_id: str, found: Bucket, said: dict[str, str], actor: dict[str, str]) -> dict[str, Any]:
@@ -126,13 +141,13 @@ def _of_usage(usage: Row, made: dict[str, Any], said: dict[str, str]) -> UsageEv
     return event(**made | {"counts": counts, "evidence": "metered", "tags": tags(kept)})
 
 
-def _of_cost(said: Row, made: dict[str, Any]) -> UsageEvent:
+def _of_cost(said: Row, made: dict[str, Any], group: dict[str, str]) -> UsageEvent:
     """Requests stand beside the money in some groupings; the calls are those of the usage, so here they are a tag."""
     given = cost(said, "amount", said.text("currency"), places=CENTS)
     # In cents, as it came.
     listed = said.text("list_amount")
     requests = str(said.count("requests")) if said.has("requests") else ""
-    kept = {**made["tags"], "list_amount_cents": listed, "requests": requests}
+    kept = {**made["tags"], METER: meter_of(group), "list_amount_cents": listed, "requests": requests}
     found = {"counts": NO_COUNTS, "evidence": "billed", "category": category(given), "cost": given, "tags": tags(kept)}
     return event(**made | found)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from finops.connectors import cutting
-from finops.connectors.anthropic.reported import PROVIDER
+from finops.connectors.anthropic.reported import PROVIDER, meter_of
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.pages import Page
-from finops.connectors.reports import Row, bucket, category, cost, event, key, parsed, tags
+from finops.connectors.reports import METER, Row, bucket, category, cost, event, key, parsed, tags
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 
 PARSER: Final = "anthropic_cost_report"
@@ -59,6 +59,6 @@ def _event(record: Row) -> UsageEvent:
         provider_account=said["workspace_id"],
         category=category(given),
         evidence="billed",
-        tags=tags({"bucket": found.width, **{name: said[name] for name in _KEPT}}),
+        tags=tags({"bucket": found.width, METER: meter_of(said), **{name: said[name] for name in _KEPT}}),
         cost=given,
     )

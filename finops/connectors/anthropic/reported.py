@@ -6,12 +6,22 @@ was thought, and does not say how much that was.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from finops.connectors.counting import Meters
 from finops.connectors.reports import Row, Wrong, counted
 from finops.connectors.types import Counts
 
+# What a row of costs says it is for, as `reports.METER` names it.
+_METERS: Final[Mapping[str, str]] = {
+    "uncached_input_tokens": "input_uncached",
+    "cache_read_input_tokens": "cache_read",
+    "cache_creation.ephemeral_5m_input_tokens": "cache_write_5m",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_write_1h",
+    "output_tokens": "output",
+    "web_search": "web_searches",
+}
 PROVIDER: Final = "anthropic"
 # The longest prompts of the window, as the reports write it. A message of more is of another window.
 WINDOWS: Final = {"0-200k": 200_000}
@@ -29,6 +39,11 @@ def reported_counts(row: Row, *, window: str = "", requests: int | None = None) 
     if requests is None:
         requests = fewest(made["input_tokens"], made["output_tokens"] + searches, window)
     return counted(row, **made, web_searches=searches, requests=requests)
+
+
+def meter_of(said: Mapping[str, str]) -> str:
+    """By the token type of a row of costs, else by what else it is for; '' where neither is a meter."""
+    return _METERS.get(said["token_type"] or said["cost_type"], "")
 
 
 def totals(row: Row) -> Meters:

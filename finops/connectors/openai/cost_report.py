@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from finops.connectors import cutting
 from finops.connectors.openai.usage_report import PROVIDER
 from finops.connectors.pages import Page
-from finops.connectors.reports import Row, Wrong, bucket, category, cost, event, key, parsed, people, plain, tags
+from finops.connectors.reports import METER, Row, Wrong, bucket, category, cost, event, key, parsed, people, plain, tags
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 
 PARSER: Final = "openai_cost_report"
@@ -30,6 +30,18 @@ TOKEN_TYPES: Final[Mapping[str, str]] = {
     "cache writes": "cache_write",
     "input cache write": "cache_write",
     "output": "output",
+}
+# The meter of a kind and a modality; text where none is said.
+_METERS: Final[Mapping[tuple[str, str], str]] = {
+    ("input", "text"): "input_uncached",
+    ("input", "audio"): "input_audio",
+    ("input", "image"): "input_image",
+    ("cached_input", "text"): "cache_read",
+    ("cached_input", "audio"): "cache_read_audio",
+    ("cache_write", "text"): "cache_write_5m",
+    ("output", "text"): "output",
+    ("output", "audio"): "output_audio",
+    ("output", "image"): "output_image",
 }
 # `priority | gpt-5-mini audio, cached input, long context`: a tier, a model, a modality, a kind of tokens, and more.
 _LINE: Final = re.compile(
@@ -100,6 +112,7 @@ def _event(record: Row) -> UsageEvent:
             {
                 "bucket": found.width,
                 "line_item": said["line_item"],
+                METER: _METERS.get((item.token_type, item.modality or "text"), ""),
                 "token_type": item.token_type,
                 "modality": item.modality,
                 "line_item_more": item.more,

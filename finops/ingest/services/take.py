@@ -12,6 +12,7 @@ import psycopg
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 
+from finops.connectors.types import UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.rules import check
 from finops.ingest.services.corridor import corridor_for
@@ -20,6 +21,7 @@ from finops.ledger.services import Batch, ClaimMoved, post
 from finops.ledger.types import Posted, Posting
 from finops.sources.models import Source
 from finops.sources.services import GATEWAY
+from finops.statements import services as statements
 
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
 BATCH_MOST: Final = 5_000
@@ -93,6 +95,7 @@ def _take_batch(
     outcomes: list[Outcome | None] = [None] * len(received)
     held: list[tuple[Received, Problem]] = []
     postings: list[Posting] = []
+    events: list[UsageEvent] = []
     places: list[int] = []
     for n, record in enumerate(received):
         event, problem = record.event, record.problem
@@ -102,13 +105,14 @@ def _take_batch(
                 posting = corridor.posting(event, source.id, sent_with)
                 if isinstance(posting, Posting):
                     postings.append(posting)
+                    events.append(event)
                     places.append(n)
                     continue
                 problem = posting
         problem = problem or Problem("ingest.unreadable", "", "the record could not be read")
         held.append((record, problem))
         outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
-    batch = Batch(organization_id=source.organization_id, postings=postings)
+    book = _books(source, postings, events, revises, at)
 
     def became(posted: Sequence[Posted]) -> list[Outcome]:
         for n, posting, one in zip(places, postings, posted, strict=True):
@@ -117,13 +121,24 @@ def _take_batch(
         return [outcome for outcome in outcomes if outcome is not None]
 
     def keep() -> list[Outcome]:
-        answer = became(post(batch=batch, revises=revises, at=at, apart=source.slug == GATEWAY))
+        answer = became(book())
         hold(source=source, parser=parser, records=held, sent_with=sent_with, at=at)
         if also is not None:
             also(answer)
         return answer
 
     return _in_one_transaction(keep)
+
+
+def _books(
+    source: Source, postings: Sequence[Posting], events: Sequence[UsageEvent], revises: bool, at: datetime
+) -> Callable[[], list[Posted]]:
+    """What books a batch inside a transaction: as charges, or as the statements that the source makes."""
+    house = source.organization_id
+    if source.states:
+        return partial(statements.keep, organization_id=house, source_id=source.id, events=events, at=at)
+    batch = Batch(organization_id=house, postings=postings)
+    return partial(post, batch=batch, revises=revises, at=at, apart=source.slug == GATEWAY)
 
 
 def _in_one_transaction(keep: Callable[[], list[Outcome]]) -> list[Outcome]:

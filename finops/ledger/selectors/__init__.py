@@ -18,6 +18,7 @@ from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import crossed, settled_until, spend
 from finops.ledger.selectors.trees import SessionTree, handed_on, names_of, session_tree
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
+from finops.ledger.selectors.used import Used, used
 
 __all__ = [
     "NOBODY",
@@ -25,6 +26,7 @@ __all__ = [
     "SessionRow",
     "SessionTree",
     "UnpricedGroup",
+    "Used",
     "charge",
     "charge_steps",
     "charges",
@@ -49,4 +51,5 @@ __all__ = [
     "spend",
     "term_ids",
     "unpriced",
+    "used",
 ]

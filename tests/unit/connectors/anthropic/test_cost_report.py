@@ -43,6 +43,7 @@ def test_the_example() -> None:
     )  # fmt: skip
     assert dict(found.tags) == {
         "bucket": "1d",
+        "meter": "input_uncached",
         "context_window": "0-200k",
         "cost_type": "tokens",
         "description": "Claude Opus 5.5 Usage - Input Tokens",

@@ -36,6 +36,7 @@ def test_the_example() -> None:
     assert (found.model, found.provider_account, found.category) == ("gpt-5.2", "proj_example", "Usage")
     assert dict(found.tags) == {
         "bucket": "1d",
+        "meter": "input_uncached",
         "line_item": "gpt-5.2, input_tokens",
         "quantity": "50000",
         "quantity_unit": "tokens",

@@ -1,0 +1,66 @@
+"""What calls at a provider come to in a day, by whom and of what: for comparing with what the provider says."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from finops.core.periods import day_start
+from finops.core.tokens import METERS
+from finops.ledger.selectors.labels import term_ids
+
+_OWNERS: Final = ("team", "person", "project", "agent", "customer", "key")
+_SQL: Final = f"""
+SELECT coalesce(a.value, ''), coalesce(m.value, ''), c.currency, {", ".join(f"c.{name}_id" for name in _OWNERS)},
+    sum(c.calls), sum(c.effective_cost), {", ".join(f"coalesce(sum(c.{name}), 0)" for name in METERS)}
+FROM ledger_charge AS c
+LEFT JOIN ledger_term AS a ON a.id = c.provider_account_id
+LEFT JOIN ledger_term AS m ON m.id = c.model_id
+WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s AND c.provider_id = %s
+    AND c.category_id = %s AND c.evidence_id <> %s AND c.host_id = 0 AND c.source_id <> %s
+GROUP BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
+ORDER BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
+"""
+
+
+class Used(NamedTuple):
+    """`owner` are the ids of team, person, project, agent, customer and key; counts are in the order of METERS."""
+
+    account: str
+    model: str
+    currency: str
+    owner: tuple[int, ...]
+    calls: int
+    effective_cost: Decimal
+    counts: tuple[int, ...]
+
+
+def used(organization_id: int, *, provider: str, day: date, but_source: int) -> list[Used]:
+    """Usage of a UTC day at the provider itself, net of reversals, but for what one source's charges say, and for what
+    allocation moved.
+    """
+    at = term_ids(organization_id, "provider", [provider]).get(provider)
+    usage = term_ids(organization_id, "category", ["Usage"]).get("Usage")
+    if at is None or usage is None:
+        return []
+    allocated = term_ids(organization_id, "evidence", ["allocated"]).get("allocated", -1)
+    begins = day_start(day)
+    with connection.cursor() as cursor:
+        cursor.execute(_SQL, [organization_id, begins, begins + timedelta(days=1), at, usage, allocated, but_source])
+        rows = cursor.fetchall()
+    first = 3 + len(_OWNERS)
+    return [
+        Used(
+            row[0],
+            row[1],
+            row[2],
+            tuple(row[3:first]),
+            int(row[first]),
+            row[first + 1],
+            tuple(map(int, row[first + 2 :])),
+        )
+        for row in rows
+    ]

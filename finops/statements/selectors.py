@@ -1,0 +1,54 @@
+"""Reads of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+from django.db.models import Count, Max, Min, Q
+
+from finops.connectors.types import UsageEvent
+from finops.sources.models import Source
+from finops.statements.models import Statement
+
+_decode: Final = msgspec.msgpack.Decoder(UsageEvent).decode
+_PAGE: Final = 2_000
+
+
+class Stated(NamedTuple):
+    """A provider whose cost a source states, from its first day on."""
+
+    provider: str
+    source_id: int
+    since: date
+
+
+def stated(organization_id: int) -> list[Stated]:
+    """By provider, the sources in the order in which they were connected."""
+    rows = Statement.objects.filter(organization_id=organization_id, source__states=Source.States.MONEY)
+    found = rows.values_list("provider", "source_id").annotate(since=Min("day")).order_by("provider", "source_id")
+    return [Stated(*row) for row in found]
+
+
+def days(organization_id: int, *, provider: str, since: date, before: date) -> dict[date, datetime]:
+    """Days `[since, before)` that somebody stated the cost of, and when what is stated of each last changed."""
+    rows = Statement.objects.filter(organization_id=organization_id, provider=provider, day__gte=since, day__lt=before)
+    found = rows.values_list("day").annotate(
+        money=Count("id", filter=Q(source__states=Source.States.MONEY)), at=Max("told_at")
+    )
+    return {day: at for day, money, at in found.order_by("day") if money}
+
+
+def of_day(organization_id: int, provider: str, day: date) -> Iterator[tuple[Source, UsageEvent]]:
+    """The rows of a provider's day with their sources, in the order of their ids."""
+    rows = Statement.objects.filter(organization_id=organization_id, provider=provider, day=day)
+    for row in rows.select_related("source").order_by("source_id", "external_id").iterator(_PAGE):
+        yield row.source, _decode(bytes(row.event))
+
+
+def organizations() -> list[int]:
+    """Those that some provider's cost is stated to."""
+    rows = Source.objects.filter(states=Source.States.MONEY).order_by("organization_id")
+    return list(rows.values_list("organization_id", flat=True).distinct())
