@@ -49,6 +49,18 @@ app.conf.beat_schedule = {
         "options": {"queue": "control", "expires": 10},
     },
     "settle days": {"task": "ledger.settle", "schedule": 3600.0, "options": {"queue": "control", "expires": 3600}},
+    "rematch": {
+        "task": "ledger.rematch",
+        "schedule": 30.0,
+        "kwargs": {"hours": 1},
+        "options": {"queue": "ingest", "expires": 30},
+    },
+    "rematch late": {
+        "task": "ledger.rematch",
+        "schedule": 3600.0,
+        "kwargs": {"hours": 72},
+        "options": {"queue": "ingest", "expires": 3600},
+    },
     "make partitions": {"task": "ledger.make_partitions", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget answers": {"task": "api.forget_answers", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "forget captures": {

@@ -72,6 +72,9 @@ PARSERS: Final[Mapping[str, Parser]] = {
     portkey_logs.PARSER: portkey_logs.parse,
     windsurf.PARSER: windsurf.parse,
 }
+# Readers of what tools tell of themselves: without the request id that an answer has, or with another. What such a
+# record is a view of is known by what it says.
+BY_CONTENT: Final = frozenset({claude_code.PARSER, codex.PARSER, otlp_logs.PARSER, otlp_spans.PARSER})
 
 
 class ParserUnknown(FinopsError):

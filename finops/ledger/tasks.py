@@ -30,3 +30,13 @@ def settle(**_: Any) -> None:
         services.settle_days(organization_id=organization_id)
         for day in (today - timedelta(days=1), today):
             services.compact_day(organization_id=organization_id, day=day)
+
+
+@shared_task(name="ledger.rematch")
+def rematch(*, hours: int, **_: Any) -> None:
+    """Calls without a request id that were booked in the last hours: has another source told of them since?"""
+    at = timezone.now()
+    since = at - timedelta(hours=hours)
+    services.forget_lone(before=at - services.KEPT)
+    for organization_id in services.with_lone(since=since):
+        services.rematch(organization_id=organization_id, since=since, at=at)

@@ -12,12 +12,13 @@ import psycopg
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 
+from finops.connectors.registry import BY_CONTENT
 from finops.connectors.types import UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.rules import check
 from finops.ingest.services.corridor import corridor_for
 from finops.ingest.types import Outcome, Problem, Received, Status
-from finops.ledger.services import Batch, ClaimMoved, post
+from finops.ledger.services import Batch, ClaimMoved, post, post_lone
 from finops.ledger.types import Posted, Posting
 from finops.sources.models import Source
 from finops.sources.services import GATEWAY
@@ -112,7 +113,7 @@ def _take_batch(
         problem = problem or Problem("ingest.unreadable", "", "the record could not be read")
         held.append((record, problem))
         outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
-    book = _books(source, postings, events, revises, at)
+    book = _books(source, parser, postings, events, revises, at)
 
     def became(posted: Sequence[Posted]) -> list[Outcome]:
         for n, posting, one in zip(places, postings, posted, strict=True):
@@ -131,13 +132,20 @@ def _take_batch(
 
 
 def _books(
-    source: Source, postings: Sequence[Posting], events: Sequence[UsageEvent], revises: bool, at: datetime
+    source: Source,
+    parser: str,
+    postings: Sequence[Posting],
+    events: Sequence[UsageEvent],
+    revises: bool,
+    at: datetime,
 ) -> Callable[[], list[Posted]]:
     """What books a batch inside a transaction: as charges, or as the statements that the source makes."""
     house = source.organization_id
     if source.states:
         return partial(statements.keep, organization_id=house, source_id=source.id, events=events, at=at)
     batch = Batch(organization_id=house, postings=postings)
+    if parser in BY_CONTENT:
+        return partial(post_lone, batch=batch, revises=revises, at=at)
     return partial(post, batch=batch, revises=revises, at=at, apart=source.slug == GATEWAY)
 
 

@@ -61,6 +61,10 @@ class SightingOutput(serializers.Serializer[Any]):
     usage = serializers.DictField(child=serializers.IntegerField())
     billed_cost = MoneyField(allow_null=True)
     currency = serializers.CharField(allow_null=True)
+    matched_by = serializers.ChoiceField(
+        choices=["request", "content"],
+        help_text="What told it to be the same call: the provider's id, or what it says, which is likely, not certain.",
+    )
 
 
 def told(story: Story) -> dict[str, Any]:
@@ -115,4 +119,5 @@ def _sighting(seen: Sighting) -> dict[str, Any]:
         "usage": dict(seen.usage),
         "billed_cost": None if seen.billed_cost is None else money(seen.billed_cost),
         "currency": seen.currency,
+        "matched_by": seen.matched_by,
     }

@@ -154,12 +154,24 @@ def sightings(organization_id: int, charge_id: UUID) -> list[dict[str, Any]]:
     """Other sources' views of the same call, in the order they came."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT source_id, external_id, occurred_at, seen_at, evidence, counts, billed_cost, currency"
+            "SELECT source_id, external_id, occurred_at, seen_at, evidence, counts, billed_cost, currency, matched_by"
             " FROM ledger_sighting WHERE organization_id = %s AND charge_id = %s ORDER BY seen_at, id",
             [organization_id, charge_id],
         )
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def content_matches(organization_id: int, source_id: int) -> int:
+    """How many of a source's calls were told to be another's by what they say, and not by the provider's id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM ledger_sighting WHERE organization_id = %s AND source_id = %s"
+            " AND matched_by = 'content'",
+            [organization_id, source_id],
+        )
+        (found,) = cursor.fetchone() or (0,)
+    return int(found)
 
 
 def charge_steps(organization_id: int, row: ChargeRow) -> list[list[Any]]:

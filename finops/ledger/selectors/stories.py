@@ -80,6 +80,8 @@ class Sighting:
     usage: Mapping[str, int]
     billed_cost: Decimal | None
     currency: str | None
+    # By which it was told to be the same: `request`, or `content`, which is likely and not certain.
+    matched_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +210,5 @@ def _sighting(kept: Mapping[str, Any], called: Called) -> Sighting:
         usage=usage(kept["counts"]),
         billed_cost=kept["billed_cost"],
         currency=kept["currency"],
+        matched_by=kept["matched_by"],
     )

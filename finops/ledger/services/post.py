@@ -64,7 +64,7 @@ WHERE k.organization_id = %s AND k.source_id = 0 AND k.charge_id = m.was
 """
 
 # The revision of a key whose call is charged under another source's key.
-_SIGHTING: Final = -1
+SIGHTING: Final = -1
 
 
 # (organization, source) whose last batch here met known keys. As many as there are sources; another process learns it
@@ -202,7 +202,7 @@ def _judge(
         if lost is not None:
             if lost.content_hash == posting.content_hash:
                 outcomes.append(Posted.DUPLICATE)
-            elif not revises or lost.revision == _SIGHTING:
+            elif not revises or lost.revision == SIGHTING:
                 # A sighting was never charged from here: the other source's charge stands, whatever this one now says.
                 outcomes.append(Posted.CONFLICT)
             elif n in requests and requests[n].charge_id != lost.charge_id:
@@ -338,7 +338,7 @@ def _note_sighting(
     cursor.execute(
         "UPDATE ledger_charge_key SET charge_id = %s, revision = %s"
         " WHERE organization_id = %s AND source_id = %s AND external_id = %s",
-        [charge_id, _SIGHTING, organization_id, posting.key_source_id, posting.key],
+        [charge_id, SIGHTING, organization_id, posting.key_source_id, posting.key],
     )
     billed = posting.priced.billed_pico
     cursor.execute(

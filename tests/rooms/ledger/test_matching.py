@@ -1,0 +1,156 @@
+"""Codex tells a call without the provider's request id. It is the gateway's call, and money once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+
+from finops.connectors.otlp import logs
+from finops.connectors.types import UsageEvent
+from finops.ingest.services import take
+from finops.ingest.types import Received, Status
+from finops.ledger.selectors import content_matches
+from finops.ledger.services import rematch
+from tests.factories.ledger import PRICE, THEN, Book, event, rows
+from tests.factories.pricing import counts
+
+
+def codex(book: Book, *events: UsageEvent, source: str = "codex") -> list[Status]:
+    """What Codex's telemetry tells."""
+    return [
+        outcome.status
+        for outcome in take(
+            organization_id=book.organization.id, source_id=book.source(source).id, parser=logs.PARSER,
+            received=[Received(one.external_id.encode(), one) for one in events], at=book.now(),
+        )
+    ]  # fmt: skip
+
+
+def told(name: str, seconds: float = 4, **given: Any) -> UsageEvent:
+    return event(name, occurred_at=THEN + timedelta(seconds=seconds), evidence="reported", **given)
+
+
+def again(book: Book) -> int:
+    return rematch(organization_id=book.organization.id, since=THEN, at=book.now())
+
+
+def sightings(book: Book) -> list[tuple[str, str]]:
+    return rows(
+        "SELECT external_id, matched_by FROM ledger_sighting WHERE organization_id = %s ORDER BY external_id",
+        book.organization.id,
+    )
+
+
+def test_what_the_gateway_charged_is_sighted(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a"))
+    assert codex(book, told("t1")) == [Status.SIGHTED]
+    assert codex(book, told("t1")) == [Status.DUPLICATE]
+    assert (book.total(), sightings(book)) == (PRICE, [("t1", "content")])
+    assert content_matches(book.organization.id, book.source("codex").id) == 1
+    assert book.disagreements() == []
+
+
+def test_a_charge_without_an_id_can_be_sighted_too(book: Book) -> None:
+    book.take(event("a"))
+    assert codex(book, told("t1")) == [Status.SIGHTED]
+    assert codex(book, told("t1")) == [Status.DUPLICATE]
+    assert (book.total(), sightings(book)) == (PRICE, [("t1", "content")])
+    assert book.disagreements() == []
+
+
+def test_told_before_the_gateway_it_stands_aside_when_that_comes(book: Book) -> None:
+    assert codex(book, told("t1")) == [Status.CHARGED]
+    assert (again(book), book.total()) == (0, PRICE)
+    book.take(event("a", provider_request_id="req-a"))
+    assert book.total() == 2 * PRICE
+    assert (again(book), book.total()) == (1, PRICE)
+    assert (again(book), sightings(book)) == (0, [("t1", "content")])
+    # The one that stands is the gateway's, and what Codex sends again is known.
+    assert rows("SELECT source_id FROM ledger_charge WHERE reason = 'reversal'") == [(book.source("codex").id,)]
+    assert codex(book, told("t1")) == [Status.DUPLICATE]
+    assert book.disagreements() == []
+
+
+def test_what_was_seen_by_nobody_else_is_charged(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a"))
+    other = [
+        told("late", 601),
+        told("longer", counts=counts(input_uncached=1_000, output_text=101, requests=1)),
+        told("cached", counts=counts(input_uncached=900, cache_read=100, output_text=100, requests=1)),
+        told("mini", model="gpt-mini"),
+    ]
+    assert codex(book, *other) == [Status.CHARGED] * 4
+    assert again(book) == 0
+
+
+def test_reasoning_that_one_tells_apart_and_the_other_does_not_is_the_same_output(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a"))
+    apart = counts(input_uncached=1_000, output_text=60, output_reasoning=40, requests=1)
+    assert codex(book, told("t1", counts=apart)) == [Status.SIGHTED]
+
+
+def test_another_session_is_another_call(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a", session="s-1"))
+    assert codex(book, told("t1", session="s-2")) == [Status.CHARGED]
+    assert codex(book, told("t2", session="s-1"), told("t3")) == [Status.SIGHTED, Status.CHARGED]
+
+
+def test_two_calls_that_say_the_same_are_two(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a"), event("b", provider_request_id="req-b"))
+    assert codex(book, told("t1"), told("t2"), told("t3")) == [Status.SIGHTED, Status.SIGHTED, Status.CHARGED]
+    assert book.total() == 3 * PRICE
+
+
+def test_an_id_of_another_kind_is_matched_by_what_it_says(book: Book) -> None:
+    """Claude Code tells `req_…` where an answer has `msg_…`."""
+    book.take(event("a", provider_request_id="msg_1"))
+    assert codex(book, told("t1", provider_request_id="req_1")) == [Status.SIGHTED]
+    assert sightings(book) == [("t1", "content")]
+
+
+def test_the_same_id_is_no_guess(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a"))
+    assert codex(book, told("t1", provider_request_id="req-a")) == [Status.SIGHTED]
+    assert sightings(book) == [("t1", "request")]
+
+
+def test_views_of_a_view_lead_to_the_charge_that_stands(book: Book) -> None:
+    assert codex(book, told("t1")) == [Status.CHARGED]
+    assert codex(book, told("f1"), source="files") == [Status.SIGHTED]
+    book.take(event("a", provider_request_id="req-a"))
+    assert again(book) == 1
+    standing = rows("SELECT charge_id FROM ledger_charge_key WHERE external_id = 'a'")
+    assert rows("SELECT DISTINCT charge_id FROM ledger_sighting") == standing
+    assert (book.total(), len(sightings(book))) == (PRICE, 2)
+    assert codex(book, told("f1"), source="files") == [Status.DUPLICATE]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_any_order_and_as_often_as_told_each_call_is_money_once(seed: int, book: Book) -> None:
+    """Nine calls, two of which say the same; some the gateway saw, some Codex did, most both; three are told twice."""
+    luck = Random(seed)
+    seen = [luck.choice(["gateway", "codex", "both", "both"]) for _ in range(9)]
+    acts = [(by, n) for n, found in enumerate(seen) for by in ("gateway", "codex") if found in (by, "both")]
+    acts += acts[:3]
+    luck.shuffle(acts)
+    for by, n in acts:
+        used: Any = {"counts": counts(output_text=100 + n // 2, requests=1)}
+        if by == "gateway":
+            book.take(event(f"g{n}", provider_request_id=f"req-{n}", **used))
+        else:
+            codex(book, told(f"t{n}", **used))
+        if luck.random() < 0.3:
+            again(book)
+    again(book)
+    tokens = 0
+    for pair in range(5):
+        alike = [found for n, found in enumerate(seen) if n // 2 == pair]
+        # Of two that say the same, one that only the gateway saw and one that only Codex did are taken for one.
+        by_each = [sum(found in (by, "both") for found in alike) for by in ("gateway", "codex")]
+        tokens += max(by_each) * (100 + pair)
+    assert book.total() == Decimal(tokens) * 20 / 10**6
+    assert book.disagreements() == []
