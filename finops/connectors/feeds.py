@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from finops.connectors.anthropic import feeds as anthropic
+from finops.connectors.cursor import feeds as cursor
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.litellm import feeds as litellm
 
 ACCOUNTS: Final[Mapping[str, Account]] = {
     one.name: one
     for one in (
         anthropic.ACCOUNT,
+        cursor.ACCOUNT,
+        litellm.ACCOUNT,
     )
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Providers' reports over real HTTP, an account each: see `tests/fakes/reporting.py`."""
