@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from finops.connectors.anthropic import feeds as anthropic
+from finops.connectors.copilot import feeds as copilot
 from finops.connectors.cursor import feeds as cursor
 from finops.connectors.fetching import Account, Feed
 from finops.connectors.litellm import feeds as litellm
@@ -14,6 +15,7 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
     one.name: one
     for one in (
         anthropic.ACCOUNT,
+        copilot.ACCOUNT,
         cursor.ACCOUNT,
         litellm.ACCOUNT,
     )

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.fakes.reporting import Reporting
+from tests.fakes.reports.copilot import CopilotReports
 from tests.fakes.reports.cursor import CursorReports
 from tests.fakes.reports.litellm import LiteLLMReports
 
 FAKES: Final[Mapping[str, type[Reporting]]] = {
     one.account: one
     for one in (
+        CopilotReports,
         CursorReports,
         LiteLLMReports,
     )
