@@ -8,8 +8,11 @@ from typing import Final
 from finops.connectors.anthropic import feeds as anthropic
 from finops.connectors.copilot import feeds as copilot
 from finops.connectors.cursor import feeds as cursor
+from finops.connectors.devin import feeds as devin
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.langfuse import feeds as langfuse
 from finops.connectors.litellm import feeds as litellm
+from finops.connectors.windsurf import feeds as windsurf
 
 ACCOUNTS: Final[Mapping[str, Account]] = {
     one.name: one
@@ -17,7 +20,10 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
         anthropic.ACCOUNT,
         copilot.ACCOUNT,
         cursor.ACCOUNT,
+        devin.ACCOUNT,
+        langfuse.ACCOUNT,
         litellm.ACCOUNT,
+        windsurf.ACCOUNT,
     )
 }  # fmt: skip
 

@@ -66,12 +66,12 @@ class Outgoing:
         with self._opened(method, path, body=body, query=query) as response:
             return Raw(response.status_code, dict(response.headers), _bounded(response, until, LARGEST_PAGE))
 
-    def lines(self, path: str) -> Iterator[bytes]:
+    def lines(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Iterator[bytes]:
         """The lines of a file, as they come; of one that is too long only its beginning. Raises as `ask`, and
         Unreachable for any other answer than a file and for one that breaks off.
         """
         until = time.monotonic() + LONGEST_READING_S
-        with self._opened("GET", path) as response:
+        with self._opened("GET", path, query=query) as response:
             if response.status_code != 200:
                 raise Unreachable(f"{self._host} answered {response.status_code}")
             yield from _lines(response.iter_raw(), until)

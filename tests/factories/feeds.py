@@ -41,17 +41,17 @@ def windows(feed: Feed, fake: Reporting) -> Iterator[Window]:
         since = until
 
 
-def pages(fake: Reporting, name: str) -> Iterator[Sequence[bytes]]:
+def pages(fake: Reporting, name: str, **changes: Any) -> Iterator[Sequence[bytes]]:
     feed = FEEDS[name]
     for window in windows(feed, fake):
-        yield from feed.pages(access(fake), window)
+        yield from feed.pages(access(fake, **changes), window)
 
 
-def fetched(fake: Reporting, name: str) -> dict[str, UsageEvent]:
+def fetched(fake: Reporting, name: str, **changes: Any) -> dict[str, UsageEvent]:
     """All of a feed's events by their ids, as a ledger keeps them: what is told twice is the same."""
     parse = PARSERS[FEEDS[name].parser]
     found: dict[str, UsageEvent] = {}
-    for rows in pages(fake, name):
+    for rows in pages(fake, name, **changes):
         for raw in rows:
             received = parse(raw)
             assert received.event is not None, received.problem

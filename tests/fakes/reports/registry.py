@@ -8,13 +8,19 @@ from typing import Final
 from tests.fakes.reporting import Reporting
 from tests.fakes.reports.copilot import CopilotReports
 from tests.fakes.reports.cursor import CursorReports
+from tests.fakes.reports.devin import DevinReports
+from tests.fakes.reports.langfuse import LangfuseReports
 from tests.fakes.reports.litellm import LiteLLMReports
+from tests.fakes.reports.windsurf import WindsurfReports
 
 FAKES: Final[Mapping[str, type[Reporting]]] = {
     one.account: one
     for one in (
         CopilotReports,
         CursorReports,
+        DevinReports,
+        LangfuseReports,
         LiteLLMReports,
+        WindsurfReports,
     )
 }  # fmt: skip
