@@ -10,6 +10,7 @@ from finops.connectors.copilot import feeds as copilot
 from finops.connectors.cursor import feeds as cursor
 from finops.connectors.devin import feeds as devin
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.helicone import feeds as helicone
 from finops.connectors.langfuse import feeds as langfuse
 from finops.connectors.litellm import feeds as litellm
 from finops.connectors.windsurf import feeds as windsurf
@@ -21,6 +22,7 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
         copilot.ACCOUNT,
         cursor.ACCOUNT,
         devin.ACCOUNT,
+        helicone.ACCOUNT,
         langfuse.ACCOUNT,
         litellm.ACCOUNT,
         windsurf.ACCOUNT,

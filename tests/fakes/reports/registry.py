@@ -9,6 +9,7 @@ from tests.fakes.reporting import Reporting
 from tests.fakes.reports.copilot import CopilotReports
 from tests.fakes.reports.cursor import CursorReports
 from tests.fakes.reports.devin import DevinReports
+from tests.fakes.reports.helicone import HeliconeReports
 from tests.fakes.reports.langfuse import LangfuseReports
 from tests.fakes.reports.litellm import LiteLLMReports
 from tests.fakes.reports.windsurf import WindsurfReports
@@ -19,6 +20,7 @@ FAKES: Final[Mapping[str, type[Reporting]]] = {
         CopilotReports,
         CursorReports,
         DevinReports,
+        HeliconeReports,
         LangfuseReports,
         LiteLLMReports,
         WindsurfReports,
