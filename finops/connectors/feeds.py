@@ -13,6 +13,7 @@ from finops.connectors.fetching import Account, Feed
 from finops.connectors.helicone import feeds as helicone
 from finops.connectors.langfuse import feeds as langfuse
 from finops.connectors.litellm import feeds as litellm
+from finops.connectors.portkey import feeds as portkey
 from finops.connectors.windsurf import feeds as windsurf
 
 ACCOUNTS: Final[Mapping[str, Account]] = {
@@ -25,6 +26,7 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
         helicone.ACCOUNT,
         langfuse.ACCOUNT,
         litellm.ACCOUNT,
+        portkey.ACCOUNT,
         windsurf.ACCOUNT,
     )
 }  # fmt: skip

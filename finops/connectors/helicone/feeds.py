@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from finops.connectors import stored
-from finops.connectors.addresses import AddressRefused
 from finops.connectors.fetching import Access, Account, Feed, Refused, RequestRefused, Says, Server, Window
 from finops.connectors.foreign import rows_of
 from finops.connectors.helicone.call import answer_of, stored_answer
@@ -74,7 +73,7 @@ def _answers(access: Access, body: bytes) -> Mapping[str, bytes]:
             continue
         try:
             answer = answer_of(stored_answer(stored.read(access, address)))
-        except (Refused, RequestRefused, AddressRefused):
+        except (Refused, RequestRefused):
             # An address that has run out says no less than a wrong key would.
             continue
         if answer is not None:

@@ -12,6 +12,7 @@ from tests.fakes.reports.devin import DevinReports
 from tests.fakes.reports.helicone import HeliconeReports
 from tests.fakes.reports.langfuse import LangfuseReports
 from tests.fakes.reports.litellm import LiteLLMReports
+from tests.fakes.reports.portkey import PortkeyReports
 from tests.fakes.reports.windsurf import WindsurfReports
 
 FAKES: Final[Mapping[str, type[Reporting]]] = {
@@ -23,6 +24,7 @@ FAKES: Final[Mapping[str, type[Reporting]]] = {
         HeliconeReports,
         LangfuseReports,
         LiteLLMReports,
+        PortkeyReports,
         WindsurfReports,
     )
 }  # fmt: skip
