@@ -1,1 +1,1 @@
-"""Providers' reports over real HTTP, an account each: see `tests/fakes/reporting.py`."""
+"""Providers' reports, made up: one module a provider, all by `registry.FAKES`."""

@@ -46,9 +46,10 @@ class CursorReports(Reporting):
             return 200, {"teamMembers": [{"name": one, "email": one, "role": "member"} for one in _PEOPLE]}
         if (asked.method, asked.path) != ("POST", "/teams/filtered-usage-events"):
             return 404, {"error": "not found"}
-        body = asked.body if isinstance(asked.body, dict) else {}
-        since, until, number, size = (body.get(name) for name in ("startDate", "endDate", "page", "pageSize"))
-        if any(type(value) is not int for value in (since, until, number, size)):
+        body: dict[str, Any] = asked.body if isinstance(asked.body, dict) else {}
+        values = [body.get(name) for name in ("startDate", "endDate", "page", "pageSize")]
+        since, until, number, size = (value if type(value) is int else -1 for value in values)
+        if -1 in (since, until, number, size):
             return 400, {"error": "startDate, endDate, page and pageSize are numbers"}
         if not 0 < until - since <= _LONGEST_MS or number < 1 or not 1 <= size <= 1000:
             return 400, {"error": "no such range or page"}
