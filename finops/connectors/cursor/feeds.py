@@ -64,8 +64,8 @@ ACCOUNT: Final = Account(
             every=timedelta(hours=1),
             delay=timedelta(hours=1),
             revised=timedelta(days=1),
-            width=timedelta(hours=1),
-            # 30 days are allowed, and 20 requests a minute: a window that is cut off by that begins anew.
+            width=timedelta(minutes=1),
+            # 30 days are allowed, and 20 requests a minute: a window that these cut off begins anew.
             longest=timedelta(hours=6),
             history=timedelta(days=365),
             dedupe="the time, a hash of what it says, and its place among its equals",

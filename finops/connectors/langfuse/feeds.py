@@ -70,7 +70,7 @@ _feed: Final = partial(
     delay=timedelta(minutes=15),
     # An observation is written to while its trace runs.
     revised=timedelta(hours=12),
-    width=timedelta(hours=1),
+    width=timedelta(minutes=1),
     longest=timedelta(hours=6),
     history=timedelta(days=365),
     dedupe="the observation's id",

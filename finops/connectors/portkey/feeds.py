@@ -134,7 +134,7 @@ ACCOUNT: Final = Account(
             every=timedelta(hours=6),
             delay=timedelta(hours=1),
             revised=timedelta(hours=6),
-            width=timedelta(hours=1),
+            width=timedelta(minutes=1),
             longest=timedelta(days=1),
             history=timedelta(days=365),
             dedupe="the log's id",
