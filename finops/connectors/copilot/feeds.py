@@ -127,7 +127,7 @@ ACCOUNT: Final = Account(
     address="https://api.github.com",
     credential_help=(
         "A fine-grained token with the organization permission Administration: read. For an enterprise a classic token "
-        "of an owner or billing manager, with manage_billing:copilot."
+        "of an owner or billing manager."
     ),
     probe=_probe,
     needs=(
