@@ -6,12 +6,28 @@ from collections.abc import Mapping
 from typing import Final
 
 from finops.connectors.anthropic import feeds as anthropic
+from finops.connectors.copilot import feeds as copilot
+from finops.connectors.cursor import feeds as cursor
+from finops.connectors.devin import feeds as devin
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.helicone import feeds as helicone
+from finops.connectors.langfuse import feeds as langfuse
+from finops.connectors.litellm import feeds as litellm
+from finops.connectors.portkey import feeds as portkey
+from finops.connectors.windsurf import feeds as windsurf
 
 ACCOUNTS: Final[Mapping[str, Account]] = {
     one.name: one
     for one in (
         anthropic.ACCOUNT,
+        copilot.ACCOUNT,
+        cursor.ACCOUNT,
+        devin.ACCOUNT,
+        helicone.ACCOUNT,
+        langfuse.ACCOUNT,
+        litellm.ACCOUNT,
+        portkey.ACCOUNT,
+        windsurf.ACCOUNT,
     )
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from finops.core.errors import FinopsError
 
 # How long it is waited where a server that has enough of us does not say how long.
 LIMITED_S: Final = 60.0
+_LONGEST_LIMIT_S: Final = 86_400.0
 
 
 class Says(StrEnum):
@@ -163,16 +165,32 @@ class Server:
         if answer.status == 200:
             return answer.body
         said = f"it answered {answer.status}"
+        if answer.status == 429 or (answer.status == 403 and _has_enough(answer.headers)):
+            raise Limited(said, after_s=_after(answer.headers))
         if answer.status in (401, 403):
             raise Refused(said)
-        if answer.status == 429:
-            raise Limited(said, after_s=_after(answer.headers))
         if answer.status >= 500 or answer.status in (408, 425):
             raise Away(said)
         raise RequestRefused(said)
 
 
+def _has_enough(headers: Mapping[str, str]) -> bool:
+    """GitHub says 403 for too many requests too; the credential is good then, and must not be given up."""
+    return "retry-after" in headers or headers.get("x-ratelimit-remaining", "").strip() == "0"
+
+
 def _after(headers: Mapping[str, str]) -> float:
-    """`retry-after` in seconds; one that is a date, or none, is the usual."""
+    """`retry-after` in seconds, or until GitHub's `x-ratelimit-reset` (seconds since 1970) by its own clock; one that
+    is a date, or none, is the usual.
+    """
     said = headers.get("retry-after", "").strip()
-    return min(float(said), 86_400.0) if said.isdecimal() and len(said) < 10 else LIMITED_S
+    if said.isdecimal() and len(said) < 10:
+        return min(float(said), _LONGEST_LIMIT_S)
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if headers.get("x-ratelimit-remaining", "").strip() == "0" and reset.isdecimal() and len(reset) < 12:
+        try:
+            wait = float(reset) - parsedate_to_datetime(headers.get("date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return LIMITED_S
+        return min(max(wait, 1.0), _LONGEST_LIMIT_S)
+    return LIMITED_S

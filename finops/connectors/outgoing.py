@@ -5,9 +5,11 @@ nobody elsewhere.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -64,12 +66,12 @@ class Outgoing:
         with self._opened(method, path, body=body, query=query) as response:
             return Raw(response.status_code, dict(response.headers), _bounded(response, until, LARGEST_PAGE))
 
-    def lines(self, path: str) -> Iterator[bytes]:
+    def lines(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Iterator[bytes]:
         """The lines of a file, as they come; of one that is too long only its beginning. Raises as `ask`, and
         Unreachable for any other answer than a file and for one that breaks off.
         """
         until = time.monotonic() + LONGEST_READING_S
-        with self._opened("GET", path) as response:
+        with self._opened("GET", path, query=query) as response:
             if response.status_code != 200:
                 raise Unreachable(f"{self._host} answered {response.status_code}")
             yield from _lines(response.iter_raw(), until)
@@ -94,7 +96,10 @@ class Outgoing:
         try:
             with (
                 httpx2.Client(
-                    timeout=httpx2.Timeout(LONGEST_S, connect=_CONNECT_S), follow_redirects=False, trust_env=False
+                    timeout=httpx2.Timeout(LONGEST_S, connect=_CONNECT_S),
+                    follow_redirects=False,
+                    trust_env=False,
+                    verify=_certificates(),
                 ) as client,
                 client.stream(
                     method,
@@ -107,6 +112,12 @@ class Outgoing:
                 yield response
         except httpx2.HTTPError as error:
             raise Unreachable(f"{self._host} cannot be reached ({type(error).__name__})") from None
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Reading the authorities takes longer than most calls, so it is done once."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _lines(pieces: Iterator[bytes], until: float) -> Iterator[bytes]:

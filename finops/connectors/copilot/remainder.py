@@ -19,9 +19,11 @@ _GROUPS: Final = ("product", "sku", "model", "unitType")
 _Key = tuple[str, ...]
 
 
-def without(whole: Iterable[bytes], people: Iterable[bytes]) -> tuple[bytes, ...]:
+def without(whole: Iterable[bytes], people: Iterable[bytes], *, emptied: bool = False) -> tuple[bytes, ...]:
     """Records of an organization's report (of `parse.cut`), less what records of its people say of the same period and
     groups; those that nothing is left of are left out. Together with the people's they are the whole, exactly.
+
+    With `emptied` those too, as 0: whoever was told before that something was left of them must hear that it is not.
 
     What cannot be read stays as it is, for its problem to be named. Where people have more than the whole, which two
     reports of different minutes may say, what is left is negative and becomes an adjustment.
@@ -42,7 +44,7 @@ def without(whole: Iterable[bytes], people: Iterable[bytes]) -> tuple[bytes, ...
             continue
         row = record["row"]
         less = {name: _number(row[name]) - sums[name] for name in _AMOUNTS if name in row}
-        if any(less.values()):
+        if emptied or any(less.values()):
             left.append(encode({**record, "row": {**row, **less}}))
     return tuple(left)
 
