@@ -1,0 +1,1 @@
+"""Providers' reports, made up: one module a provider, all by `registry.FAKES`."""
