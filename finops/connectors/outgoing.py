@@ -5,9 +5,11 @@ nobody elsewhere.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -94,7 +96,10 @@ class Outgoing:
         try:
             with (
                 httpx2.Client(
-                    timeout=httpx2.Timeout(LONGEST_S, connect=_CONNECT_S), follow_redirects=False, trust_env=False
+                    timeout=httpx2.Timeout(LONGEST_S, connect=_CONNECT_S),
+                    follow_redirects=False,
+                    trust_env=False,
+                    verify=_tls(),
                 ) as client,
                 client.stream(
                     method,
@@ -107,6 +112,12 @@ class Outgoing:
                 yield response
         except httpx2.HTTPError as error:
             raise Unreachable(f"{self._host} cannot be reached ({type(error).__name__})") from None
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all calls: to read the authorities anew for every page takes longer than to read the page."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _lines(pieces: Iterator[bytes], until: float) -> Iterator[bytes]:

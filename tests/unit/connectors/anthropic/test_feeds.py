@@ -3,80 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from finops.connectors.anthropic.feeds import ACCOUNT
-from finops.connectors.feeds import ACCOUNTS, feed
-from finops.connectors.fetching import Feed, Window
+from finops.connectors.feeds import FEEDS
+from finops.connectors.fetching import RequestRefused
 from finops.connectors.paging import PagesBroken
-from tests.factories import feeds
+from tests.factories.buckets import BUCKETS, UNTIL, rows
+from tests.factories.feeds import PAGED, Promise, access
 from tests.fakes.reports.anthropic import AnthropicReports
+
+NAMES = [feed.name for feed in ACCOUNT.feeds]
 
 
 @pytest.fixture
 def fake() -> Iterator[AnthropicReports]:
-    with closing(AnthropicReports(until=feeds.NOW)) as made:
-        yield made
+    made = AnthropicReports(until=UNTIL)
+    yield made
+    made.close()
 
 
-@feeds.every(ACCOUNT)
-def test_a_feed(fake: AnthropicReports, feed: Feed, check: feeds.Check) -> None:
-    check(fake, feed)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("promise", [*BUCKETS, *PAGED])
+def test_a_feed_keeps_its_promises(fake: AnthropicReports, name: str, promise: Promise) -> None:
+    promise(fake, name)
 
 
-def test_it_is_an_account_that_can_be_connected() -> None:
-    assert ACCOUNTS["anthropic"] is ACCOUNT
-    feeds.probed(ACCOUNT, AnthropicReports)
+@pytest.mark.parametrize("name", NAMES)
+def test_more_without_a_word_where(fake: AnthropicReports, name: str) -> None:
+    fake.fail(200, body={"data": [], "has_more": True, "next_page": None})
+    with pytest.raises(PagesBroken):
+        rows(fake, name)
 
 
-@pytest.mark.parametrize("each", ACCOUNT.feeds, ids=lambda each: each.name)
-def test_pages_that_lead_in_a_circle(fake: AnthropicReports, each: Feed) -> None:
-    for token in ("again", None):
-        fake.fail(200, 200, body={"data": [], "has_more": True, "next_page": token})
-        with pytest.raises(PagesBroken):
-            feeds.fetched(fake, each, next(feeds.windows(fake, each)))
+def test_the_reports_tell_of_the_same_messages(fake: AnthropicReports) -> None:
+    usage, analysed = fake.truth("anthropic-usage"), fake.truth("anthropic-analytics-usage")
+    assert usage.counts | {"requests": 0} == analysed.counts | {"requests": 0}
+    assert fake.truth("anthropic-cost").pico == fake.truth("anthropic-analytics-cost").pico
 
 
-def test_the_reports_tell_of_the_same_dollars(fake: AnthropicReports) -> None:
-    cost, analysed = (fake.truth(name).pico for name in ("anthropic-cost", "anthropic-analytics-cost"))
-    assert cost == analysed
-
-
-def test_usage_is_asked_for_by_the_hour_a_day_to_a_page(fake: AnthropicReports) -> None:
-    whole = feeds.span(fake)
-    assert feeds.fetched(fake, feed("anthropic-usage"), whole)
+def test_usage_is_asked_for_by_the_hour(fake: AnthropicReports) -> None:
+    rows(fake, "anthropic-usage")
     first, *more = fake.asked
-    assert first.query["starting_at"] == "2026-11-17T00:00:00Z"
-    assert first.query["ending_at"] == "2026-11-20T00:00:00Z"
-    assert (first.query["bucket_width"], first.query["limit"]) == ("1h", "24")
-    assert [pair for pair in first.pairs if pair[0] == "group_by[]"] == [
-        ("group_by[]", name)
-        for name in ("workspace_id", "api_key_id", "model", "service_tier", "context_window", "inference_geo")
-    ]
     assert "page" not in first.query
-    assert all(one.query["page"].startswith("page_") for one in more)
-    assert len(more) > 2
+    assert (first.query["starting_at"], first.query["ending_at"]) == ("2026-11-17T00:00:00Z", "2026-11-20T00:00:00Z")
+    assert (first.query["bucket_width"], first.query["limit"]) == ("1h", "24")
+    assert {value for name, value in first.pairs if name == "group_by[]"} == {
+        "workspace_id", "api_key_id", "model", "service_tier", "context_window", "inference_geo",
+    }  # fmt: skip
+    assert all(one.query["page"] for one in more)
 
 
 def test_claude_code_is_asked_for_day_by_day(fake: AnthropicReports) -> None:
-    since, until = feeds.span(fake)
-    assert feeds.fetched(fake, feed("anthropic-claude-code"), Window(since, until))
-    assert list(dict.fromkeys(one.query["starting_at"] for one in fake.asked)) == [
-        "2026-11-17", "2026-11-18", "2026-11-19",
-    ]  # fmt: skip
+    rows(fake, "anthropic-claude-code")
+    asked = [one.query["starting_at"] for one in fake.asked]
+    assert list(dict.fromkeys(asked)) == ["2026-11-17", "2026-11-18", "2026-11-19"]
+    assert len(asked) > 3
 
 
 def test_a_seat_costs_nothing_in_claude_code(fake: AnthropicReports) -> None:
-    found = feeds.events(feeds.fetched(fake, feed("anthropic-claude-code")))
-    of_seat = [one for one in found if ("email", "seat@example.com") in one.identities]
-    assert [one.cost and one.cost.pico for one in of_seat] == [0] * feeds.DAYS
+    of_seat = [
+        one for one in rows(fake, "anthropic-claude-code") if ("email", "seat@example.com") in one.identities
+    ]  # fmt: skip
+    assert [one.cost and one.cost.pico for one in of_seat] == [0, 0, 0]
 
 
 def test_actors_that_are_not_shown_are_rows_of_their_own(fake: AnthropicReports) -> None:
-    """Of two pages, too: the numbers go on."""
-    found = feeds.events(feeds.fetched(fake, feed("anthropic-analytics-usage"), feeds.span(fake)))
-    unseen = [one.external_id for one in found if not one.identities]
-    assert len(unseen) == 2 * feeds.DAYS
-    assert sum(name.endswith("#2") for name in unseen) == feeds.DAYS
+    """The numbers go on where the next page begins."""
+    unseen = [one.external_id for one in rows(fake, "anthropic-analytics-usage") if not one.identities]
+    assert len(unseen) == len(set(unseen)) == 6
+    assert sum(name.endswith("#2") for name in unseen) == 3
+
+
+def test_it_is_one_version_that_is_spoken(fake: AnthropicReports) -> None:
+    ACCOUNT.probe(access(fake))
+    assert fake.asked[0].headers["anthropic-version"] == "2023-06-01"
+    fake.fail(404)
+    with pytest.raises(RequestRefused):
+        ACCOUNT.probe(access(fake))
+
+
+def test_what_tells_the_same_spend_is_off_at_first() -> None:
+    assert [name for name in NAMES if not FEEDS[name].optional] == ["anthropic-usage", "anthropic-cost"]
+
+
+def test_the_fake_knows_a_page_of_another_question(fake: AnthropicReports) -> None:
+    """So a page that is asked for with other parameters than the first is a failure here."""
+    rows(fake, "anthropic-usage")
+    asked = fake.asked[1]
+    pairs = tuple(("limit", "23") if name == "limit" else (name, value) for name, value in asked.pairs)
+    assert fake.page(asked)[0] == 200
+    assert fake.page(asked._replace(pairs=pairs, query=dict(pairs)))[0] == 400
