@@ -7,11 +7,15 @@ from typing import Final
 
 from finops.connectors.anthropic import feeds as anthropic
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.openai import feeds as openai
+from finops.connectors.openrouter import feeds as openrouter
 
 ACCOUNTS: Final[Mapping[str, Account]] = {
     one.name: one
     for one in (
         anthropic.ACCOUNT,
+        openai.ACCOUNT,
+        openrouter.ACCOUNT,
     )
 }  # fmt: skip
 

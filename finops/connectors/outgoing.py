@@ -99,7 +99,7 @@ class Outgoing:
                     timeout=httpx2.Timeout(LONGEST_S, connect=_CONNECT_S),
                     follow_redirects=False,
                     trust_env=False,
-                    verify=_tls(),
+                    verify=_certificates(),
                 ) as client,
                 client.stream(
                     method,
@@ -115,8 +115,8 @@ class Outgoing:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    """One for all calls: to read the authorities anew for every page takes longer than to read the page."""
+def _certificates() -> ssl.SSLContext:
+    """Reading the authorities takes longer than most calls, so it is done once."""
     return httpx2.create_ssl_context(trust_env=False)
 
 

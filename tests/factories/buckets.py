@@ -11,7 +11,7 @@ from finops.connectors.feeds import FEEDS
 from finops.connectors.fetching import Away, RequestRefused, Window
 from finops.connectors.registry import PARSERS
 from finops.connectors.types import UsageEvent
-from tests.factories.feeds import PROMISES, Promise, access, told
+from tests.factories.feeds import PAGED, PROMISES, Promise, access, told
 from tests.fakes.reporting import Reporting
 
 # A fake that is made with it made up the three days before.
@@ -83,7 +83,11 @@ BUCKETS: Final[tuple[Promise, ...]] = (
     *PROMISES,
     days_side_by_side_are_the_whole,
     a_window_has_its_own_rows_only,
+    a_question_that_is_not_understood_is_not_asked_again,
+)
+# Of feeds that have more pages than one.
+PAGES: Final[tuple[Promise, ...]] = (
+    *PAGED,
     nothing_is_asked_before_it_is_wanted,
     what_came_before_a_failure_is_kept,
-    a_question_that_is_not_understood_is_not_asked_again,
 )

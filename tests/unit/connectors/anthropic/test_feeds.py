@@ -10,8 +10,8 @@ from finops.connectors.anthropic.feeds import ACCOUNT
 from finops.connectors.feeds import FEEDS
 from finops.connectors.fetching import RequestRefused
 from finops.connectors.paging import PagesBroken
-from tests.factories.buckets import BUCKETS, UNTIL, rows
-from tests.factories.feeds import PAGED, Promise, access
+from tests.factories.buckets import BUCKETS, PAGES, UNTIL, rows
+from tests.factories.feeds import Promise, access
 from tests.fakes.reports.anthropic import AnthropicReports
 
 NAMES = [feed.name for feed in ACCOUNT.feeds]
@@ -25,7 +25,7 @@ def fake() -> Iterator[AnthropicReports]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("promise", [*BUCKETS, *PAGED])
+@pytest.mark.parametrize("promise", [*BUCKETS, *PAGES])
 def test_a_feed_keeps_its_promises(fake: AnthropicReports, name: str, promise: Promise) -> None:
     promise(fake, name)
 
