@@ -7,7 +7,7 @@ a page is asked for by the token of the one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -35,6 +35,8 @@ _COST_GROUPS: Final = ("workspace_id", "description")
 # Five at most, but for the pieces of a cost. Of RBAC groups rows overlap.
 _ANALYTICS_GROUPS: Final = ("actor", "workspace_id", "model", "product", "service_tier")
 _PIECES: Final = ("cost_type", "token_type")
+# A question that begins before is refused.
+_ANALYTICS_BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _server(access: Access, **more: str) -> Server:
@@ -70,6 +72,9 @@ def _claude_code(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
 
 
 def _analytics(report: str, groups: Sequence[str], access: Access, window: Window) -> Iterator[Sequence[bytes]]:
+    window = Window(max(window.since, _ANALYTICS_BEGIN), window.until)
+    if window.since >= window.until:
+        return iter(())
     query = [
         *_times(window),
         ("time_bucket_width", "1d"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from finops.connectors.anthropic.feeds import ACCOUNT
 from finops.connectors.feeds import FEEDS
-from finops.connectors.fetching import RequestRefused
+from finops.connectors.fetching import RequestRefused, Window
 from finops.connectors.paging import PagesBroken
-from tests.factories.buckets import BUCKETS, PAGES, UNTIL, rows
+from tests.factories.buckets import BUCKETS, DAY, PAGES, UNTIL, rows
 from tests.factories.feeds import Promise, access
 from tests.fakes.reports.anthropic import AnthropicReports
 
@@ -74,6 +75,15 @@ def test_actors_that_are_not_shown_are_rows_of_their_own(fake: AnthropicReports)
     unseen = [one.external_id for one in rows(fake, "anthropic-analytics-usage") if not one.identities]
     assert len(unseen) == len(set(unseen)) == 6
     assert sum(name.endswith("#2") for name in unseen) == 3
+
+
+@pytest.mark.parametrize("name", ["anthropic-analytics-usage", "anthropic-analytics-cost"])
+def test_analytics_begin_with_2026(fake: AnthropicReports, name: str) -> None:
+    """A question that begins before is refused, and nobody who reads a year back may be stopped by that."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    assert rows(fake, name, Window(begin - 14 * DAY, begin + 7 * DAY)) == []
+    assert rows(fake, name, Window(begin - 14 * DAY, begin)) == []
+    assert [one.query["starting_at"] for one in fake.asked] == ["2026-01-01T00:00:00Z"]
 
 
 def test_it_is_one_version_that_is_spoken(fake: AnthropicReports) -> None:
