@@ -13,6 +13,8 @@ from finops.connectors.fetching import Account, Feed
 from finops.connectors.helicone import feeds as helicone
 from finops.connectors.langfuse import feeds as langfuse
 from finops.connectors.litellm import feeds as litellm
+from finops.connectors.openai import feeds as openai
+from finops.connectors.openrouter import feeds as openrouter
 from finops.connectors.portkey import feeds as portkey
 from finops.connectors.windsurf import feeds as windsurf
 
@@ -26,6 +28,8 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
         helicone.ACCOUNT,
         langfuse.ACCOUNT,
         litellm.ACCOUNT,
+        openai.ACCOUNT,
+        openrouter.ACCOUNT,
         portkey.ACCOUNT,
         windsurf.ACCOUNT,
     )

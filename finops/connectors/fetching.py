@@ -1,7 +1,7 @@
 """What can be fetched of a provider by itself: a feed is one of its reports, asked for window by window.
 
-A connector that has feeds says in its `client.py` what they are and how their pages come; `feeds.py` lists them. Nobody
-else needs to know which provider it is.
+A connector that has feeds says in its own `feeds.py` what they are and how their pages come; the one beside this file
+lists them. Nobody else needs to know which provider it is.
 """
 
 from __future__ import annotations

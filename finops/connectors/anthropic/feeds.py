@@ -1,43 +1,51 @@
 """What can be fetched of an organization at Anthropic, by its Admin API: what was used, what it cost, and Claude Code.
 
-Parameters as its documentation has them; a page is asked for by the token of the one before.
+Parameters as its documentation has them, those of analytics as its SDK has them (`UsageListParams`, `CostListParams`);
+a page is asked for by the token of the one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from finops.connectors.anthropic import claude_code, cost_report, usage_report
+from finops.connectors.anthropic import analytics, claude_code, cost_report, usage_report
 from finops.connectors.anthropic.reported import PROVIDER
 from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
 from finops.connectors.pages import Page
 from finops.connectors.paging import followed
 
 _VERSION: Final = "2023-06-01"
+_ANALYTICS: Final = "analytics-usage-cost-2026-08-24"
 _ROOT: Final = "/v1/organizations"
 _DAY: Final = timedelta(days=1)
 _MONTH: Final = timedelta(days=31)
-_MOST_DAYS: Final = 31
-_MOST_HOURS: Final = 168
+_LONGEST_HOURS: Final = timedelta(hours=168)
+# Buckets of a page, as many as there are unasked: it has all rows of each, so with more of them the page of a large
+# organization is longer than a page may be (`outgoing.LARGEST_PAGE`).
+_PAGE_HOURS: Final = 24
+_PAGE_DAYS: Final = 7
 _MOST_ROWS: Final = 1_000
 _CONVENTION: Final = "input leaves out what was read from and written to a cache"
 # No more than that many of its groups: one of each actor would make rows that no cost is told of.
 _USAGE_GROUPS: Final = ("workspace_id", "api_key_id", "model", "service_tier", "context_window", "inference_geo")
 _COST_GROUPS: Final = ("workspace_id", "description")
+# Five at most, but for the pieces of a cost. Of RBAC groups rows overlap.
+_ANALYTICS_GROUPS: Final = ("actor", "workspace_id", "model", "product", "service_tier")
+_PIECES: Final = ("cost_type", "token_type")
+# A question that begins before is refused.
+_ANALYTICS_BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _server(access: Access) -> Server:
-    return Server(access, headers={"x-api-key": access.credential, "anthropic-version": _VERSION})
+def _server(access: Access, **more: str) -> Server:
+    return Server(access, headers={"x-api-key": access.credential, "anthropic-version": _VERSION} | more)
 
 
 def _asked(
-    access: Access, path: str, query: Sequence[tuple[str, str]], cut: Callable[[bytes], Page]
+    server: Server, path: str, query: Sequence[tuple[str, str]], cut: Callable[[bytes], Page]
 ) -> Iterator[Sequence[bytes]]:
-    server = _server(access)
-
     def ask(after: str) -> Page:
         return cut(server.get(f"{_ROOT}/{path}", [*query, *([("page", after)] if after else [])]))
 
@@ -45,22 +53,39 @@ def _asked(
 
 
 def _usage(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
-    query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_MOST_HOURS)), *_grouped(_USAGE_GROUPS)]
-    return _asked(access, "usage_report/messages", query, usage_report.cut)
+    query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_PAGE_HOURS)), *_grouped(_USAGE_GROUPS)]
+    return _asked(_server(access), "usage_report/messages", query, usage_report.cut)
 
 
 def _cost(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
-    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_MOST_DAYS)), *_grouped(_COST_GROUPS)]
-    return _asked(access, "cost_report", query, cost_report.cut)
+    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_PAGE_DAYS)), *_grouped(_COST_GROUPS)]
+    return _asked(_server(access), "cost_report", query, cost_report.cut)
 
 
 def _claude_code(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
     """A day is asked for by itself."""
-    day = window.since
+    server, day = _server(access), window.since
     while day < window.until:
         query = [("starting_at", day.date().isoformat()), ("limit", str(_MOST_ROWS))]
-        yield from _asked(access, "usage_report/claude_code", query, claude_code.cut)
+        yield from _asked(server, "usage_report/claude_code", query, claude_code.cut)
         day += _DAY
+
+
+def _analytics(report: str, groups: Sequence[str], access: Access, window: Window) -> Iterator[Sequence[bytes]]:
+    window = Window(max(window.since, _ANALYTICS_BEGIN), window.until)
+    if window.since >= window.until:
+        return iter(())
+    query = [
+        *_times(window),
+        ("time_bucket_width", "1d"),
+        ("order_by", "time"),
+        ("order", "asc"),
+        ("limit", str(_MOST_ROWS)),
+        *_grouped(groups),
+    ]
+    # Whose actor cannot be shown has rows of one group, which are numbered over the pages.
+    cut = partial(analytics.cut, told={})
+    return _asked(_server(access, **{"anthropic-beta": _ANALYTICS}), f"analytics/{report}", query, cut)
 
 
 def _probe(access: Access) -> None:
@@ -98,7 +123,7 @@ ACCOUNT: Final = Account(
             delay=timedelta(minutes=10),
             revised=timedelta(days=2),
             width=timedelta(hours=1),
-            longest=timedelta(hours=_MOST_HOURS),
+            longest=_LONGEST_HOURS,
             dedupe="the hour and every group",
             convention=_CONVENTION,
             money="none",
@@ -133,6 +158,40 @@ ACCOUNT: Final = Account(
             convention=_CONVENTION,
             money="cents, an estimate",
             # What its telemetry tells too: one of both is enough.
+            optional=True,
+        ),
+        _feed(
+            name="anthropic-analytics-usage",
+            title="Analytics: usage by the day, person and product",
+            parser=analytics.PARSER,
+            says=Says.USAGE,
+            pages=partial(_analytics, "usage", _ANALYTICS_GROUPS),
+            every=timedelta(hours=6),
+            delay=_DAY,
+            revised=timedelta(days=30),
+            width=_DAY,
+            longest=_MONTH,
+            dedupe="the day, every group, and a number where an actor is not shown",
+            convention=_CONVENTION,
+            money="none",
+            # The same tokens as `anthropic-usage`, later, and with people: one of both is enough.
+            optional=True,
+        ),
+        _feed(
+            name="anthropic-analytics-cost",
+            title="Analytics: cost by the day, person and product",
+            parser=analytics.PARSER,
+            says=Says.MONEY,
+            pages=partial(_analytics, "cost", (*_ANALYTICS_GROUPS, *_PIECES)),
+            every=timedelta(hours=6),
+            delay=_DAY,
+            revised=timedelta(days=30),
+            width=_DAY,
+            longest=_MONTH,
+            dedupe="the day, every group, and a number where an actor is not shown",
+            convention="none",
+            money="cents and parts of them, as text, after discounts and before credits",
+            # The same dollars as `anthropic-cost`, later, and with people: one of both is enough.
             optional=True,
         ),
     ),
