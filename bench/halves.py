@@ -2,7 +2,8 @@
 somebody would do by hand on the same halves.
 
 By hand is given an advantage: of the standard errors that it stays away from the target it knows afterwards which are
-the fewest at which the target is kept. What is learned does not; it says what it keeps before anybody looks.
+the fewest at which the target is kept. What is learned does not; it says what it keeps before anybody looks. Blind is
+by hand without it: what seems to keep the target on one half, exactly or nine times of ten, is applied to the other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -24,8 +26,10 @@ from routing.rules.document import exported, imported
 from routing.rules.types import Rule, Use, When
 
 NEEDS_DATABASE: Final = False
-# Standard errors by hand, and shares of calls that go one way.
+# Standard errors by hand, and where nobody knows afterwards: none, and those that are kept to nine times of ten.
 _ERRORS: Final = np.arange(-1.0, 4.01, 0.05)
+_BLIND: Final = {"mean": 0.0, "sure": NormalDist().inv_cdf(0.9)}
+# Shares of calls that go one way.
 _SHARES: Final = np.linspace(0.05, 1.0, 20)
 
 
@@ -55,7 +59,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]:
     """Keys: learned, by assurance: kept and saved on average, held (halves that kept the target) and kinds (of these
     read texts, or kept the incumbent); by_hand: each plain rule at the fewest standard errors at which it keeps the
-    target on average (`mean`), and in nine of ten halves (`sure`).
+    target on average (`mean`), and in nine of ten halves (`sure`); blind: each at no standard error, and at 1.28.
     """
     outcomes, incumbent, target = read_outcomes(parameters["outcomes"]), parameters["incumbent"], parameters["target"]
     candidates = parameters.get("candidate") or [one for one in outcomes.models if one != incumbent]
@@ -64,11 +68,13 @@ def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]
     learned: dict[float, list[tuple[float, float]]] = {one: [] for one in assurances}
     texts = dict.fromkeys(assurances, 0)
     by_hand: dict[str, list[Floats]] = {}
+    blind: dict[str, list[Floats]] = {}
     for number in range(parameters["first"], parameters["first"] + parameters["halves"]):
         train, test = _halves(outcomes, number)
         tasks, fresh = tasks_of(train, incumbent, candidates), tasks_of(test, incumbent, candidates)
         for name, ways in _by_hand(tasks, fresh).items():
-            by_hand.setdefault(name, []).append(_swept(ways, target, fresh, tasks))
+            by_hand.setdefault(name, []).append(_swept(ways, _ERRORS, target, fresh, tasks))
+            blind.setdefault(name, []).append(_swept(ways, [*_BLIND.values()], target, fresh, tasks))
         kinds = studied(tasks)
         for assurance in assurances:
             policy = decided(kinds, target=target, assurance=assurance).policy
@@ -87,6 +93,7 @@ def run(parameters: dict[str, Any], say: Callable[[str], Any]) -> dict[str, Any]
         "halves": parameters["halves"],
         "learned": {str(one): _told(learned[one], target) | {"by_text": texts[one]} for one in assurances},
         "by_hand": {name: _hindsight(np.array(rows), target) for name, rows in by_hand.items()},
+        "blind": {name: _blind(np.array(rows), target) for name, rows in blind.items()},
     }
 
 
@@ -174,14 +181,14 @@ def _mean(tasks: Tasks, names: Any, most: Whole, least: Whole, share: float) -> 
     return kept, saved, sqrt(float(off.var()) / len(off))
 
 
-def _swept(ways: Sequence[Way], target: float, fresh: Tasks, tasks: Tasks) -> Floats:
+def _swept(ways: Sequence[Way], away: Sequence[float] | Floats, target: float, fresh: Tasks, tasks: Tasks) -> Floats:
     """For each number of standard errors, (errors, 2): what is kept and saved on fresh tasks by the way that saves
     most of those that seem to keep the target.
     """
     names = np.unique(np.concatenate([tasks.types, fresh.types]))
     kept, saved, error = (np.array([getattr(one, name) for one in ways]) for name in ("kept", "saved", "error"))
     found, known = [], {-1: (1.0, 0.0)}
-    for errors in _ERRORS:
+    for errors in away:
         worth = np.where(kept - errors * error >= target, saved, 0.0)
         place = int(worth.argmax()) if worth.max(initial=0.0) > 0.0 else -1
         if place not in known:
@@ -201,3 +208,8 @@ def _hindsight(rows: Floats, target: float) -> dict[str, Any]:
         place = int(np.flatnonzero(enough)[0]) if enough.any() else len(_ERRORS) - 1
         told[name] = _told([tuple(one) for one in rows[:, place]], target)
     return told
+
+
+def _blind(rows: Floats, target: float) -> dict[str, Any]:
+    """`rows` has the shape (halves, 2, 2): what is kept and saved by each of these."""
+    return {name: _told([tuple(one) for one in rows[:, place]], target) for place, name in enumerate(_BLIND)}

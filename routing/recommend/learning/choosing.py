@@ -8,7 +8,6 @@ thousands of tasks the first says most; with a hundred, mostly one of the others
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from routing.evidence.statistics.betting import LEAST_PAIRS
 from routing.evidence.types import Floats
 from routing.recommend.learning.fitting import LIKE_ALL, Fit, chances, expectations, fitted, learnt
 from routing.recommend.learning.tables import Tasks
+from routing.recommend.learning.weighing import Weighed, chosen, weighed
 from routing.rules.policy import Kept, Policy, Reliability, packed
 
 Places = NDArray[np.int64]
@@ -28,20 +28,11 @@ TRUST: Final = 0.5
 _MOST_WITH_TEXTS: Final = 8
 _FOLDS: Final = 10
 _PRICES: Final = 100
-_AMOUNTS: Final = 200
+_AMOUNTS: Final = 100
 # A candidate was tried on at least such a share of the incumbent's tasks.
 _TRIED: Final = 0.8
-# Who saves less than this share of the cost need not bother.
-_WORTH: Final = 0.02
 # Tasks whose prices are looked at.
 _LOOKED_AT: Final = 2_000
-# What was learned from looks better than it will be. By how much is told by tasks that a fit has not seen. It had fewer
-# of them to learn from, which makes a difference where there are few: up to so many tasks not all of that counts (about
-# what the .632 bootstrap takes), and of thousands nearly all.
-_FEW: Final = 200
-_OF_FEW: Final = 0.7
-# What looks best is chosen: that is paid for by so many standard errors for each kind of policy there was to choose of.
-_CHOSEN: Final = 0.175
 
 
 class Estimate(NamedTuple):
@@ -75,22 +66,19 @@ KEEP: Final = Learned(None, Estimate(1.0, 0.0, 0.0))
 
 
 class Studied(NamedTuple):
-    """One kind of policy, learned for each amount to be saved: what these come to on tasks that its fit has seen and on
-    those that it has not, (amounts, 3): what is kept and saved, and the variance of what is kept. Where texts are read,
-    how honest the chances of each model are. `optimism` is how much of what it looks too good by counts.
+    """One kind of policy, learned for each amount to be saved, and what these come to. Where texts are read, how honest
+    the chances of each model are.
     """
 
     fit: Fit
     path: _Path
-    seen: Floats
-    unseen: Floats
+    weighed: Weighed
     reliabilities: Sequence[Reliability] | None
-    optimism: float
 
 
 def learn(tasks: Tasks, *, target: float, assurance: float) -> Learned:
-    """The policy that saves most of those that keep `target` of the incumbent's quality on fresh tasks, as many again,
-    with a chance of `assurance`.
+    """The policy that saves most of those that keep `target` of the incumbent's quality: on average, and with a chance
+    of `assurance` on fresh tasks, as many again.
     """
     return decided(studied(tasks), target=target, assurance=assurance)
 
@@ -104,15 +92,13 @@ def studied(tasks: Tasks) -> list[Studied]:
 
 def decided(kinds: Sequence[Studied], *, target: float, assurance: float) -> Learned:
     """The best of what was learned, as `learn` says."""
-    errors = NormalDist().inv_cdf(assurance) + _CHOSEN * len(kinds)
-    best = KEEP
-    for one in kinds:
-        found = _best(one, target, errors)
-        if found is not None and found[1].saved >= max(best.expected.saved, _WORTH):
-            place, expected = found
-            price, floor, share = (each[place].item() for each in (one.path.prices, one.path.floors, one.path.shares))
-            best = Learned(_policy(one.fit, price, floor, share, one.reliabilities), expected)
-    return best
+    found = chosen([one.weighed for one in kinds], target=target, assurance=assurance)
+    if found is None:
+        return KEEP
+    one, place = kinds[found[0]], found[1]
+    price, floor, share = (each[place].item() for each in (one.path.prices, one.path.floors, one.path.shares))
+    comes_to = (each[place].item() for each in (one.weighed.kept, one.weighed.saved, one.weighed.error))
+    return Learned(_policy(one.fit, price, floor, share, one.reliabilities), Estimate(*comes_to))
 
 
 def _kinds(tasks: Tasks) -> list[tuple[Tasks, float]]:
@@ -133,18 +119,7 @@ def _studied(tasks: Tasks, like_all: float) -> Studied | None:
         [(rows, _path(losses, savings, _usual(tasks.at(rows)), amounts)) for rows, losses, savings in unseen]
     )
     path = _path(*seen, _usual(tasks), amounts)
-    return Studied(
-        fit,
-        path,
-        _come_to(tasks, path),
-        _come_to(tasks, folded),
-        _reliabilities(told, tasks.scores),
-        _optimism(len(tasks)),
-    )
-
-
-def _optimism(tasks: int) -> float:
-    return 1 - (1 - _OF_FEW) * min(1.0, _FEW / tasks)
+    return Studied(fit, path, _weighed(tasks, path, folded), _reliabilities(told, tasks.scores))
 
 
 def measured(choices: Places, tasks: Tasks) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -297,46 +272,29 @@ def _choices(losses: Floats, savings: Floats, prices: Floats) -> list[Places]:
     return found
 
 
-def _come_to(tasks: Tasks, path: _Path) -> Floats:
-    """For each amount, (amounts, 3): what is kept and saved, and the variance of what is kept."""
-    return np.array([_mixed(tasks, *each) for each in zip(path.high, path.low, path.shares, strict=True)])
-
-
-def _best(one: Studied, target: float, errors: float) -> tuple[int, Estimate] | None:
-    """The amount that saves most of those that keep enough, and what is expected of it."""
-    told = _told_apart(one) if one.fit.texts is not None else _told_together(one, target)
-    kept, error = told[:, 0], np.sqrt(told[:, 2])
-    saved = np.where(kept - errors * error >= target, told[:, 1], 0.0)
-    place = int(saved.argmax())
-    if saved[place] <= 0.0:
-        return None
-    return place, Estimate(float(kept[place]), float(saved[place]), float(error[place]))
-
-
-def _told_apart(one: Studied) -> Floats:
-    """As it will be, of each amount by itself. For what reads texts, which is worth it where there are many tasks."""
-    return (1 - one.optimism) * one.seen + one.optimism * one.unseen
-
-
-def _told_together(one: Studied, target: float) -> Floats:
-    """The same for tables, of few tasks too. How much better one looks than it is, where as much is saved, grows with
-    its standard error: so that is one number, of all amounts that keep about the target, and not one of each, which
-    would be as uncertain as what it corrects.
+def _weighed(tasks: Tasks, path: _Path, folded: _Path) -> Weighed:
+    """What each amount comes to. What was learned from looks better than it will be, so that what is kept is told by
+    tasks that a fit has not seen, where they save as much; what is saved, and how far both may be off, by all.
     """
-    seen, unseen = one.seen, one.unseen
-    error = np.sqrt(seen[:, 2])
-    truly = np.interp(seen[:, 1], np.maximum.accumulate(unseen[:, 1]), unseen[:, 0])
-    near = np.abs(seen[:, 0] - target) < 1 - target
-    near = near if near.any() else np.ones(len(seen), dtype=bool)
-    spread = float(error[near].sum())
-    too_good = max(float((seen[:, 0] - truly)[near].sum()), 0.0) / spread if spread > 0 else 0.0
-    return np.column_stack([seen[:, 0] - one.optimism * too_good * error, seen[:, 1:]])
+    each = [_mixed(tasks, *one) for one in zip(path.high, path.low, path.shares, strict=True)]
+    saved, off, apart = (np.array([getattr(one, name) for one in each]) for name in ("saved", "off", "apart"))
+    unseen = [_mixed(tasks, *one) for one in zip(folded.high, folded.low, folded.shares, strict=True)]
+    as_much = np.maximum.accumulate([one.saved for one in unseen])
+    return weighed(np.interp(saved, as_much, [one.kept for one in unseen]), saved, off, apart)
 
 
-def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[float, float, float]:
-    """Kept and saved where a share of the tasks goes one way and the others another, and the variance of what is kept
-    on as many fresh tasks: of these tasks, of those, and of who goes where.
+class _Mixed(NamedTuple):
+    """Where a share of the tasks goes one way and the others another: kept and saved; what each cluster adds to how far
+    `kept` is off; and its variance by who goes where.
     """
+
+    kept: float
+    saved: float
+    off: Floats
+    apart: float
+
+
+def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> _Mixed:
     (good, dear, known), (good_low, dear_low, known_low) = measured(high, tasks), measured(low, tasks)
     known = known & known_low
     shares = np.broadcast_to(shares, len(tasks))[known]
@@ -345,11 +303,10 @@ def _mixed(tasks: Tasks, high: Places, low: Places, shares: Floats) -> tuple[flo
     costs = shares * dear[known] + (1 - shares) * dear_low[known]
     kept = float(scores.sum() / usual.sum())
     # What is drawn together varies together.
-    which = tasks.clusters[known]
-    off = np.bincount(which, (scores - kept * usual) / usual.mean())
-    apart = np.bincount(which, np.sqrt(shares * (1 - shares)) * (good - good_low)[known] / usual.mean())
-    variance = float(2 * (off**2).sum() + (apart**2).sum()) / len(scores) ** 2
-    return kept, 1.0 - float(costs.sum() / usual_cost.sum()), variance
+    which, size = tasks.clusters[known], int(tasks.clusters.max()) + 1
+    off: Floats = np.bincount(which, (scores - kept * usual) / usual.sum(), size).astype(float)
+    apart = np.bincount(which, np.sqrt(shares * (1 - shares)) * (good - good_low)[known] / usual.sum(), size)
+    return _Mixed(kept, 1.0 - float(costs.sum() / usual_cost.sum()), off, float((apart**2).sum()))
 
 
 def _policy(fit: Fit, price: float, floor: float, share: float, reliabilities: Sequence[Reliability] | None) -> Policy:
