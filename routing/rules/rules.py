@@ -30,7 +30,7 @@ LONGEST_WHY: Final = 1_000
 # Of the values of one condition, of tags, of models to be tried, and of words of one limit.
 MOST_VALUES: Final = 50
 MOST_TAGS: Final = 20
-MOST_USED: Final = 20
+MOST_USED: Final = 100
 MOST_WORDS: Final = 20
 MOST_TOKENS: Final = 100_000_000
 MOST_PER_MILLION: Final = 1_000_000.0
