@@ -63,7 +63,7 @@ def with_policy(**given: Any) -> Rule:
         (triage(when=When(tags={str(number): ("a",) for number in range(21)})), "when.tags"),
         (triage(when=When(least_tokens=-1)), "when.least_tokens"),
         (triage(when=When(least_tokens=2, most_tokens=1)), "when.most_tokens"),
-        (triage(use=tuple(Use(model=str(number)) for number in range(21))), "use"),
+        (triage(use=tuple(Use(model=str(number)) for number in range(101))), "use"),
         (triage(use=(Use(model="a"), Use(model="a", effort="low"))), "use"),
         (triage(use=(Use(model="auto"),)), "use[0].model"),
         (triage(use=(Use(model="a", effort="very high"),)), "use[0].effort"),
