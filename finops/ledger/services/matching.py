@@ -2,7 +2,8 @@
 
 The same model at the same provider, as many tokens read, cached and written, within ten minutes, and the same session
 where both say one: that is one call, charged once. Each charge stands for one such call of a source, the nearest in
-time. What was matched so is marked, for it is likely and not certain.
+time. Of one source, one that has a request id may stand for one that has none: a collector passes on what an
+application traces and what its tool logs. What was matched so is marked, for it is likely and not certain.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def _sum(places: Sequence[int]) -> str:
 _ALIKE: Final = f"""
 SELECT w.n, c.id, c.occurred_at, coalesce(k.external_id, '')
 FROM unnest(%(n)s::int[], %(at)s::timestamptz[], %(provider)s::int[], %(model)s::int[], %(input)s::bigint[],
-    %(cached)s::bigint[], %(output)s::bigint[], %(session)s::text[])
-    AS w(n, at, provider_id, model_id, input, cached, output, session)
+    %(cached)s::bigint[], %(output)s::bigint[], %(session)s::text[], %(has_id)s::bool[])
+    AS w(n, at, provider_id, model_id, input, cached, output, session, has_id)
 JOIN ledger_charge AS c ON c.provider_id = w.provider_id AND c.model_id = w.model_id
     AND {_sum(INPUT_SLICE)} = w.input AND {_sum(_CACHED)} = w.cached AND {_sum(OUTPUT_SLICE)} = w.output
     AND c.occurred_at BETWEEN w.at - %(window)s AND w.at + %(window)s
@@ -47,7 +48,7 @@ LEFT JOIN ledger_term AS p ON p.id = c.provider_id
 LEFT JOIN ledger_charge_key AS k ON k.organization_id = c.organization_id AND k.source_id = 0
     AND k.external_id = 'req:' || coalesce(p.value, '') || ':' || c.provider_request_id AND k.charge_id = c.id
 WHERE c.organization_id = %(organization)s AND c.occurred_at >= %(since)s AND c.occurred_at <= %(until)s
-    AND c.source_id <> %(source)s AND c.reverses IS NULL AND c.calls = 1 AND c.reason <> 'allocation'
+    AND (c.source_id <> %(source)s OR (c.provider_request_id <> '' AND NOT w.has_id)) AND c.reverses IS NULL AND c.calls = 1 AND c.reason <> 'allocation'
     AND NOT EXISTS (SELECT FROM ledger_charge_key AS r WHERE r.organization_id = c.organization_id
         AND r.source_id = 0 AND r.external_id = 'rev:' || c.id)
     AND NOT EXISTS (SELECT FROM ledger_sighting AS s WHERE s.organization_id = c.organization_id
@@ -192,19 +193,19 @@ def _alike(cursor: CursorWrapper, organization_id: int, source_id: int, wanted: 
         provider, model = words["provider"].get(one.shape.provider), words["model"].get(one.shape.model)
         if provider is not None and model is not None:
             sums = [sum(one.counts[place] for place in places) for places in (INPUT_SLICE, _CACHED, OUTPUT_SLICE)]
-            asked.append((n, one.occurred_at, provider, model, *sums, one.session))
+            asked.append((n, one.occurred_at, provider, model, *sums, one.session, bool(one.provider_request_id)))
     return _ask(cursor, organization_id, source_id, asked)
 
 
 def _ask(
     cursor: CursorWrapper, organization_id: int, source_id: int, asked: Sequence[tuple[object, ...]]
 ) -> dict[int, _Match]:
-    """By place, each charge for one only. `asked` are place, time, provider, model, tokens read, cached, written, and
-    session.
+    """By place, each charge for one only. `asked` are place, time, provider, model, tokens read, cached, written,
+    session, and whether it has a request id.
     """
     if not asked:
         return {}
-    names = ("n", "at", "provider", "model", "input", "cached", "output", "session")
+    names = ("n", "at", "provider", "model", "input", "cached", "output", "session", "has_id")
     columns = dict(zip(names, map(list, zip(*asked, strict=True)), strict=True))
     bounds = {"since": min(columns["at"]) - WINDOW, "until": max(columns["at"]) + WINDOW}
     cursor.execute(_ALIKE, columns | bounds | {"organization": organization_id, "source": source_id, "window": WINDOW})
@@ -252,7 +253,8 @@ def _alone_since(
 ) -> list[tuple[_Lone, tuple[object, ...]]]:
     cursor.execute(
         "SELECT l.external_id, l.charge_id, l.occurred_at, c.provider_id, c.model_id,"
-        f" {_sum(INPUT_SLICE)}, {_sum(_CACHED)}, {_sum(OUTPUT_SLICE)}, c.session"
+        f" {_sum(INPUT_SLICE)}, {_sum(_CACHED)}, {_sum(OUTPUT_SLICE)}, c.session,"
+        " c.provider_request_id <> ''"
         " FROM ledger_lone AS l JOIN ledger_charge AS c ON c.id = l.charge_id AND c.occurred_at = l.occurred_at"
         " WHERE l.organization_id = %s AND l.source_id = %s AND l.booked_at >= %s ORDER BY l.external_id",
         [organization_id, source_id, since],

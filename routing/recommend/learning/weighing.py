@@ -18,6 +18,8 @@ from routing.evidence.types import Floats
 _DRAWS: Final = 1_000
 # Standard errors by which more than the target is to be kept: the fewest of these that do.
 _ERRORS: Final = np.arange(0.0, 4.01, 0.05)
+# Where there are few tasks, fresh ones differ by more than these say: by a fifth to a half (docs/benchmarks.md).
+_WIDER: Final = 1.2
 # Who saves less than this share of the cost need not bother.
 _WORTH: Final = 0.02
 # Tasks of which luck is drawn at a time, so that many need no more memory than these.
@@ -80,7 +82,7 @@ def errors_needed(every: Weighed, *, target: float, assurance: float) -> float |
         best = _best(every, told, float(errors), target)
         # Where nothing is worth it the incumbent stays, and keeps all.
         kept = np.where(best >= 0, every.kept[best], 1.0)
-        fresh = np.where(best >= 0, kept + every.fresh[best, draws], 1.0)
+        fresh = np.where(best >= 0, kept + _WIDER * every.fresh[best, draws], 1.0)
         if kept.mean() >= target and (fresh >= target).mean() >= assurance:
             return float(errors)
     return None

@@ -118,6 +118,12 @@ def test_the_same_id_is_no_guess(book: Book) -> None:
     assert sightings(book) == [("t1", "request")]
 
 
+def test_a_collector_passes_on_a_trace_and_a_log_of_one_call(book: Book) -> None:
+    assert codex(book, told("span", provider_request_id="req-a"), told("span 2")) == [Status.CHARGED] * 2
+    assert codex(book, told("t1"), told("t2")) == [Status.SIGHTED, Status.CHARGED]
+    assert book.total() == 3 * PRICE
+
+
 def test_views_of_a_view_lead_to_the_charge_that_stands(book: Book) -> None:
     assert codex(book, told("t1")) == [Status.CHARGED]
     assert codex(book, told("f1"), source="files") == [Status.SIGHTED]
