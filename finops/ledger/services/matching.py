@@ -48,7 +48,8 @@ LEFT JOIN ledger_term AS p ON p.id = c.provider_id
 LEFT JOIN ledger_charge_key AS k ON k.organization_id = c.organization_id AND k.source_id = 0
     AND k.external_id = 'req:' || coalesce(p.value, '') || ':' || c.provider_request_id AND k.charge_id = c.id
 WHERE c.organization_id = %(organization)s AND c.occurred_at >= %(since)s AND c.occurred_at <= %(until)s
-    AND (c.source_id <> %(source)s OR (c.provider_request_id <> '' AND NOT w.has_id)) AND c.reverses IS NULL AND c.calls = 1 AND c.reason <> 'allocation'
+    AND (c.source_id <> %(source)s OR (c.provider_request_id <> '' AND NOT w.has_id))
+    AND c.reverses IS NULL AND c.calls = 1 AND c.reason <> 'allocation'
     AND NOT EXISTS (SELECT FROM ledger_charge_key AS r WHERE r.organization_id = c.organization_id
         AND r.source_id = 0 AND r.external_id = 'rev:' || c.id)
     AND NOT EXISTS (SELECT FROM ledger_sighting AS s WHERE s.organization_id = c.organization_id
