@@ -15,6 +15,7 @@ urlpatterns = [
     # As OTLP's exporters address them below one base: …/api/v1/otlp
     path("otlp/v1/traces", doors.Traces.as_view()),
     path("otlp/v1/logs", doors.Logs.as_view()),
+    path("otlp/v1/metrics", doors.Metrics.as_view()),
     path("people/<slug:person>/erase", erasure.ErasePerson.as_view()),
     path("quarantine", quarantine.Quarantine.as_view()),
     path("quarantine/replay", quarantine.ReplayAll.as_view()),

@@ -22,6 +22,7 @@ NOT_IDEMPOTENT_BY_KEY = {
     "events",
     "traces",
     "logs",
+    "metrics",
     "quote",
     "preview",
     "try",

@@ -106,6 +106,7 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
     logs, rejected = decode.logs(body, encoding)
     rows = Rows()
     resources: dict[int, dict[str, object]] = {}
+    tellers: set[str] = set()
     for log in logs:
         name = _name(log)
         reason = _not_counted(name, log)
@@ -117,7 +118,8 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
             known = resources[id(log.resource)] = kept_of_resource(log.resource)
         attributes = kept(log.attributes, (_TIME, *_TOOLS[name].attributes, *ALWAYS))
         rows.add(msgspec.structs.replace(log, event=name, attributes=attributes, resource=known))
-    return rows.cut(rejected)
+        tellers.add(name.partition(".")[0])
+    return rows.cut(rejected, frozenset(tellers))
 
 
 def parse(raw: bytes) -> Received:

@@ -14,7 +14,7 @@ import msgspec
 from finops.connectors.capstan.usage import DISJOINT, INCLUSIVE
 from finops.connectors.counting import Meters, meters
 from finops.connectors.otlp import decode
-from finops.connectors.otlp.types import Attributes, Cut, Encoding, Rows, Span, kept
+from finops.connectors.otlp.types import Attributes, Cut, Encoding, Rows, Span, genai_teller, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     CONVENTION,
@@ -98,6 +98,7 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
     around = _around(spans)
     rows = Rows()
     resources: dict[int, dict[str, object]] = {}
+    tellers: set[str] = set()
     for span in spans:
         reason = _not_counted(span)
         if reason or (span.trace_id, span.span_id) in around:
@@ -107,8 +108,9 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
         known = resources.get(id(span.resource))
         if known is None:
             known = resources[id(span.resource)] = kept_of_resource(span.resource)
+            tellers.add(genai_teller(span.resource))
         rows.add(msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known))
-    return rows.cut(rejected)
+    return rows.cut(rejected, frozenset(tellers))
 
 
 def parse(raw: bytes) -> Received:

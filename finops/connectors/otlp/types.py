@@ -29,6 +29,7 @@ LONGEST_TEXT: Final = 301
 CONTENT: Final = ("gen_ai.prompt.", "gen_ai.completion.", "llm.prompts.", "llm.completions.", "gen_ai.input.messages")
 _MOST_REASONS: Final = 50
 _LONGEST_REASON: Final = 100
+_LONGEST_SERVICE: Final = 80
 _INT64: Final = 2**63
 _MOST_PLACES: Final = 30
 
@@ -96,11 +97,15 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Cut(NamedTuple):
     """A body cut: records that `parse` reads alone; what is told and is no usage, counted by its reason; and how many
     items were no items at all, which the sender is told as rejected.
+
+    `tellers` are the tools (`claude_code`, `codex`, `gemini_cli`) and, for the GenAI conventions, the services whose
+    calls the rows tell one by one: what their metrics say is the same tokens again.
     """
 
     rows: tuple[bytes, ...]
     ignored: Mapping[str, int]
     rejected: int = 0
+    tellers: frozenset[str] = frozenset()
 
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
@@ -129,8 +134,14 @@ class Rows:
             name = "other"
         self.ignored[name] = self.ignored.get(name, 0) + 1
 
-    def cut(self, rejected: int) -> Cut:
-        return Cut(tuple(self.rows), self.ignored, rejected)
+    def cut(self, rejected: int, tellers: frozenset[str] = frozenset()) -> Cut:
+        return Cut(tuple(self.rows), self.ignored, rejected, tellers)
+
+
+def genai_teller(resource: Attributes) -> str:
+    """Who tells calls by the GenAI conventions: the service, for one may send spans and another only metrics."""
+    service = resource.get("service.name")
+    return f"gen_ai:{service[:_LONGEST_SERVICE]}" if isinstance(service, str) and service else "gen_ai"
 
 
 def bounded(count: int) -> None:

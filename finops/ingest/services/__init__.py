@@ -1,4 +1,4 @@
-"""The corridor, and work that goes through it again: replay, re-rating, re-attribution, allocation."""
+"""The corridor, telemetry's way into it, and work that goes through it again: replay, re-rating, re-attribution, allocation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from finops.ingest.services.preview_shared import preview_shared_cost
 from finops.ingest.services.quarantine import discard, replay, replay_held
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, open_rework, run_rework
 from finops.ingest.services.take import take
+from finops.ingest.services.telemetry import forget_series, take_calls, take_metrics
 
 __all__ = [
     "ALLOCATE",
@@ -18,6 +19,7 @@ __all__ = [
     "book_inbox",
     "discard",
     "erase_person",
+    "forget_series",
     "open_allocation",
     "open_rework",
     "preview_rule",
@@ -27,4 +29,6 @@ __all__ = [
     "run_allocation",
     "run_rework",
     "take",
+    "take_calls",
+    "take_metrics",
 ]
