@@ -16,7 +16,7 @@ from finops.connectors.anthropic.usage import messages_usage, tier_of
 from finops.connectors.counting import Meters, meters
 from finops.connectors.openai.usage import responses_usage
 from finops.connectors.otlp import decode
-from finops.connectors.otlp.types import Attributes, Cut, Encoding, Log, Rows, kept
+from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Log, Rows, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     PROVIDER,
@@ -120,6 +120,12 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
         rows.add(msgspec.structs.replace(log, event=name, attributes=attributes, resource=known))
         tellers.add(name.partition(".")[0])
     return rows.cut(rejected, frozenset(tellers))
+
+
+def calls(body: bytes, encoding: Encoding) -> Calls:
+    """A body's answered calls. Raises as `cut` does."""
+    found = cut(body, encoding)
+    return Calls([parse(row) for row in found.rows], found.rejected, found.tellers)
 
 
 def parse(raw: bytes) -> Received:

@@ -6,15 +6,15 @@ so may a model's span around another that is in the same body.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from finops.connectors.capstan.usage import DISJOINT, INCLUSIVE
 from finops.connectors.counting import Meters, meters
 from finops.connectors.otlp import decode
-from finops.connectors.otlp.types import Attributes, Cut, Encoding, Rows, Span, genai_teller, kept
+from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Rows, Span, genai_teller, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     CONVENTION,
@@ -82,6 +82,7 @@ _TAGS: Final = ("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.n
 _READ: Final = tuple(
     dict.fromkeys((*_OPERATION, *_PROVIDER, *_MODEL, *_RESPONSE, *_SESSION, *_TIER, *_USAGE, *_TAGS, *ALWAYS))
 )
+_WANTED: Final = frozenset((*_READ, _ERROR))
 _MOST_STEPS: Final = 50
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
@@ -94,11 +95,35 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
 
     Raises BodyUnreadable, TooManyRecords and ProtobufMissing.
     """
-    spans, rejected = decode.spans(body, encoding)
+    rows, tellers = Rows(), set[str]()
+    spans, rejected = decode.spans(body, encoding, _WANTED)
+    for span in _calls(spans, rows, tellers):
+        rows.add(span)
+    return rows.cut(rejected, frozenset(tellers))
+
+
+def calls(body: bytes, encoding: Encoding) -> Calls:
+    """A body's calls, as `parse` would say each row of `cut`: they are not written out to be read again. Raises as `cut`
+    does.
+    """
+    rows, tellers = Rows(), set[str]()
+    spans, rejected = decode.spans(body, encoding, _WANTED)
+    received = [_received(span)._replace(unwritten=span) for span in _calls(spans, rows, tellers)]
+    return Calls(received, rejected, frozenset(tellers))
+
+
+def parse(raw: bytes) -> Received:
+    """One span as `cut` wrote it. Never raises."""
+    span = read(_record, raw)
+    if isinstance(span, Problem):
+        return refused(raw, span)
+    return _received(span, raw)
+
+
+def _calls(spans: Sequence[Span], rows: Rows, tellers: set[str]) -> Iterator[Span]:
+    """Those that count, as they are kept; the others are ignored in `rows`."""
     around = _around(spans)
-    rows = Rows()
-    resources: dict[int, dict[str, object]] = {}
-    tellers: set[str] = set()
+    resources: dict[int, dict[str, Any]] = {}
     for span in spans:
         reason = _not_counted(span)
         if reason or (span.trace_id, span.span_id) in around:
@@ -109,15 +134,10 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
         if known is None:
             known = resources[id(span.resource)] = kept_of_resource(span.resource)
             tellers.add(genai_teller(span.resource))
-        rows.add(msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known))
-    return rows.cut(rejected, frozenset(tellers))
+        yield msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known)
 
 
-def parse(raw: bytes) -> Received:
-    """One span as `cut` wrote it. Never raises."""
-    span = read(_record, raw)
-    if isinstance(span, Problem):
-        return refused(raw, span)
+def _received(span: Span, raw: bytes = b"") -> Received:
     external_id = ""
     try:
         external_id = _external_id(span)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from finops.connectors.bodies import MOST_RECORDS, TooManyRecords
+from finops.connectors.types import Received, encode_record
 
 # A request has at most so many spans, log records or data points.
 MOST_ITEMS: Final = MOST_RECORDS
@@ -108,7 +109,12 @@ class Cut(NamedTuple):
     tellers: frozenset[str] = frozenset()
 
 
-_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+class Calls(NamedTuple):
+    """A body read: calls as `parse` says them, and the rest as in `Cut`."""
+
+    received: list[Received]
+    rejected: int
+    tellers: frozenset[str]
 
 
 class Rows:
@@ -122,7 +128,7 @@ class Rows:
         self._bytes = 0
 
     def add(self, record: msgspec.Struct) -> None:
-        row = _encode(record)
+        row = encode_record(record)
         self._bytes += len(row)
         if self._bytes > MOST_BYTES:
             raise TooManyRecords("The records with what their resources say are too many bytes; send smaller requests.")
@@ -188,7 +194,9 @@ def kept(attributes: Attributes, wanted: Iterable[str]) -> dict[str, Any]:
     """The attributes of these names, as a record keeps them. What is not read is not kept, prompts least of all."""
     found: dict[str, Any] = {}
     for name in wanted:
-        value = scalar(attributes.get(name))
-        if value is not None:
-            found[name] = value
+        # Nearly all of them are not said.
+        if name in attributes:
+            value = scalar(attributes[name])
+            if value is not None:
+                found[name] = value
     return found

@@ -99,7 +99,8 @@ def text(attributes: Attributes, *names: str) -> str:
     """The first of these that is said, as text; '' where none is. Raises Wrong for one that is too long."""
     for name in names:
         value = attributes.get(name)
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        # Most are not said at all.
+        if value is None or isinstance(value, bool) or not isinstance(value, str | int):
             continue
         said = clean(str(value)).strip()
         if len(said) > LONGEST:

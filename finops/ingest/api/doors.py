@@ -21,7 +21,7 @@ from finops.connectors.otlp import answers as otlp
 from finops.connectors.otlp import logs as otlp_logs
 from finops.connectors.otlp import metrics as otlp_metrics
 from finops.connectors.otlp import spans as otlp_spans
-from finops.connectors.otlp.types import Cut, Encoding, Signal
+from finops.connectors.otlp.types import Calls, Encoding, Signal
 from finops.connectors.types import dated
 from finops.core.errors import NotFound
 from finops.ingest import bodies, services
@@ -117,11 +117,10 @@ class _Calls(_Telemetry):
     reader: ClassVar[ModuleType]
 
     def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
-        found: Cut = self.reader.cut(body, encoding)
-        received = [self.reader.parse(raw) for raw in found.rows]
+        found: Calls = self.reader.calls(body, encoding)
         source = _source(request, "otlp")
         outcomes = services.take_calls(
-            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER, received=received,
+            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER, received=found.received,
             tellers=found.tellers, sent_with=_key_of(request), at=now(),
         )  # fmt: skip
         return found.rejected, _held(outcomes)

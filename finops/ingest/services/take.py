@@ -112,7 +112,7 @@ def _take_batch(
                     continue
                 problem = posting
         problem = problem or Problem("ingest.unreadable", "", "the record could not be read")
-        held.append((record, problem))
+        held.append((record.written(), problem))
         outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
     book = _books(source, parser, postings, events, revises, at)
 
