@@ -1,4 +1,4 @@
-"""`bench otlp`: spans of OpenTelemetry through the whole of the web application, against `bench ingest` in the same run.
+"""`bench otlp`: spans of OpenTelemetry through the whole web application, against `bench ingest` in the same run.
 
 Each of two processes is a web worker: it is given requests as WSGI gives them, one after the other, each a protobuf
 body of 512 spans compressed as OpenTelemetry's exporters compress it. Timed from the first request to the last fold:
@@ -99,7 +99,7 @@ def _write_bodies(folder: Path, spans: int, workers: int, days: float, compresse
 
 
 def _bodies(count: int, worker: int, days: float) -> Iterator[bytes]:
-    """The calls of `bench ingest`, as an instrumented application tells them: what is read here, and as much beside."""
+    """The calls of `bench ingest` as instrumented applications tell them, with what is not read here beside."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request, group = _request(ExportTraceServiceRequest)
@@ -129,8 +129,8 @@ def _add_span(group: Any, event: dict[str, Any], span_id: str) -> None:
     usage = event["usage"]
     cached = usage.get("cache_read", 0)
     span = group.spans.add(
-        trace_id=bytes.fromhex(span_id + span_id), span_id=bytes.fromhex(span_id), name=f"chat {event['model']}", kind=3,
-        start_time_unix_nano=ended - 2 * 10**9, end_time_unix_nano=ended,
+        trace_id=bytes.fromhex(span_id + span_id), span_id=bytes.fromhex(span_id), name=f"chat {event['model']}",
+        kind=3, start_time_unix_nano=ended - 2 * 10**9, end_time_unix_nano=ended,
     )  # fmt: skip
     said = {
         "gen_ai.operation.name": "chat",

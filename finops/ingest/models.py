@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import ClassVar
 
 from django.db import models
@@ -75,6 +76,25 @@ class MetricSeries(models.Model):
 
     def __str__(self) -> str:
         return f"series {bytes(self.digest).hex()}"
+
+
+class SignedWebhook(models.Model):
+    """An address for a sender that signs what it sends and can send no key: who knows the secret is the source."""
+
+    class Sender(models.TextChoices):
+        HELICONE = "helicone", "Helicone"
+
+    # Part of the address; it names the source and proves nothing.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.OneToOneField(Source, on_delete=models.PROTECT, related_name="webhook")
+    sender = models.CharField(max_length=20, choices=Sender)
+    # What the sender signs with, sealed (`services.webhooks`).
+    sealed = models.BinaryField()
+    set_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"webhook of source {self.source_id}"
 
 
 class Teller(models.Model):

@@ -23,6 +23,10 @@ DOORS = {
     "/api/v1/usage",
     "/api/v1/events",
     *(f"/api/v1/otlp/v1/{signal}" for signal in ("traces", "logs", "metrics")),
+    "/api/v1/litellm/events",
+    "/api/v1/portkey/logs",
+    "/api/v1/langfuse/observations",
+    "/api/v1/helicone/webhooks/{webhook_id}",
 }
 
 

@@ -23,6 +23,8 @@ NOT_IDEMPOTENT_BY_KEY = {
     "traces",
     "logs",
     "metrics",
+    "observations",
+    "<uuid:webhook_id>",
     "quote",
     "preview",
     "try",

@@ -149,8 +149,9 @@ def told(body: bytes, encoding: Encoding) -> Told:
 def counted(
     told: Told, state: State, *, aside: Collection[str] = (), since: int = 0, until: int = 2**63 - 1
 ) -> MetricsCut:
-    """What was used, by what was told. Points of the tellers `aside` are left: their calls come another way. `since` and
-    `until` as in `increments`. Raises TooManyRecords.
+    """What was used, by what was told. Points of the tellers `aside` are left: their calls come another way.
+
+    `since` and `until` as in `increments`. Raises TooManyRecords.
     """
     rows = Rows()
     rows.ignored.update(told.ignored)

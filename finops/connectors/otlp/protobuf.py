@@ -50,7 +50,10 @@ class _Item(NamedTuple):
 
 
 def spans(body: bytes, wanted: Collection[str] | None = None) -> list[Span]:
-    """A body's spans; of each only the attributes `wanted`, where any are named. Raises BodyUnreadable, TooManyRecords and ProtobufMissing, as those below."""
+    """A body's spans; of each only the attributes `wanted`, where any are named.
+
+    Raises BodyUnreadable, TooManyRecords and ProtobufMissing, as those below.
+    """
     return [
         Span(
             trace_id=said.trace_id.hex(),

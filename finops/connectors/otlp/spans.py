@@ -103,8 +103,9 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
 
 
 def calls(body: bytes, encoding: Encoding) -> Calls:
-    """A body's calls, as `parse` would say each row of `cut`: they are not written out to be read again. Raises as `cut`
-    does.
+    """A body's calls, as `parse` would say each row of `cut`: they are not written out to be read again.
+
+    Raises as `cut` does.
     """
     rows, tellers = Rows(), set[str]()
     spans, rejected = decode.spans(body, encoding, _WANTED)

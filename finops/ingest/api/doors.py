@@ -118,10 +118,10 @@ class _Calls(_Telemetry):
 
     def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
         found: Calls = self.reader.calls(body, encoding)
-        source = _source(request, "otlp")
+        source = source_of(request, "otlp")
         outcomes = services.take_calls(
-            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER, received=found.received,
-            tellers=found.tellers, sent_with=_key_of(request), at=now(),
+            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER,
+            received=found.received, tellers=found.tellers, sent_with=key_of(request), at=now(),
         )  # fmt: skip
         return found.rejected, _held(outcomes)
 
@@ -162,9 +162,9 @@ class Metrics(_Telemetry):
 
     def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
         told = otlp_metrics.told(body, encoding)
-        source = _source(request, "otlp")
+        source = source_of(request, "otlp")
         made = services.take_metrics(
-            organization_id=source.organization_id, source_id=source.id, told=told, sent_with=_key_of(request), at=now()
+            organization_id=source.organization_id, source_id=source.id, told=told, sent_with=key_of(request), at=now()
         )
         said = _held(made.outcomes)
         if made.aside:
@@ -176,25 +176,25 @@ class Metrics(_Telemetry):
 def _booked(
     request: Request, found: Records, *, parser: str, parse: Callable[[bytes], Received], default: str, quiet: bool
 ) -> Response:
-    source = _source(request, default)
+    source = source_of(request, default)
     at = now()
     received = [dated(record, at) for record in records.parse_all(found, parse)]
     outcomes = services.take(
         organization_id=source.organization_id, source_id=source.id, parser=parser, received=received,
-        sent_with=_key_of(request), at=at,
+        sent_with=key_of(request), at=at,
     )  # fmt: skip
     if found.single:
         return answers.one(request, received[0], outcomes[0], quiet=quiet)
     return answers.many(received, outcomes)
 
 
-def _key_of(request: Request) -> str:
+def key_of(request: Request) -> str:
     """The prefix of the virtual key that sends; '' for a login."""
     kind, _, prefix = caller(request).actor.reference.partition(":")
     return prefix if kind == "key" else ""
 
 
-def _source(request: Request, default: str) -> Source:
+def source_of(request: Request, default: str) -> Source:
     """The source of `?source=`, or the door's own, made on first use. Raises NotFound, SourceArchived."""
     asked = caller(request)
     slug = request.query_params.get("source", "")

@@ -1,4 +1,6 @@
-"""The corridor, telemetry's way into it, and work that goes through it again: replay, re-rating, re-attribution, allocation."""
+"""The corridor, telemetry's and webhooks' way into it, and work that goes through it again: replay, re-rating,
+re-attribution, allocation.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from finops.ingest.services.quarantine import discard, replay, replay_held
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, open_rework, run_rework
 from finops.ingest.services.take import take
 from finops.ingest.services.telemetry import forget_series, take_calls, take_metrics
+from finops.ingest.services.webhooks import remove_webhook, set_webhook, webhook_for
 
 __all__ = [
     "ALLOCATE",
@@ -24,11 +27,14 @@ __all__ = [
     "open_rework",
     "preview_rule",
     "preview_shared_cost",
+    "remove_webhook",
     "replay",
     "replay_held",
     "run_allocation",
     "run_rework",
+    "set_webhook",
     "take",
     "take_calls",
     "take_metrics",
+    "webhook_for",
 ]
