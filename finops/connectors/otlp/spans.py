@@ -27,6 +27,7 @@ from finops.connectors.otlp.values import (
     moment,
     read,
     refused,
+    tags_of,
     text,
     whose,
     word,
@@ -109,7 +110,13 @@ def calls(body: bytes, encoding: Encoding) -> Calls:
     """
     rows, tellers = Rows(), set[str]()
     spans, rejected = decode.spans(body, encoding, _WANTED)
-    received = [_received(span)._replace(unwritten=span) for span in _calls(spans, rows, tellers)]
+    received = []
+    tags: dict[int, dict[str, str]] = {}
+    for span in _calls(spans, rows, tellers):
+        of_resource = tags.get(id(span.resource))
+        if of_resource is None:
+            of_resource = tags[id(span.resource)] = tags_of(span.resource)
+        received.append(_received(span, of_resource=of_resource)._replace(unwritten=span))
     return Calls(received, rejected, frozenset(tellers))
 
 
@@ -138,11 +145,11 @@ def _calls(spans: Sequence[Span], rows: Rows, tellers: set[str]) -> Iterator[Spa
         yield msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known)
 
 
-def _received(span: Span, raw: bytes = b"") -> Received:
+def _received(span: Span, raw: bytes = b"", of_resource: Mapping[str, str] | None = None) -> Received:
     external_id = ""
     try:
         external_id = _external_id(span)
-        return Received(raw, _event(span, external_id), None, external_id)
+        return Received(raw, _event(span, external_id, of_resource), None, external_id)
     except Wrong as wrong:
         return refused(raw, wrong.problem, external_id)
 
@@ -197,7 +204,7 @@ def _external_id(span: Span) -> str:
     return f"{span.trace_id}:{span.span_id}"
 
 
-def _event(span: Span, external_id: str) -> UsageEvent:
+def _event(span: Span, external_id: str, of_resource: Mapping[str, str] | None) -> UsageEvent:
     said = span.attributes
     tier = text(said, *_TIER).lower()[:60]
     return event(
@@ -210,7 +217,7 @@ def _event(span: Span, external_id: str) -> UsageEvent:
         service_tier="" if tier == "auto" else tier,
         provider_request_id=text(said, *_RESPONSE),
         session=text(said, *_SESSION),
-        whose=whose(said, span.resource, _TAGS),
+        whose=whose(said, span.resource, _TAGS, of_resource=of_resource),
     )
 
 
