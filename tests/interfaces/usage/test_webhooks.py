@@ -136,7 +136,7 @@ def test_a_record_too_large_to_read_is_held_by_its_digest(cast: Cast, send: Send
 
 
 def test_an_export_of_portkeys(cast: Cast, send: Send) -> None:
-    line = {
+    line: dict[str, Any] = {
         "id": "log-1", "trace_id": "t-1", "created_at": "2026-11-20T10:15:00.000Z", "is_success": 1,
         "ai_org": "openai", "ai_model": "gpt", "metadata": {"_user": "u-7", "team": "search"},
         "response": {"id": "chatcmpl-1", "choices": ["a secret answer"], "usage": USAGE},

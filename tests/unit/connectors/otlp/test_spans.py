@@ -286,7 +286,7 @@ def test_who_runs_it_may_say_the_provider() -> None:
 def test_what_is_read_at_once_is_what_its_rows_say(encoding: Encoding) -> None:
     """Good ones, one that contradicts itself, one without an id, and what is no call; two resources."""
     said = otlp.chat(input_tokens=1_000, output_tokens=100) | {
-        "user.email": "dev@example.com", "gen_ai.request.temperature": 0.5, "capstan.team": "search", "nobody": [1, "a"],
+        "user.email": "dev@example.com", "gen_ai.request.temperature": 0.5, "capstan.team": "search", "other": [1, "a"],
     }  # fmt: skip
     told = json.loads(
         otlp.traces(
