@@ -32,6 +32,7 @@ app.conf.beat_schedule = {
         "options": {"queue": "control", "expires": 30},
     },
     "book inbox": {"task": "ingest.book_inbox", "schedule": 1.0, "options": {"queue": "ingest", "expires": 5}},
+    "forget series": {"task": "ingest.forget_series", "schedule": 6 * 3600.0, "options": {"queue": "control"}},
     "follow batches": {"task": "batches.follow", "schedule": 20.0, "options": {"queue": "routing", "expires": 60}},
     "forget minutes": {
         "task": "budgets.forget_minutes",

@@ -87,6 +87,17 @@ def cut(body: bytes, media_type: str, *, most: int = MOST_RECORDS) -> Records:
     return cut_lines(body, most=most) if media_type in LINES_TYPES else cut_json(body, most=most)
 
 
+def check_count(records: int, *, most: int = MOST_RECORDS) -> None:
+    """Raises TooManyRecords."""
+    if records > most:
+        raise _too_many(most)
+
+
+def elements(body: bytes, *, most: int = MOST_RECORDS) -> int:
+    """How many elements an array has, not counted beyond `most` and a few; nothing is made of them."""
+    return _elements(body, most)
+
+
 def parse_all(records: Records, parse: Callable[[bytes], Received]) -> list[Received]:
     return [parse(raw) for raw in records.raw]
 

@@ -98,6 +98,12 @@ def unwrapped(said: Any) -> Any:
         return None
 
 
+def unreadable(line: bytes, number: int) -> dict[str, Any]:
+    """What stands for a line that was no JSON."""
+    digest = hashlib.blake2b(line, digest_size=16).hexdigest()
+    return {UNREADABLE: {"line": number, "bytes": len(line), "digest": digest}}
+
+
 def _lines(text: bytes, what: str) -> list[Any]:
     found: list[Any] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -106,8 +112,7 @@ def _lines(text: bytes, what: str) -> list[Any]:
         try:
             found.append(value_of(line))
         except ValueError:
-            digest = hashlib.blake2b(line, digest_size=16).hexdigest()
-            found.append({UNREADABLE: {"line": number, "bytes": len(line), "digest": digest}})
+            found.append(unreadable(line, number))
     if not any(isinstance(one, dict) and UNREADABLE not in one for one in found):
         raise BodyUnreadable(f"This is not {what}: the body is no JSON.")
     return found

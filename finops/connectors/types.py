@@ -91,6 +91,18 @@ class Received(NamedTuple):
     event: UsageEvent | None
     problem: Problem | None = None
     external_id: str = ""
+    # What `raw` is when it is written, where nobody needed that yet: raw is kept only of what cannot be booked.
+    unwritten: msgspec.Struct | None = None
+
+    def written(self) -> Received:
+        """With its raw text."""
+        if self.unwritten is None:
+            return self
+        return self._replace(raw=encode_record(self.unwritten), unwritten=None)
+
+
+# A record that was cut out of a larger body, as JSON.
+encode_record: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def dated(record: Received, at: datetime) -> Received:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from finops.api.converters import register
-from finops.ingest.api import doors, erasure, preview, quarantine, rework
+from finops.ingest.api import doors, erasure, preview, quarantine, rework, webhooks
 
 register()
 
@@ -15,6 +15,13 @@ urlpatterns = [
     # As OTLP's exporters address them below one base: …/api/v1/otlp
     path("otlp/v1/traces", doors.Traces.as_view()),
     path("otlp/v1/logs", doors.Logs.as_view()),
+    path("otlp/v1/metrics", doors.Metrics.as_view()),
+    path("litellm/events", webhooks.LiteLLMEvents.as_view()),
+    path("portkey/logs", webhooks.PortkeyLogs.as_view()),
+    path("langfuse/observations", webhooks.LangfuseObservations.as_view()),
+    path("helicone/webhooks/<uuid:webhook_id>", webhooks.HeliconeWebhook.as_view()),
+    path("sources/<slug:source>/webhook", webhooks.WebhookOfSource.as_view()),
+    path("sources/<slug:source>/webhook/remove", webhooks.RemoveWebhookOfSource.as_view()),
     path("people/<slug:person>/erase", erasure.ErasePerson.as_view()),
     path("quarantine", quarantine.Quarantine.as_view()),
     path("quarantine/replay", quarantine.ReplayAll.as_view()),

@@ -1,7 +1,8 @@
-"""What could not be booked, kept whole."""
+"""What could not be booked, kept whole; and what telemetry said before, which its next word is read by."""
 
 from __future__ import annotations
 
+import uuid
 from typing import ClassVar
 
 from django.db import models
@@ -49,3 +50,67 @@ class QuarantinedRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.external_id}"
+
+
+class MetricSeries(models.Model):
+    """What a cumulative sum was when it was last told: what it grew by since is usage. Kept in the transaction that
+    charges it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    # Of its metric, resource, scope, attributes and of when it began: one that begins anew is another series.
+    digest = models.BinaryField(max_length=16)
+    # The sender's time of the last point, in nanoseconds since 1970; 0 until there is one.
+    told = models.BigIntegerField()
+    # As exact as any number that is read: see `connectors.otlp.types.number`.
+    value = models.DecimalField(max_digits=80, decimal_places=48)
+    calls = models.DecimalField(max_digits=20, decimal_places=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "source", "digest"], name="metric_series_once")
+        ]
+        indexes: ClassVar = [models.Index(fields=["told"], name="metric_series_silent")]
+
+    def __str__(self) -> str:
+        return f"series {bytes(self.digest).hex()}"
+
+
+class SignedWebhook(models.Model):
+    """An address for a sender that signs what it sends and can send no key: who knows the secret is the source."""
+
+    class Sender(models.TextChoices):
+        HELICONE = "helicone", "Helicone"
+
+    # Part of the address; it names the source and proves nothing.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.OneToOneField(Source, on_delete=models.PROTECT, related_name="webhook")
+    sender = models.CharField(max_length=20, choices=Sender)
+    # What the sender signs with, sealed (`services.webhooks`).
+    sealed = models.BinaryField()
+    set_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"webhook of source {self.source_id}"
+
+
+class Teller(models.Model):
+    """A tool or service whose calls were told one by one in a source. Its metrics of tokens say the same again and are
+    not charged there.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    # `claude_code`, `codex`, `gemini_cli`; `gen_ai:<service>`, and `gen_ai:` for all services there are.
+    name = models.CharField(max_length=100)
+    first_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "source", "name"], name="teller_once")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -15,6 +15,7 @@ from finops.core.errors import FinopsError
 from finops.ingest.services.allocate import ALLOCATE, run_allocation
 from finops.ingest.services.inbox import book_inbox
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, run_rework
+from finops.ingest.services.telemetry import forget_series
 from finops.jobs import selectors as jobs_selectors
 from finops.jobs.models import Job
 from finops.jobs.working import work
@@ -57,6 +58,12 @@ def resume_jobs(**_: Any) -> None:
 def book(**_: Any) -> None:
     """Book what gateways decided."""
     book_inbox(_now())
+
+
+@shared_task(name="ingest.forget_series")
+def forget_silent_series(**_: Any) -> None:
+    """Forget cumulative sums that nobody tells any more."""
+    forget_series(at=_now())
 
 
 def send(job: Job) -> None:

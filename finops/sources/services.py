@@ -20,7 +20,10 @@ from finops.core.sealing import Sealer
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 from finops.sources.models import Source, SourceAccess
 
-KINDS: Final = ("api", "cloudevents", "file", "litellm", "gateway", "otlp")
+KINDS: Final = (
+    *("api", "cloudevents", "file", "litellm", "gateway", "otlp"),
+    *("helicone", "portkey", "langfuse"),
+)
 # Of what is fetched from an account that was connected.
 ACCOUNT: Final = "account"
 GATEWAY: Final = "capstan-gateway"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -80,8 +80,7 @@ class Served:
             return bool(charges >= len(bill))
 
         until(all_there, within_s=10)
-        charged, billed = Counter(_charged()), Counter(map(_billed, bill))
-        assert charged == billed, f"not charged: {billed - charged}; charged and not billed: {charged - billed}"
+        same(bill)
         return bill
 
     def settled(self) -> None:
@@ -121,7 +120,7 @@ def _gateway(port: int, folder: Path) -> Child:
         [*command, "--workers", "1", "--log-level", "error", "routing.gateway.asgi:app"],
         folder / "gateway.log",
         {
-            "DATABASE_URL": _database_url(),
+            "DATABASE_URL": database_url(),
             "CAPSTAN_SECRET_KEY": settings.SECRET_KEY,
             "CAPSTAN_INTERNAL_HOSTS": HERE,
             "CAPSTAN_DATA": str(folder),
@@ -130,7 +129,7 @@ def _gateway(port: int, folder: Path) -> Child:
     )
 
 
-def _database_url() -> str:
+def database_url() -> str:
     """The test database's."""
     given = connection.settings_dict
     known = {name: quote(str(given[name] or ""), safe="") for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")}
@@ -145,6 +144,15 @@ def _is_ready(child: Child, port: int, folder: Path) -> bool:
         return request(port, "GET", "/readyz")[0] == 200
     except OSError:
         return False
+
+
+def same(bill: Sequence[Line], *, by_id: bool = True) -> None:
+    """Every line of an upstream's bill is a charge, of the same meters and money, and nothing else is. Without their
+    ids where a proxy tells ids of its own.
+    """
+    start = 0 if by_id else 1
+    told, owed = Counter(one[start:] for one in _charged()), Counter(_billed(line)[start:] for line in bill)
+    assert told == owed, f"not charged: {owed - told}; charged and not billed: {told - owed}"
 
 
 def _charged() -> Iterator[Any]:

@@ -25,6 +25,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "source": lambda world: world.source.slug,
     "key_id": lambda world: world.wishing.id,
     "job_id": lambda world: world.job.id,
+    "webhook_id": lambda world: world.webhook.id,
     "record_id": lambda world: world.quarantined.id,
     "user_id": lambda world: world.cast.charlie.user_id,
     "rule_id": lambda world: world.rule.id,

@@ -19,7 +19,15 @@ from tests.interfaces.conftest import BACKEND
 SCHEMA: Any = schemathesis.openapi.from_dict(docs.schema())
 OPERATIONS = [operation.ok() for operation in SCHEMA.get_all_operations()]
 # Their bodies are not resources; they are tried by tests of their own.
-DOORS = {"/api/v1/usage", "/api/v1/events", "/api/v1/otlp/v1/traces", "/api/v1/otlp/v1/logs"}
+DOORS = {
+    "/api/v1/usage",
+    "/api/v1/events",
+    *(f"/api/v1/otlp/v1/{signal}" for signal in ("traces", "logs", "metrics")),
+    "/api/v1/litellm/events",
+    "/api/v1/portkey/logs",
+    "/api/v1/langfuse/observations",
+    "/api/v1/helicone/webhooks/{webhook_id}",
+}
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from finops.budgets.services.limits import set_breaker, set_limit
 from finops.budgets.services.stops import stop_now
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
 from finops.energy.models import GridMix, ModelEnergy
-from finops.ingest.models import QuarantinedRecord
-from finops.ingest.services import take
+from finops.ingest.models import QuarantinedRecord, SignedWebhook
+from finops.ingest.services import set_webhook, take
 from finops.ingest.types import Received
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
@@ -117,6 +117,10 @@ class World:
     @cached_property
     def source(self) -> Source:
         return sources.add_source(organization_id=self.globex.id, slug="their-source", name=f"{MARKER} source", **WHO)
+
+    @cached_property
+    def webhook(self) -> SignedWebhook:
+        return set_webhook(source=self.source, sender="helicone", secret=MARKER, **WHO)
 
     @cached_property
     def job(self) -> Job:

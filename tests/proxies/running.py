@@ -152,6 +152,7 @@ class Client:
     def __init__(self, proxy: Proxy, log: Path) -> None:
         script = str(CHECKOUT / "tests" / "proxies" / "client.py")
         self.child = Child([str(VENV / "bin" / "python"), script, proxy.url, KEY], log)
+        self.proxy = proxy
         self._numbers = itertools.count()
         self._said: dict[int, dict[str, Any]] = {}
         self._heard = threading.Condition()

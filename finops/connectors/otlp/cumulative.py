@@ -35,38 +35,54 @@ class Increments(NamedTuple):
     state: State
 
 
+# A sum that began longer ago counts from where it is first heard of. Let it be longer than any process runs in silence.
+REMEMBERED_DAYS: Final = 90
+DAY: Final = 86_400 * 10**9
+_FOREVER: Final = 2**63 - 1
+_UNKNOWN: Final = "a sum whose beginning is not known, or too long ago: it counts from here on"
+_AHEAD: Final = "a cumulative data point of a time that is still to come"
+_AGAIN: Final = "a cumulative data point told before"
 _canonical: Final = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
 
-def increments(points: Iterable[Point], state: State) -> Increments:
+def increments(points: Iterable[Point], state: State, *, since: int = 0, until: int = _FOREVER) -> Increments:
     """Deltas pass as they are. Of a cumulative point what its stream told before is subtracted; the first of a stream
     counts whole, for it says what was used since it began. A point no newer than the last was told before.
 
+    Where a stream began is not known when it says no beginning, or one at the very time of its point, as OpenTelemetry
+    has it; or one up to `since` (nanoseconds since 1970), for such a stream may have been forgotten. The first of those
+    is remembered and not counted. A point later than `until` is left, or all that is told until then would be old.
+
     A sum that fell without a new beginning stays as the negative number it is: whoever reads it holds it as a Problem.
+    One that never said when it began has begun anew.
     """
     found: list[Point] = []
     ignored: list[str] = []
     changed = dict(state)
     for point in points:
-        if not point.cumulative or point.value is None:
+        if not point.cumulative or point.value is None or point.time <= 0:
             found.append(point)
             continue
         name = stream(point)
         before = changed.get(name)
+        if point.time > until:
+            ignored.append(_AHEAD)
+            continue
         if before is not None and point.time <= before.time:
-            ignored.append("a cumulative data point told before")
+            ignored.append(_AGAIN)
             continue
         changed[name] = Seen(point.time, point.value, point.calls)
+        if before is None and not since < point.start < point.time:
+            ignored.append(_UNKNOWN)
+            continue
         grown, calls = (point.value, point.calls) if before is None else _since(before, point)
         found.append(msgspec.structs.replace(point, value=grown, calls=calls, cumulative=False))
     return Increments(found, ignored, changed)
 
 
-def forgotten(state: State, before: int) -> dict[str, Seen]:
-    """The memory without streams that were silent since a moment, in nanoseconds since 1970. One that speaks again
-    after that is counted whole again, so let it be long: longer than any process runs in silence.
-    """
-    return {name: seen for name, seen in state.items() if seen.time >= before}
+def streams(points: Iterable[Point]) -> set[str]:
+    """The names of the streams that a memory is needed of."""
+    return {stream(point) for point in points if point.cumulative and point.value is not None and point.time > 0}
 
 
 def stream(point: Point) -> str:
@@ -77,4 +93,6 @@ def stream(point: Point) -> str:
 
 def _since(before: Seen, point: Point) -> tuple[Number, int]:
     value = Decimal(0) if point.value is None else point.value
+    if not point.start and value < before.value:
+        return value, point.calls
     return value - before.value, max(0, point.calls - before.calls)

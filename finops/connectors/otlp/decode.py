@@ -10,7 +10,7 @@ not known are passed over. Source: https://opentelemetry.io/docs/specs/otlp/#jso
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
@@ -55,12 +55,15 @@ class _Item(NamedTuple):
     scope: str
 
 
-def spans(body: bytes, encoding: Encoding) -> tuple[list[Span], int]:
-    """A body's spans, and how many were none. Raises BodyUnreadable and TooManyRecords."""
+def spans(body: bytes, encoding: Encoding, wanted: Collection[str] | None = None) -> tuple[list[Span], int]:
+    """A body's spans, and how many were none. Of a span only the attributes `wanted` are read, where any are named.
+
+    Raises BodyUnreadable and TooManyRecords.
+    """
     if encoding is Encoding.PROTOBUF:
-        return protobuf.spans(body), 0
+        return protobuf.spans(body, wanted), 0
     items, rejected = _items(_json(body), _SPANS)
-    return [_span(item) for item in items], rejected
+    return [_span(item, wanted) for item in items], rejected
 
 
 def logs(body: bytes, encoding: Encoding) -> tuple[list[Log], int]:
@@ -133,7 +136,7 @@ def _items(told: Any, names: tuple[str, str, str]) -> tuple[list[_Item], int]:
     return found, rejected
 
 
-def _span(item: _Item) -> Span:
+def _span(item: _Item, wanted: Collection[str] | None) -> Span:
     said = item.said
     return Span(
         trace_id=_text(said.get("traceId")).lower(),
@@ -143,7 +146,7 @@ def _span(item: _Item) -> Span:
         start=_nanoseconds(said.get("startTimeUnixNano")),
         end=_nanoseconds(said.get("endTimeUnixNano")),
         failed=_object(said.get("status")).get("code") in _ERROR,
-        attributes=_attributes(said.get("attributes")),
+        attributes=_attributes(said.get("attributes"), wanted),
         resource=item.resource,
     )
 
@@ -191,14 +194,14 @@ def _value(said: Mapping[str, Any]) -> Number | None:
     return None
 
 
-def _attributes(told: Any) -> dict[str, Any]:
+def _attributes(told: Any, wanted: Collection[str] | None = None) -> dict[str, Any]:
     """A list of keys and values as a mapping; the last of a key that stands twice counts, as in protobuf's own maps."""
     found: dict[str, Any] = {}
     for pair in _list(told):
         if not isinstance(pair, Mapping) or not isinstance(pair.get("key"), str):
             continue
         key = _text(pair["key"])
-        if is_kept(key, found):
+        if is_kept(key, found) if wanted is None else key in wanted:
             found[key] = _any_value(pair.get("value"), _DEEPEST)
     return found
 

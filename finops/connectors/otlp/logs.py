@@ -16,7 +16,7 @@ from finops.connectors.anthropic.usage import messages_usage, tier_of
 from finops.connectors.counting import Meters, meters
 from finops.connectors.openai.usage import responses_usage
 from finops.connectors.otlp import decode
-from finops.connectors.otlp.types import Attributes, Cut, Encoding, Log, Rows, kept
+from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Log, Rows, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     PROVIDER,
@@ -106,6 +106,7 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
     logs, rejected = decode.logs(body, encoding)
     rows = Rows()
     resources: dict[int, dict[str, object]] = {}
+    tellers: set[str] = set()
     for log in logs:
         name = _name(log)
         reason = _not_counted(name, log)
@@ -117,7 +118,14 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
             known = resources[id(log.resource)] = kept_of_resource(log.resource)
         attributes = kept(log.attributes, (_TIME, *_TOOLS[name].attributes, *ALWAYS))
         rows.add(msgspec.structs.replace(log, event=name, attributes=attributes, resource=known))
-    return rows.cut(rejected)
+        tellers.add(name.partition(".")[0])
+    return rows.cut(rejected, frozenset(tellers))
+
+
+def calls(body: bytes, encoding: Encoding) -> Calls:
+    """A body's answered calls. Raises as `cut` does."""
+    found = cut(body, encoding)
+    return Calls([parse(row) for row in found.rows], found.rejected, found.tellers)
 
 
 def parse(raw: bytes) -> Received:

@@ -8,7 +8,7 @@ caller keeps.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ from finops.connectors.otlp import decode
 from finops.connectors.otlp.cumulative import NOTHING_SEEN, State, increments
 from finops.connectors.otlp.logs import gemini_usage
 from finops.connectors.otlp.spans import MODEL_OPERATIONS
-from finops.connectors.otlp.types import Encoding, Number, Point, Rows, kept
+from finops.connectors.otlp.types import Encoding, Number, Point, Rows, genai_teller, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     PROVIDER,
@@ -75,6 +75,15 @@ class MetricsCut(NamedTuple):
     state: State
 
 
+class Told(NamedTuple):
+    """A body read: the points that may count, and by whom each is told (see `types.Cut.tellers`); why others do not."""
+
+    points: tuple[Point, ...]
+    tellers: tuple[str, ...]
+    ignored: Mapping[str, int]
+    rejected: int
+
+
 class _Metric(NamedTuple):
     """Which family's counts a metric tells, and the attribute that says their kind; '' where all are of one kind."""
 
@@ -119,16 +128,40 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON, state: State = NOTHING_
 
     Raises BodyUnreadable, TooManyRecords and ProtobufMissing.
     """
+    return counted(told(body, encoding), state)
+
+
+def told(body: bytes, encoding: Encoding) -> Told:
+    """The points of a body that tell of tokens. Raises as `cut` does."""
     points, rejected = decode.points(body, encoding)
     rows = Rows()
-    counted = []
+    found, tellers = [], []
     for point in points:
         reason = _not_counted(point)
         if reason:
             rows.ignore(reason)
         else:
-            counted.append(point)
-    changed = increments(counted, state)
+            found.append(point)
+            tellers.append(_teller(point))
+    return Told(tuple(found), tuple(tellers), rows.ignored, rejected)
+
+
+def counted(
+    told: Told, state: State, *, aside: Collection[str] = (), since: int = 0, until: int = 2**63 - 1
+) -> MetricsCut:
+    """What was used, by what was told. Points of the tellers `aside` are left: their calls come another way.
+
+    `since` and `until` as in `increments`. Raises TooManyRecords.
+    """
+    rows = Rows()
+    rows.ignored.update(told.ignored)
+    points = []
+    for point, teller in zip(told.points, told.tellers, strict=True):
+        if teller in aside:
+            rows.ignore(f"tokens of {teller}, whose calls are told one by one")
+        else:
+            points.append(point)
+    changed = increments(points, state, since=since, until=until)
     for reason in changed.ignored:
         rows.ignore(reason)
     groups: dict[tuple[str, str, int], _Group] = {}
@@ -144,7 +177,7 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON, state: State = NOTHING_
         if known is None:
             known = resources[id(resource)] = kept_of_resource(resource)
         rows.add(_use(family, group, known))
-    return MetricsCut(tuple(rows.rows), rows.ignored, rejected, changed.state)
+    return MetricsCut(tuple(rows.rows), rows.ignored, told.rejected, changed.state)
 
 
 def parse(raw: bytes) -> Received:
@@ -172,6 +205,11 @@ def _not_counted(point: Point) -> str:
         if operation and operation not in MODEL_OPERATIONS:
             return f"operation {operation}"
     return ""
+
+
+def _teller(point: Point) -> str:
+    family = METRICS[point.metric].family
+    return genai_teller(point.resource) if family == "gen_ai" else family
 
 
 def _add(groups: dict[tuple[str, str, int], _Group], point: Point, rows: Rows) -> None:

@@ -6,7 +6,7 @@ They are loaded when the first such body comes: a process that reads none does w
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -49,8 +49,11 @@ class _Item(NamedTuple):
     scope: str
 
 
-def spans(body: bytes) -> list[Span]:
-    """A body's spans. Raises BodyUnreadable, TooManyRecords and ProtobufMissing, as those below."""
+def spans(body: bytes, wanted: Collection[str] | None = None) -> list[Span]:
+    """A body's spans; of each only the attributes `wanted`, where any are named.
+
+    Raises BodyUnreadable, TooManyRecords and ProtobufMissing, as those below.
+    """
     return [
         Span(
             trace_id=said.trace_id.hex(),
@@ -60,7 +63,7 @@ def spans(body: bytes) -> list[Span]:
             start=said.start_time_unix_nano,
             end=said.end_time_unix_nano,
             failed=said.status.code == _ERROR,
-            attributes=_attributes(said.attributes),
+            attributes=_attributes(said.attributes, wanted),
             resource=resource,
         )
         for said, resource, _ in _items(_read(body, Signal.TRACES).resource_spans, "scope_spans", "spans")
@@ -142,12 +145,17 @@ def _total(said: Any) -> Number | None:
     return number(Decimal(repr(said.sum))) if said.HasField("sum") else None
 
 
-def _attributes(told: Iterable[Any]) -> dict[str, Any]:
+def _attributes(told: Iterable[Any], wanted: Collection[str] | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in told:
-        key = _text(pair.key)
-        if is_kept(key, found):
-            found[key] = _any_value(pair.value, _DEEPEST)
+        key = pair.key
+        if wanted is None:
+            key = _text(key)
+            if not is_kept(key, found):
+                continue
+        elif key not in wanted:
+            continue
+        found[key] = _any_value(pair.value, _DEEPEST)
     return found
 
 

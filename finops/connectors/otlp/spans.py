@@ -6,15 +6,15 @@ so may a model's span around another that is in the same body.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from finops.connectors.capstan.usage import DISJOINT, INCLUSIVE
 from finops.connectors.counting import Meters, meters
 from finops.connectors.otlp import decode
-from finops.connectors.otlp.types import Attributes, Cut, Encoding, Rows, Span, kept
+from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Rows, Span, genai_teller, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     CONVENTION,
@@ -27,6 +27,7 @@ from finops.connectors.otlp.values import (
     moment,
     read,
     refused,
+    tags_of,
     text,
     whose,
     word,
@@ -82,6 +83,7 @@ _TAGS: Final = ("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.n
 _READ: Final = tuple(
     dict.fromkeys((*_OPERATION, *_PROVIDER, *_MODEL, *_RESPONSE, *_SESSION, *_TIER, *_USAGE, *_TAGS, *ALWAYS))
 )
+_WANTED: Final = frozenset((*_READ, _ERROR))
 _MOST_STEPS: Final = 50
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
@@ -94,10 +96,42 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
 
     Raises BodyUnreadable, TooManyRecords and ProtobufMissing.
     """
-    spans, rejected = decode.spans(body, encoding)
+    rows, tellers = Rows(), set[str]()
+    spans, rejected = decode.spans(body, encoding, _WANTED)
+    for span in _calls(spans, rows, tellers):
+        rows.add(span)
+    return rows.cut(rejected, frozenset(tellers))
+
+
+def calls(body: bytes, encoding: Encoding) -> Calls:
+    """A body's calls, as `parse` would say each row of `cut`: they are not written out to be read again.
+
+    Raises as `cut` does.
+    """
+    rows, tellers = Rows(), set[str]()
+    spans, rejected = decode.spans(body, encoding, _WANTED)
+    received = []
+    tags: dict[int, dict[str, str]] = {}
+    for span in _calls(spans, rows, tellers):
+        of_resource = tags.get(id(span.resource))
+        if of_resource is None:
+            of_resource = tags[id(span.resource)] = tags_of(span.resource)
+        received.append(_received(span, of_resource=of_resource)._replace(unwritten=span))
+    return Calls(received, rejected, frozenset(tellers))
+
+
+def parse(raw: bytes) -> Received:
+    """One span as `cut` wrote it. Never raises."""
+    span = read(_record, raw)
+    if isinstance(span, Problem):
+        return refused(raw, span)
+    return _received(span, raw)
+
+
+def _calls(spans: Sequence[Span], rows: Rows, tellers: set[str]) -> Iterator[Span]:
+    """Those that count, as they are kept; the others are ignored in `rows`."""
     around = _around(spans)
-    rows = Rows()
-    resources: dict[int, dict[str, object]] = {}
+    resources: dict[int, dict[str, Any]] = {}
     for span in spans:
         reason = _not_counted(span)
         if reason or (span.trace_id, span.span_id) in around:
@@ -107,19 +141,15 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
         known = resources.get(id(span.resource))
         if known is None:
             known = resources[id(span.resource)] = kept_of_resource(span.resource)
-        rows.add(msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known))
-    return rows.cut(rejected)
+            tellers.add(genai_teller(span.resource))
+        yield msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known)
 
 
-def parse(raw: bytes) -> Received:
-    """One span as `cut` wrote it. Never raises."""
-    span = read(_record, raw)
-    if isinstance(span, Problem):
-        return refused(raw, span)
+def _received(span: Span, raw: bytes = b"", of_resource: Mapping[str, str] | None = None) -> Received:
     external_id = ""
     try:
         external_id = _external_id(span)
-        return Received(raw, _event(span, external_id), None, external_id)
+        return Received(raw, _event(span, external_id, of_resource), None, external_id)
     except Wrong as wrong:
         return refused(raw, wrong.problem, external_id)
 
@@ -174,7 +204,7 @@ def _external_id(span: Span) -> str:
     return f"{span.trace_id}:{span.span_id}"
 
 
-def _event(span: Span, external_id: str) -> UsageEvent:
+def _event(span: Span, external_id: str, of_resource: Mapping[str, str] | None) -> UsageEvent:
     said = span.attributes
     tier = text(said, *_TIER).lower()[:60]
     return event(
@@ -187,7 +217,7 @@ def _event(span: Span, external_id: str) -> UsageEvent:
         service_tier="" if tier == "auto" else tier,
         provider_request_id=text(said, *_RESPONSE),
         session=text(said, *_SESSION),
-        whose=whose(said, span.resource, _TAGS),
+        whose=whose(said, span.resource, _TAGS, of_resource=of_resource),
     )
 
 

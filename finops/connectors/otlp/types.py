@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from finops.connectors.bodies import MOST_RECORDS, TooManyRecords
+from finops.connectors.types import Received, encode_record
 
 # A request has at most so many spans, log records or data points.
 MOST_ITEMS: Final = MOST_RECORDS
@@ -29,6 +30,7 @@ LONGEST_TEXT: Final = 301
 CONTENT: Final = ("gen_ai.prompt.", "gen_ai.completion.", "llm.prompts.", "llm.completions.", "gen_ai.input.messages")
 _MOST_REASONS: Final = 50
 _LONGEST_REASON: Final = 100
+_LONGEST_SERVICE: Final = 80
 _INT64: Final = 2**63
 _MOST_PLACES: Final = 30
 
@@ -96,14 +98,23 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Cut(NamedTuple):
     """A body cut: records that `parse` reads alone; what is told and is no usage, counted by its reason; and how many
     items were no items at all, which the sender is told as rejected.
+
+    `tellers` are the tools (`claude_code`, `codex`, `gemini_cli`) and, for the GenAI conventions, the services whose
+    calls the rows tell one by one: what their metrics say is the same tokens again.
     """
 
     rows: tuple[bytes, ...]
     ignored: Mapping[str, int]
     rejected: int = 0
+    tellers: frozenset[str] = frozenset()
 
 
-_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+class Calls(NamedTuple):
+    """A body read: calls as `parse` says them, and the rest as in `Cut`."""
+
+    received: list[Received]
+    rejected: int
+    tellers: frozenset[str]
 
 
 class Rows:
@@ -117,7 +128,7 @@ class Rows:
         self._bytes = 0
 
     def add(self, record: msgspec.Struct) -> None:
-        row = _encode(record)
+        row = encode_record(record)
         self._bytes += len(row)
         if self._bytes > MOST_BYTES:
             raise TooManyRecords("The records with what their resources say are too many bytes; send smaller requests.")
@@ -129,8 +140,14 @@ class Rows:
             name = "other"
         self.ignored[name] = self.ignored.get(name, 0) + 1
 
-    def cut(self, rejected: int) -> Cut:
-        return Cut(tuple(self.rows), self.ignored, rejected)
+    def cut(self, rejected: int, tellers: frozenset[str] = frozenset()) -> Cut:
+        return Cut(tuple(self.rows), self.ignored, rejected, tellers)
+
+
+def genai_teller(resource: Attributes) -> str:
+    """Who tells calls by the GenAI conventions: the service, for one may send spans and another only metrics."""
+    service = resource.get("service.name")
+    return f"gen_ai:{service[:_LONGEST_SERVICE]}" if isinstance(service, str) and service else "gen_ai"
 
 
 def bounded(count: int) -> None:
@@ -177,7 +194,9 @@ def kept(attributes: Attributes, wanted: Iterable[str]) -> dict[str, Any]:
     """The attributes of these names, as a record keeps them. What is not read is not kept, prompts least of all."""
     found: dict[str, Any] = {}
     for name in wanted:
-        value = scalar(attributes.get(name))
-        if value is not None:
-            found[name] = value
+        # Nearly all of them are not said.
+        if name in attributes:
+            value = scalar(attributes[name])
+            if value is not None:
+                found[name] = value
     return found

@@ -99,7 +99,8 @@ def text(attributes: Attributes, *names: str) -> str:
     """The first of these that is said, as text; '' where none is. Raises Wrong for one that is too long."""
     for name in names:
         value = attributes.get(name)
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        # Most are not said at all.
+        if value is None or isinstance(value, bool) or not isinstance(value, str | int):
             continue
         said = clean(str(value)).strip()
         if len(said) > LONGEST:
@@ -172,23 +173,50 @@ def written(said: str, field: str) -> datetime:
         raise Wrong("connectors.field_invalid", field, f"{field}: expected a time like 2026-11-20T10:15:00Z") from None
 
 
-def whose(attributes: Attributes, resource: Attributes, tagged: Iterable[str], **more: str) -> Whose:
+def whose(
+    attributes: Attributes,
+    resource: Attributes,
+    tagged: Iterable[str],
+    *,
+    of_resource: Mapping[str, str] | None = None,
+    **more: str,
+) -> Whose:
     """Owners, people and tags. What a record says goes before what its resource says. `tagged` are the record's own
-    attributes that become tags; `more` are tags by name, '' for none.
+    attributes that become tags; `more` are tags by name, '' for none. `of_resource` are the resource's tags, where
+    somebody has made them already (`tags_of`), as it has many records.
     """
-    owners = {name: text(attributes, *names) or text(resource, *names) for name, names in _OWNERS.items()}
     tags = {name: value for name, value in more.items() if value}
     for name in tagged:
         _add_tag(tags, name, attributes.get(name))
-    for name in sorted(resource):
-        if not name.startswith(_NO_TAGS):
-            _add_tag(tags, name, resource[name])
+    for name, value in (tags_of(resource) if of_resource is None else of_resource).items():
+        if name not in tags and len(tags) < MOST_TAGS:
+            tags[name] = value
+    owners = {name: found for name, names in _OWNERS.items() if (found := _either(attributes, resource, names))}
     return Whose(
         Dimensions(**owners),
         _identities(attributes, resource),
         tuple(sorted(tags.items())),
-        text(attributes, TASK_TYPE) or text(resource, TASK_TYPE),
+        _either(attributes, resource, (TASK_TYPE,)),
     )
+
+
+def tags_of(resource: Attributes) -> dict[str, str]:
+    """What a resource says that is a tag of each of its records."""
+    tags: dict[str, str] = {}
+    for name in sorted(resource):
+        if not name.startswith(_NO_TAGS):
+            _add_tag(tags, name, resource[name])
+    return tags
+
+
+def _either(attributes: Attributes, resource: Attributes, names: tuple[str, ...]) -> str:
+    """What the record says under one of these names, else what its resource says."""
+    for said in (attributes, resource):
+        for name in names:
+            # Nearly all of them are not said.
+            if name in said and (found := text(said, name)):
+                return found
+    return ""
 
 
 def _add_tag(tags: dict[str, str], name: str, value: Any) -> None:
@@ -211,6 +239,8 @@ def _identities(attributes: Attributes, resource: Attributes) -> tuple[tuple[str
     email = provider_user = ""
     for said in (attributes, resource):
         for name in _USERS:
+            if name not in said:
+                continue
             value = text(said, name)
             if "@" in value:
                 email = email or value

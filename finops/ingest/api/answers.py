@@ -36,11 +36,19 @@ def one(request: Request, received: Received, outcome: Outcome, *, quiet: bool) 
     return Response({"id": name, "outcome": outcome.status.value})
 
 
-def many(received: Sequence[Received], outcomes: Sequence[Outcome]) -> Response:
-    """The answer for a batch: always 200, with each record's outcome at its place, and how many of each."""
+def many(
+    received: Sequence[Received], outcomes: Sequence[Outcome], *, places: Sequence[int] = (), ignored: int | None = None
+) -> Response:
+    """The answer for a batch: always 200, with each record's outcome at its place, and how many of each. `places` are
+    given where not every record of the body is usage, and then how many were none.
+    """
     counted = Counter(outcome.status for outcome in outcomes)
-    shown = [_shown(place, *pair) for place, pair in enumerate(zip(received, outcomes, strict=True))]
-    return Response({"counts": {status.value: counted[status] for status in Status}, "outcomes": shown})
+    told = zip(places or range(len(received)), received, outcomes, strict=True)
+    said: dict[str, Any] = {
+        "counts": {status.value: counted[status] for status in Status},
+        "outcomes": [_shown(*each) for each in told],
+    }
+    return Response(said if ignored is None else said | {"ignored": ignored})
 
 
 def _shown(place: int, received: Received, outcome: Outcome) -> dict[str, Any]:

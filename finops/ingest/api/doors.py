@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import ClassVar, Final
 
@@ -19,19 +19,22 @@ from finops.connectors.capstan import parse as capstan
 from finops.connectors.cloudevents import parse as cloudevents
 from finops.connectors.otlp import answers as otlp
 from finops.connectors.otlp import logs as otlp_logs
+from finops.connectors.otlp import metrics as otlp_metrics
 from finops.connectors.otlp import spans as otlp_spans
-from finops.connectors.otlp.types import Cut, Encoding, Signal
+from finops.connectors.otlp.types import Calls, Encoding, Signal
 from finops.connectors.types import dated
 from finops.core.errors import NotFound
 from finops.ingest import bodies, services
 from finops.ingest.api import answers, schemas
-from finops.ingest.types import Received, Status
+from finops.ingest.types import Outcome, Received, Status
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
 from finops.sources import selectors as sources
 from finops.sources.models import Source
 from finops.sources.services import ensure_source, refuse_archived
 
+# Tellers whose metrics are not charged, named in one answer.
+_MOST_NAMED: Final = 5
 _USAGE_TYPES: Final = JSON_TYPES | LINES_TYPES
 _TELEMETRY_TYPES: Final = frozenset(one.value for one in Encoding)
 _EVENT_TYPES: Final = JSON_TYPES | {cloudevents.SINGLE_TYPE, cloudevents.BATCH_TYPE}
@@ -96,26 +99,41 @@ class _Telemetry(Resource):
 
     permission: ClassVar = {"POST": Permission.USAGE_WRITE}
     signal: ClassVar[Signal]
-    reader: ClassVar[ModuleType]
 
     def post(self, request: Request) -> HttpResponse:
         encoding = Encoding(bodies.media_type(request._request, _TELEMETRY_TYPES))
-        found: Cut = self.reader.cut(bodies.read(request._request), encoding)
-        received = [self.reader.parse(raw) for raw in found.rows]
-        source = _source(request, "otlp")
-        outcomes = services.take(
-            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER, received=received,
-            sent_with=_key_of(request), at=now(),
-        )  # fmt: skip
-        held = sum(one.status in (Status.QUARANTINED, Status.CONFLICT) for one in outcomes)
-        # What is held is kept, and not to be sent again: a warning, and no rejection.
-        said = f"{held} could not be booked and are in quarantine" if held else ""
-        body = otlp.answer(self.signal, encoding, rejected=found.rejected, message=said)
+        rejected, said = self.take(request, bodies.read(request._request), encoding)
+        body = otlp.answer(self.signal, encoding, rejected=rejected, message="; ".join(said))
         return HttpResponse(body, content_type=encoding.value)
+
+    def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
+        """How many items were none at all, and warnings."""
+        raise NotImplementedError
+
+
+class _Calls(_Telemetry):
+    """Telemetry that tells calls one by one."""
+
+    reader: ClassVar[ModuleType]
+
+    def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
+        found: Calls = self.reader.calls(body, encoding)
+        source = source_of(request, "otlp")
+        outcomes = services.take_calls(
+            organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER,
+            received=found.received, tellers=found.tellers, sent_with=key_of(request), at=now(),
+        )  # fmt: skip
+        return found.rejected, _held(outcomes)
+
+
+def _held(outcomes: Sequence[Outcome]) -> list[str]:
+    """What is held is kept, and not to be sent again: a warning, and no rejection."""
+    held = sum(one.status in (Status.QUARANTINED, Status.CONFLICT) for one in outcomes)
+    return [f"{held} could not be booked and are in quarantine"] if held else []
 
 
 @extend_schema_view(post=schemas.telemetry("Spans of OpenTelemetry: calls of models by the GenAI conventions."))
-class Traces(_Telemetry):
+class Traces(_Calls):
     """Spans of OpenTelemetry, by OTLP/HTTP."""
 
     signal: ClassVar = Signal.TRACES
@@ -125,35 +143,58 @@ class Traces(_Telemetry):
 @extend_schema_view(
     post=schemas.telemetry("Log records of OpenTelemetry: events of Claude Code, Codex and Gemini CLI.")
 )
-class Logs(_Telemetry):
+class Logs(_Calls):
     """Log records of OpenTelemetry, by OTLP/HTTP."""
 
     signal: ClassVar = Signal.LOGS
     reader: ClassVar = otlp_logs
 
 
+@extend_schema_view(
+    post=schemas.telemetry(
+        "Metrics of OpenTelemetry: tokens that Claude Code, Codex, Gemini CLI and applications count."
+    )
+)
+class Metrics(_Telemetry):
+    """Metrics of OpenTelemetry, by OTLP/HTTP: deltas, and sums that only grow."""
+
+    signal: ClassVar = Signal.METRICS
+
+    def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
+        told = otlp_metrics.told(body, encoding)
+        source = source_of(request, "otlp")
+        made = services.take_metrics(
+            organization_id=source.organization_id, source_id=source.id, told=told, sent_with=key_of(request), at=now()
+        )
+        said = _held(made.outcomes)
+        if made.aside:
+            names = ", ".join(sorted(made.aside)[:_MOST_NAMED])
+            said.append(f"token metrics of {names} are not charged: this source has their calls one by one")
+        return made.cut.rejected, said
+
+
 def _booked(
     request: Request, found: Records, *, parser: str, parse: Callable[[bytes], Received], default: str, quiet: bool
 ) -> Response:
-    source = _source(request, default)
+    source = source_of(request, default)
     at = now()
     received = [dated(record, at) for record in records.parse_all(found, parse)]
     outcomes = services.take(
         organization_id=source.organization_id, source_id=source.id, parser=parser, received=received,
-        sent_with=_key_of(request), at=at,
+        sent_with=key_of(request), at=at,
     )  # fmt: skip
     if found.single:
         return answers.one(request, received[0], outcomes[0], quiet=quiet)
     return answers.many(received, outcomes)
 
 
-def _key_of(request: Request) -> str:
+def key_of(request: Request) -> str:
     """The prefix of the virtual key that sends; '' for a login."""
     kind, _, prefix = caller(request).actor.reference.partition(":")
     return prefix if kind == "key" else ""
 
 
-def _source(request: Request, default: str) -> Source:
+def source_of(request: Request, default: str) -> Source:
     """The source of `?source=`, or the door's own, made on first use. Raises NotFound, SourceArchived."""
     asked = caller(request)
     slug = request.query_params.get("source", "")

@@ -117,6 +117,17 @@ MANY_ANSWER: Final[Schema] = {
         },
     },
 }
+POSTED_ANSWER: Final[Schema] = {
+    **MANY_ANSWER,
+    "required": [*MANY_ANSWER["required"], "ignored"],
+    "properties": {
+        **MANY_ANSWER["properties"],
+        "ignored": {
+            "type": "integer",
+            "description": "Records that are no usage: of no call, or of one that cost nothing.",
+        },
+    },
+}
 USAGE_ANSWER: Final[Schema] = {"oneOf": [ONE_ANSWER, MANY_ANSWER]}
 USAGE_BODY: Final = {
     "application/json": {"oneOf": [{"type": "array", "items": RECORD, "maxItems": 10_000}, RECORD]},
@@ -128,6 +139,22 @@ SOURCE: Final = OpenApiParameter(
     OpenApiTypes.STR,
     description="The source's slug. Without it usage comes in by a source that is made on first use.",
 )
+
+
+PARTS_INSIDE: Final = OpenApiParameter(
+    "inclusive",
+    OpenApiTypes.BOOL,
+    description="Whether whoever reports to the tool leaves cached tokens inside the input.",
+)
+
+
+def records(what: str) -> dict[str, Any]:
+    """Bodies of somebody else's records."""
+    one = {"type": "object", "additionalProperties": True, "description": what}
+    return {
+        "application/json": {"oneOf": [{"type": "array", "items": one, "maxItems": 10_000}, one]},
+        "application/x-ndjson": {"type": "string", "description": "One record a line."},
+    }
 
 
 def telemetry(what: str) -> Any:

@@ -1,4 +1,6 @@
-"""The corridor, and work that goes through it again: replay, re-rating, re-attribution, allocation."""
+"""The corridor, telemetry's and webhooks' way into it, and work that goes through it again: replay, re-rating,
+re-attribution, allocation.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,8 @@ from finops.ingest.services.preview_shared import preview_shared_cost
 from finops.ingest.services.quarantine import discard, replay, replay_held
 from finops.ingest.services.rework import REATTRIBUTE, RERATE, open_rework, run_rework
 from finops.ingest.services.take import take
+from finops.ingest.services.telemetry import forget_series, take_calls, take_metrics
+from finops.ingest.services.webhooks import remove_webhook, set_webhook, webhook_for
 
 __all__ = [
     "ALLOCATE",
@@ -18,13 +22,19 @@ __all__ = [
     "book_inbox",
     "discard",
     "erase_person",
+    "forget_series",
     "open_allocation",
     "open_rework",
     "preview_rule",
     "preview_shared_cost",
+    "remove_webhook",
     "replay",
     "replay_held",
     "run_allocation",
     "run_rework",
+    "set_webhook",
     "take",
+    "take_calls",
+    "take_metrics",
+    "webhook_for",
 ]

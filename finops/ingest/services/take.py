@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
 from django.db import OperationalError, connection, transaction
@@ -27,6 +27,7 @@ from finops.statements import services as statements
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
 BATCH_MOST: Final = 5_000
 TRIES: Final = 3
+T = TypeVar("T")
 # What else is to happen in the transaction that books records: their places among those received, what became of each.
 Within = Callable[[Sequence[int], Sequence[Outcome]], None]
 Also = Callable[[Sequence[Outcome]], None]
@@ -111,7 +112,7 @@ def _take_batch(
                     continue
                 problem = posting
         problem = problem or Problem("ingest.unreadable", "", "the record could not be read")
-        held.append((record, problem))
+        held.append((record.written(), problem))
         outcomes[n] = Outcome(event.external_id if event else record.external_id, Status.QUARANTINED, problem)
     book = _books(source, parser, postings, events, revises, at)
 
@@ -128,7 +129,7 @@ def _take_batch(
             also(answer)
         return answer
 
-    return _in_one_transaction(keep)
+    return in_one_transaction(keep)
 
 
 def _books(
@@ -149,8 +150,8 @@ def _books(
     return partial(post, batch=batch, revises=revises, at=at, apart=source.slug == GATEWAY)
 
 
-def _in_one_transaction(keep: Callable[[], list[Outcome]]) -> list[Outcome]:
-    """Once more, twice at most, when another writer was in the way."""
+def in_one_transaction(keep: Callable[[], T]) -> T:
+    """What `keep` gives; once more, twice at most, when another writer was in the way."""
     tries_left = TRIES
     while True:
         tries_left -= 1

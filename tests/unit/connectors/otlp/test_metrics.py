@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finops.connectors.otlp import metrics
-from finops.connectors.otlp.cumulative import NOTHING_SEEN, Seen, State, forgotten
+from finops.connectors.otlp.cumulative import NOTHING_SEEN, State, increments, streams
+from finops.connectors.otlp.types import Encoding
 from finops.connectors.types import UsageEvent, content_hash
 from tests.factories import otlp
 from tests.factories.examples import example
@@ -144,9 +145,55 @@ def test_however_it_is_told_the_total_is_the_same(grown: list[int], twice: bool)
     assert total == sum(grown)
 
 
-def test_streams_that_are_silent_are_forgotten() -> None:
-    state = {"old": Seen(10, 1, 0), "new": Seen(20, 1, 0)}
-    assert forgotten(state, 15) == {"new": Seen(20, 1, 0)}
+@pytest.mark.parametrize("times", [{"start": 0}, {"start": otlp.NANO + MINUTE}, {"start": otlp.NANO + 2 * MINUTE}])
+def test_a_sum_that_began_nobody_knows_when_counts_from_where_it_is_first_heard(times: dict[str, int]) -> None:
+    first = metrics.cut(claude({"input": 100}, 2, **times))
+    assert first.rows == ()
+    assert list(first.ignored.values()) == [1]
+    (found,), _ = events(claude({"input": 130}, 2, **times, time=otlp.NANO + 5 * MINUTE), first.state)
+    assert found.counts[0] == 30
+
+
+def test_one_that_never_said_when_it_began_began_anew_where_it_falls() -> None:
+    _, state = events(claude({"input": 100}, 2, start=0))
+    (found,), _ = events(claude({"input": 30}, 2, start=0, time=otlp.NANO + 5 * MINUTE), state)
+    assert found.counts[0] == 30
+
+
+def test_what_may_have_been_forgotten_is_not_counted_whole() -> None:
+    told = metrics.told(claude({"input": 100}, 2), Encoding.JSON)
+    for since, rows in ((otlp.NANO - 1, 1), (otlp.NANO, 0)):
+        found = metrics.counted(told, NOTHING_SEEN, since=since)
+        assert (len(found.rows), len(found.state)) == (rows, 1)
+
+
+def test_a_time_to_come_is_not_remembered() -> None:
+    told = metrics.told(claude({"input": 100}, 2), Encoding.JSON)
+    found = metrics.counted(told, NOTHING_SEEN, until=otlp.NANO)
+    assert (found.rows, found.state) == ((), {})
+    assert list(found.ignored) == ["a cumulative data point of a time that is still to come"]
+
+
+def test_only_sums_that_grow_need_a_memory() -> None:
+    deltas = metrics.told(claude({"input": 1, "output": 2}), Encoding.JSON).points
+    sums = metrics.told(claude({"input": 1, "output": 2}, 2), Encoding.JSON).points
+    assert (streams(deltas), len(streams(sums))) == (set(), 2)
+    assert increments(sums, NOTHING_SEEN).state.keys() == streams(sums)
+
+
+def test_what_is_told_one_by_one_is_put_aside() -> None:
+    """A tool by its name, an application by its service's."""
+    tool = metrics.told(claude({"input": 5}), Encoding.JSON)
+    assert set(tool.tellers) == {"claude_code"}
+    assert metrics.counted(tool, NOTHING_SEEN, aside={"codex"}).rows != ()
+    found = metrics.counted(tool, NOTHING_SEEN, aside={"claude_code"})
+    assert (found.rows, sum(found.ignored.values())) == ((), 1)
+    said = {"gen_ai.token.type": "input", "gen_ai.request.model": "gpt", "gen_ai.provider.name": "openai"}
+    point = {"sum": 10, "count": 1, **{name: v for name, v in otlp.point(1, said).items() if name != "asInt"}}
+    of_search = otlp.metrics(
+        otlp.metric("gen_ai.client.token.usage", point, kind="histogram"), **{"service.name": "search"}
+    )
+    assert metrics.told(of_search, Encoding.JSON).tellers == ("gen_ai:search",)
 
 
 def test_a_temporality_that_is_not_said_is_held() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import Parse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from finops.connectors.otlp import spans
+from finops.connectors.otlp.types import Encoding
 from finops.connectors.types import Dimensions, Problem, UsageEvent, content_hash
 from tests.factories import otlp
 from tests.factories.examples import example
@@ -275,3 +280,35 @@ def test_who_runs_it_may_say_the_provider() -> None:
     unsaid = {name: value for name, value in otlp.chat(input_tokens=1).items() if name != "gen_ai.provider.name"}
     assert event(unsaid, {"capstan.provider": "aws.bedrock"}).provider == "aws.bedrock"
     assert event(unsaid).provider == ""
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_what_is_read_at_once_is_what_its_rows_say(encoding: Encoding) -> None:
+    """Good ones, one that contradicts itself, one without an id, and what is no call; two resources."""
+    said = otlp.chat(input_tokens=1_000, output_tokens=100) | {
+        "user.email": "dev@example.com", "gen_ai.request.temperature": 0.5, "capstan.team": "search", "other": [1, "a"],
+    }  # fmt: skip
+    told = json.loads(
+        otlp.traces(
+            otlp.span(said),
+            otlp.span(said | {"gen_ai.usage.cache_read.input_tokens": 5_000}, spanId="00000000000000ab"),
+            otlp.span(said, spanId="0000000000000000"),
+            otlp.span({"gen_ai.operation.name": "invoke_agent"}, spanId="00000000000000ac"),
+            **{"service.name": "a", "team.id": "chat", "replicas": 3, "spot": True},
+        )
+    )
+    other = json.loads(otlp.traces(otlp.span(said, spanId="00000000000000ad"), **{"service.name": "b", "cost": 0.25}))
+    told["resourceSpans"] += other["resourceSpans"]
+    body = json.dumps(told).encode()
+    if encoding is Encoding.PROTOBUF:
+        for group in told["resourceSpans"]:
+            for one in group["scopeSpans"][0]["spans"]:
+                for name in ("traceId", "spanId"):
+                    one[name] = base64.b64encode(bytes.fromhex(one[name])).decode()
+        body = Parse(json.dumps(told), ExportTraceServiceRequest()).SerializeToString()
+    cut = spans.cut(body, encoding)
+    calls = spans.calls(body, encoding)
+    assert [one.written() for one in calls.received] == [spans.parse(row) for row in cut.rows]
+    assert [one.event is None for one in calls.received] == [False, True, True, False]
+    assert all(one.raw == b"" for one in calls.received)
+    assert calls.tellers == cut.tellers == {"gen_ai:a", "gen_ai:b"}
