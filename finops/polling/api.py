@@ -66,13 +66,13 @@ class CatalogueOutput(serializers.Serializer[Any]):
 
 
 class FeedOutput(serializers.ModelSerializer[PolledFeed]):
-    """How far a feed was read, and how it is doing. `state`: active, paused (by somebody), refused (its credential is not
-    good, and nobody tries again), limited (the provider has enough for now), failing (it is tried again, later each time).
+    """How far a feed was read, and how it is doing. `state`: active, paused (by somebody), refused (its credential is
+    not good, and nobody tries again), limited (the provider has enough for now), failing (tried again, later each time).
     """
 
     account = serializers.IntegerField(source="account_id", help_text="Its account's id.")
     feed = serializers.CharField(source="name")
-    source: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)  # type: ignore[assignment]
+    source: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     connected = serializers.SerializerMethodField()
 
     class Meta:
@@ -185,8 +185,8 @@ class OneAccount(Resource):
 
 
 class AccountCredential(Resource):
-    """Set another credential. What was refused goes on at once from where it stood; an account that was disconnected is
-    connected again.
+    """Set another credential. What was refused goes on at once from where it stood; an account that was disconnected
+    is connected again.
     """
 
     permission: ClassVar = {"POST": Permission.SOURCES_MANAGE}

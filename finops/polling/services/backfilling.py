@@ -50,8 +50,8 @@ class BackfillUnderWay(FinopsError):
 def open_backfill(*, organization_id: int, feed_id: int, since: datetime, by: Actor, at: datetime) -> Job:
     """Read what is older than what was read, back to `since`. Asking again for what is under way gives that.
 
-    Raises NotFound, Disconnected, FeedStopped, SourceArchived, BackfillUnderWay, and AccountInvalid where there is nothing
-    to read, or the provider does not tell of that time any more.
+    Raises NotFound, Disconnected, FeedStopped, SourceArchived, BackfillUnderWay, and AccountInvalid where there is
+    nothing to read, or the provider does not tell of that time any more.
     """
     row = locked_feed(organization_id, feed_id)
     feed = known_feed(row.name)
@@ -88,9 +88,9 @@ def feed_epoch(feed: Feed, at: datetime) -> datetime:
 
 
 def run_backfill(*, job: Job, now: Clock) -> bool:
-    """One turn of a backfill; True where there is more to do at once. Windows are read from the newest to the oldest, and
-    `begun_from` moves back with each: that is where it goes on, whoever takes it up. Raises JobLost, and what it cannot go
-    on after.
+    """One turn of a backfill; True where there is more to do at once. Windows are read from the newest to the oldest,
+    and `begun_from` moves back with each: that is where it goes on, whoever takes it up. Raises JobLost, and what it
+    cannot go on after.
     """
     return _Turn(job, now).run()
 
@@ -132,8 +132,8 @@ class _Turn:
         return False
 
     def _is_to_wait(self) -> bool:
-        """Until the provider may be asked again; while the feed is paused; and for the present of all feeds of the account,
-        which goes first.
+        """Until the provider may be asked again; while the feed is paused; and for the present of all feeds of the
+        account, which goes first.
         """
         at = self.now()
         not_before = self.cursor.get("not_before")
@@ -157,7 +157,7 @@ class _Turn:
             go_on = jobs.progress(job=self.job, done=self.job.done, cursor=self.cursor, at=self.now())
             if made.rows:
                 PolledFeed.objects.filter(id=self.row.id).update(**counted(made, newest))
-        # Where rows are booked this is in their transaction, and to raise would take back the stop too: the next one does.
+        # Where rows are booked this is in their transaction, and to raise would take back the stop too. The next does.
         if not go_on and not made.rows:
             raise JobLost("Stopping was asked for.")
 

@@ -114,8 +114,8 @@ def rotate(
     by: Actor,
     at: datetime,
 ) -> ConnectedAccount:
-    """Replace the credential, once the provider takes the new one; until then the old one stays. Feeds that were refused
-    go on at once from where they stood. An account that was disconnected is connected again.
+    """Replace the credential, once the provider takes the new one; until then the old one stays. Feeds that were
+    refused go on at once from where they stood. An account that was disconnected is connected again.
 
     Raises NotFound, AccountInvalid, AddressRefused, CredentialRefused, ProbeFailed, AlreadyConnected.
     """

@@ -15,14 +15,14 @@ from finops.ingest.types import Outcome
 from finops.polling.models import PolledFeed
 from finops.polling.types import Clock, Tally, tally
 
-# Proves inside a transaction that books rows that they may be booked, and keeps what became of them; with an empty tally
-# it is said that a page came. The time is that of the newest row. Raises when the turn is over.
+# Proves, inside a transaction that books rows, that they may be booked, and keeps what became of them; an empty tally
+# says that a page came. The time is that of the newest row. Raises when the turn is over.
 Mark = Callable[[Tally, datetime | None], None]
 
 
 def read_window(row: PolledFeed, feed: Feed, access: Access, window: Window, *, mark: Mark, now: Clock) -> int:
-    """How many pages there were. Raises what `Feed.pages` does, and what `mark` does. What was booked by then is booked:
-    the window is read again, and adds nothing.
+    """How many pages there were. Raises what `Feed.pages` does, and what `mark` does. What was booked by then is
+    booked: the window is read again, and adds nothing.
     """
     pages = 0
     parse = PARSERS[feed.parser]

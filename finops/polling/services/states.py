@@ -69,8 +69,8 @@ def claim(feed_id: int, at: datetime) -> Turn | None:
     of two workers one gets it.
     """
     lease = uuid4().hex
-    # An update has no joins of its own: Django puts the question behind `id IN`, and then of two that waited for the same
-    # row the second would not look again. So the row's own columns are asked once more.
+    # An update has no joins: they go behind `id IN`, and of two that waited for the same row the second would not look
+    # there again. So the row's own columns are asked beside it.
     free = Q(leased_until__isnull=True) | Q(leased_until__lt=at)
     rows = PolledFeed.objects.filter(free, id=feed_id, id__in=PolledFeed.objects.filter(waiting(at)).values("id"))
     if not rows.update(lease=lease, leased_until=at + LEASE, last_tried_at=at):
