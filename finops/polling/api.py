@@ -67,7 +67,7 @@ class CatalogueOutput(serializers.Serializer[Any]):
 
 class FeedOutput(serializers.ModelSerializer[PolledFeed]):
     """How far a feed was read, and how it is doing. `state`: active, paused (by somebody), refused (its credential is
-    not good, and nobody tries again), limited (the provider has enough for now), failing (tried again, later each time).
+    not good, and nobody tries again), limited (the provider has enough for now), failing (tried again, each time later).
     """
 
     account = serializers.IntegerField(source="account_id", help_text="Its account's id.")

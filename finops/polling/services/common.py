@@ -126,7 +126,7 @@ def told_over(row: PolledFeed, at: datetime) -> None:
 def tell_stopped(row: PolledFeed, at: datetime) -> None:
     """Once, until it is over."""
     if row.told_at is None:
-        details = {"reason": row.last_message, "error": row.last_code, "state": row.state}
+        details = {"reason": row.last_message, "code": row.last_code, "state": row.state}
         audit.announce(
             organization_id=row.organization_id, kind=STOPPED, key=f"source:{row.source_id}", at=at, details=details
         )

@@ -1,0 +1,126 @@
+"""Accounts connected to providers that are made up, polled by a clock of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.test import override_settings
+
+from finops.connectors.feeds import ACCOUNTS
+from finops.core.money import to_pico
+from finops.core.tokens import METERS
+from finops.orgs.models import Organization
+from finops.polling import services
+from finops.polling.models import ConnectedAccount, PolledFeed
+from finops.sources.models import Source
+from tests.factories.ledger import rows
+from tests.factories.orgs import HOUSE
+from tests.fakes.reporting import Reporting, Truth
+
+# Fakes make up the days before this one's midnight; nobody asks them for later.
+AT = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+
+
+def kept(source: Source) -> Truth:
+    """What Capstan has of a source: rows, meters that are not 0, and picodollars by currency; what was reversed left out.
+
+    The one place that says where the rows of a source are.
+    """
+    meters = ", ".join(f"coalesce(sum(coalesce({meter}, 0)), 0)" for meter in METERS)
+    standing = (
+        " FROM ledger_charge c WHERE c.organization_id = %s AND c.source_id = %s AND c.reverses IS NULL AND NOT EXISTS"
+        " (SELECT FROM ledger_charge r WHERE r.organization_id = c.organization_id AND r.reverses = c.id)"
+    )
+    mine = (source.organization_id, source.id)
+    ((number, *counts),) = rows(f"SELECT count(*), {meters} {standing}", *mine)
+    money = rows(f"SELECT currency, sum(effective_cost) {standing} GROUP BY currency", *mine)
+    return Truth(
+        number,
+        {meter: int(count) for meter, count in zip(METERS, counts, strict=True) if count},
+        {currency: to_pico(cost) for currency, cost in money if cost},
+    )
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved; each look at it is a moment later."""
+
+    at: datetime = AT
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+    def moves(self, **by: float) -> datetime:
+        self.at += timedelta(**by)
+        return self.at
+
+
+@dataclass
+class Connected:
+    """An organization's account at a provider that is made up."""
+
+    organization: Organization
+    fake: Reporting
+    row: ConnectedAccount
+    clock: Clock = field(default_factory=Clock)
+
+    def feed(self, name: str) -> PolledFeed:
+        return PolledFeed.objects.select_related("source", "account").get(account=self.row, name=name)
+
+    def names(self) -> list[str]:
+        return [feed.name for feed in self.row.feeds.order_by("id")]
+
+    def poll(self, name: str) -> PolledFeed:
+        """One turn, if it is due."""
+        services.poll(self.feed(name).id, self.clock)
+        return self.feed(name)
+
+    def poll_all(self) -> Counter[str]:
+        """Each feed once; which states they are in."""
+        return Counter(self.poll(name).state for name in self.names())
+
+    def later(self, name: str) -> PolledFeed:
+        """A turn when its time has come."""
+        self.clock.at = max(self.clock.at, self.feed(name).next_at)
+        return self.poll(name)
+
+    def kept(self, name: str) -> Truth:
+        return kept(self.feed(name).source)
+
+
+@contextmanager
+def calling(*fakes: Reporting) -> Iterator[None]:
+    """Fakes may be called, and are closed at the end."""
+    with override_settings(INTERNAL_HOSTS=frozenset(fake.host for fake in fakes)):
+        try:
+            yield
+        finally:
+            for fake in fakes:
+                fake.close()
+
+
+def connected(organization: Organization, fake: Reporting, **said: Any) -> Connected:
+    """With every feed there is, optional ones too, read from the fake's first day on."""
+    clock = Clock()
+    spec = ACCOUNTS[fake.account]
+    row = services.connect(
+        organization_id=organization.id,
+        **{
+            "account": fake.account,
+            "credential": fake.credential,
+            "address": fake.address,
+            "settings": dict(fake.settings),
+            "feeds": tuple(feed.name for feed in spec.feeds),
+            "since": fake.until - timedelta(days=fake.days + 1),
+            "by": HOUSE,
+            "at": clock(),
+        }
+        | said,
+    )
+    return Connected(organization, fake, row, clock)
