@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 from django.test import override_settings
 
-from finops.connectors.feeds import ACCOUNTS
+from finops.connectors.feeds import ACCOUNTS, FEEDS
+from finops.connectors.fetching import Access, Account, Feed, Pages, Says, Window
 from finops.core.money import to_pico
 from finops.core.tokens import METERS
 from finops.orgs.models import Organization
@@ -27,7 +30,7 @@ AT = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 
 
 def kept(source: Source) -> Truth:
-    """What Capstan has of a source: rows, meters that are not 0, and picodollars by currency; what was reversed left out.
+    """What Capstan has of a source: rows, meters that are not 0, and picodollars by currency, without what is reversed.
 
     The one place that says where the rows of a source are.
     """
@@ -92,6 +95,55 @@ class Connected:
 
     def kept(self, name: str) -> Truth:
         return kept(self.feed(name).source)
+
+
+class Provider:
+    """One that lives in memory: a feed of records of ours, a page for each list. A page may be a call, made when it is
+    asked for, which gives the rows or raises.
+    """
+
+    def __init__(self, **said: Any) -> None:
+        self.pages: list[Sequence[bytes] | Callable[[], Sequence[bytes]]] = []
+        self.asked: list[Window] = []
+        usual: dict[str, Any] = {
+            "name": "invented", "title": "Calls", "parser": "capstan", "says": Says.CHARGES, "pages": self._read,
+            "every": timedelta(minutes=10), "delay": timedelta(hours=1), "revised": timedelta(hours=6),
+            "width": timedelta(hours=1), "longest": timedelta(hours=24), "history": timedelta(days=90),
+            "dedupe": "the id", "convention": "disjoint", "money": "none",
+        }  # fmt: skip
+        self.feed = Feed(**usual | said)
+        self.account = Account(
+            name="invented", title="Invented", address="https://invented.example", credential_help="Any will do.",
+            feeds=(self.feed,), probe=lambda _: None,
+        )  # fmt: skip
+
+    def _read(self, _: Access, window: Window) -> Iterator[Sequence[bytes]]:
+        self.asked.append(window)
+        for page in self.pages:
+            yield page if isinstance(page, Sequence) else page()
+
+    @contextmanager
+    def known(self) -> Iterator[None]:
+        with patch.dict(ACCOUNTS, {"invented": self.account}), patch.dict(FEEDS, {"invented": self.feed}):  # type: ignore[arg-type]
+            yield
+
+    @contextmanager
+    def replaced(self, pages: Pages) -> Iterator[None]:
+        """Its pages come otherwise."""
+        with patch.dict(FEEDS, {"invented": replace(self.feed, pages=pages)}):  # type: ignore[arg-type]
+            yield
+
+    def connected(self, organization: Organization, **said: Any) -> PolledFeed:
+        given = {"credential": "a-secret", "since": AT - timedelta(days=3), "by": HOUSE, "at": AT} | said
+        row = services.connect(organization_id=organization.id, account="invented", **given)
+        return PolledFeed.objects.get(account=row)
+
+
+def record(number: int, *, at: datetime = AT - timedelta(hours=2), output: int = 100) -> bytes:
+    """One call, as our own format has it."""
+    usage = {"input_uncached": 1_000, "output_text": output}
+    said = {"id": f"call-{number}", "occurred_at": at.isoformat(), "provider": "openai", "model": "gpt", "usage": usage}
+    return json.dumps(said).encode()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Every provider that is made up: polled through pages, a limit, a revision and a revoked key; nothing lost or double."""
+"""Every provider that is made up: polled through pages, a limit, a revision, a revoked key; nothing lost or double."""
 
 from __future__ import annotations
 
