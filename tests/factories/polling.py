@@ -20,6 +20,8 @@ from finops.core.tokens import METERS
 from finops.orgs.models import Organization
 from finops.polling import services
 from finops.polling.models import ConnectedAccount, PolledFeed
+from finops.polling.services.common import seal
+from finops.polling.services.connecting import keep
 from finops.sources.models import Source
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE
@@ -95,6 +97,16 @@ class Connected:
 
     def kept(self, name: str) -> Truth:
         return kept(self.feed(name).source)
+
+
+def put(organization: Organization, *, label: str = "", credential: str = "a-secret", at: datetime) -> ConnectedAccount:
+    """An Anthropic account that nobody asked: for pages and answers, which call nobody."""
+    spec = ACCOUNTS["anthropic"]
+    row = ConnectedAccount(
+        organization=organization, account=spec.name, label=label or spec.title, address=spec.address,
+        sealed=seal(credential), connected_at=at, connected_by=HOUSE.reference, credential_set_at=at,
+    )  # fmt: skip
+    return keep(row, tuple(feed for feed in spec.feeds if not feed.optional), since=None, by=HOUSE)
 
 
 class Provider:
