@@ -67,7 +67,7 @@ class CatalogueOutput(serializers.Serializer[Any]):
 
 class FeedOutput(serializers.ModelSerializer[PolledFeed]):
     """How far a feed was read, and how it is doing. `state`: active, paused (by somebody), refused (its credential is
-    not good, and nobody tries again), limited (the provider has enough for now), failing (tried again, each time later).
+    not good, and nobody tries again), limited (the provider has enough for now), failing (it is tried again).
     """
 
     account = serializers.IntegerField(source="account_id", help_text="Its account's id.")
@@ -126,7 +126,7 @@ class AccountInput(Input):
     )
 
 
-class CredentialInput(Input):
+class AccountCredentialInput(Input):
     credential = serializers.CharField(
         max_length=LONGEST_CREDENTIAL, help_text="It is tried first; the old one stays if it is refused."
     )
@@ -144,7 +144,7 @@ class BackfillInput(Input):
 
 
 class Catalogue(Resource):
-    """What can be connected, and what is then read: each feed with its rhythm, delay, revision window and conventions."""
+    """What can be connected, and what is then read: of each feed its rhythm, delay and conventions."""
 
     permission: ClassVar = {"GET": Permission.ORG_READ}
 
@@ -191,10 +191,10 @@ class AccountCredential(Resource):
 
     permission: ClassVar = {"POST": Permission.SOURCES_MANAGE}
 
-    @answers(AccountOutput, takes=CredentialInput)
+    @answers(AccountOutput, takes=AccountCredentialInput)
     @idempotent
     def post(self, request: Request, account_id: int) -> Response:
-        asked, said = caller(request), valid(CredentialInput, request.data)
+        asked, said = caller(request), valid(AccountCredentialInput, request.data)
         row = services.rotate(
             organization_id=asked.organization_id, account_id=account_id, **said, by=asked.actor, at=now()
         )

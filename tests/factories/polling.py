@@ -136,18 +136,18 @@ class Provider:
 
     @contextmanager
     def known(self) -> Iterator[None]:
-        with patch.dict(ACCOUNTS, {"invented": self.account}), patch.dict(FEEDS, {"invented": self.feed}):  # type: ignore[arg-type]
+        with patch.dict(ACCOUNTS, {"invented": self.account}), patch.dict(FEEDS, {"invented": self.feed}):
             yield
 
     @contextmanager
     def replaced(self, pages: Pages) -> Iterator[None]:
         """Its pages come otherwise."""
-        with patch.dict(FEEDS, {"invented": replace(self.feed, pages=pages)}):  # type: ignore[arg-type]
+        with patch.dict(FEEDS, {"invented": replace(self.feed, pages=pages)}):
             yield
 
     def connected(self, organization: Organization, **said: Any) -> PolledFeed:
-        given = {"credential": "a-secret", "since": AT - timedelta(days=3), "by": HOUSE, "at": AT} | said
-        row = services.connect(organization_id=organization.id, account="invented", **given)
+        usual: dict[str, Any] = {"credential": "a-secret", "since": AT - timedelta(days=3), "by": HOUSE, "at": AT}
+        row = services.connect(organization_id=organization.id, account="invented", **usual | said)
         return PolledFeed.objects.get(account=row)
 
 
@@ -173,18 +173,15 @@ def connected(organization: Organization, fake: Reporting, **said: Any) -> Conne
     """With every feed there is, optional ones too, read from the fake's first day on."""
     clock = Clock()
     spec = ACCOUNTS[fake.account]
-    row = services.connect(
-        organization_id=organization.id,
-        **{
-            "account": fake.account,
-            "credential": fake.credential,
-            "address": fake.address,
-            "settings": dict(fake.settings),
-            "feeds": tuple(feed.name for feed in spec.feeds),
-            "since": fake.until - timedelta(days=fake.days + 1),
-            "by": HOUSE,
-            "at": clock(),
-        }
-        | said,
-    )
+    usual: dict[str, Any] = {
+        "account": fake.account,
+        "credential": fake.credential,
+        "address": fake.address,
+        "settings": dict(fake.settings),
+        "feeds": tuple(feed.name for feed in spec.feeds),
+        "since": fake.until - timedelta(days=fake.days + 1),
+        "by": HOUSE,
+        "at": clock(),
+    }
+    row = services.connect(organization_id=organization.id, **usual | said)
     return Connected(organization, fake, row, clock)

@@ -45,7 +45,7 @@ def row(cast: Cast, provider: Provider) -> PolledFeed:
 
 
 def backfill(row: PolledFeed, days: float = 5, **said: Any) -> Job:
-    asked = {"since": row.begun_from - timedelta(days=days), "by": HOUSE, "at": AT} | said
+    asked: dict[str, Any] = {"since": row.begun_from - timedelta(days=days), "by": HOUSE, "at": AT} | said
     return services.open_backfill(organization_id=row.organization_id, feed_id=row.id, **asked)
 
 
@@ -91,7 +91,7 @@ def test_windows_go_back_and_each_ends_in_the_progress(row: PolledFeed, provider
 
 def test_it_stops_when_asked_and_goes_on_where_it_stood(row: PolledFeed, provider: Provider) -> None:
     job, clock = backfill(row, days=4), Clock()
-    who = {"organization_id": row.organization_id, "job_id": job.id, "by": HOUSE, "at": AT}
+    who: dict[str, Any] = {"organization_id": row.organization_id, "job_id": job.id, "by": HOUSE, "at": AT}
 
     def stopped() -> list[bytes]:
         if len(provider.asked) == 2:
@@ -185,8 +185,8 @@ def test_what_cannot_be_mended_by_waiting_ends_it_at_once(row: PolledFeed, provi
 
 
 def test_a_paused_feed_has_its_history_wait(row: PolledFeed, provider: Provider) -> None:
-    job, who = backfill(row), {"organization_id": row.organization_id, "feed_id": row.id, "by": HOUSE, "at": AT}
-    services.pause(**who)
+    job = backfill(row)
+    services.pause(organization_id=row.organization_id, feed_id=row.id, by=HOUSE, at=AT)
     assert turn(job, Clock()).state == "queued"
     assert not provider.asked
 

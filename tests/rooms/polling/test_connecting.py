@@ -31,10 +31,14 @@ def test_what_is_not_optional_is_read_from_the_first_day(cast: Cast, fake: Anthr
     assert one.names() == ["anthropic-usage", "anthropic-cost"]
     assert one.row.label == "Anthropic"
     assert set(selectors.due(AT + timedelta(seconds=1), limit=9)) == set(one.row.feeds.values_list("id", flat=True))
-    for _ in range(2):
-        row = services.switch_on(
-            organization_id=cast.acme.id, account_id=one.row.id, feed="anthropic-claude-code", **WHO
-        )
+    more: dict[str, Any] = {
+        "organization_id": cast.acme.id,
+        "account_id": one.row.id,
+        "feed": "anthropic-claude-code",
+        **WHO,
+    }
+    row = services.switch_on(**more)
+    assert services.switch_on(**more) == row
     assert one.names() == ["anthropic-usage", "anthropic-cost", "anthropic-claude-code"]
     assert row.source.name == "Anthropic: Claude Code by the day and person"
     with pytest.raises(AccountInvalid):
@@ -93,7 +97,7 @@ def test_the_same_credential_is_connected_once(anthropic: Connected, cast: Cast,
         connected(cast.acme, fake)
     # Another organization's is its own.
     connected(cast.globex, fake)
-    who = {"organization_id": cast.acme.id, "account_id": anthropic.row.id}
+    who: dict[str, Any] = {"organization_id": cast.acme.id, "account_id": anthropic.row.id}
     for _ in range(2):
         assert services.disconnect(**who, **WHO).disconnected_at == AT
     anthropic.row.refresh_from_db()
@@ -119,14 +123,14 @@ def test_a_changed_secret_of_the_house_opens_what_the_former_sealed(anthropic: C
 def test_what_an_account_needs_is_asked_for(cast: Cast, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     optional = replace(provider.feed, name="seats", optional=True, needs=(Need("price", "What a seat costs."),))
     spec = replace(provider.account, feeds=(provider.feed, optional), needs=(Need("team", "Its name there."),))
-    monkeypatch.setitem(ACCOUNTS, "invented", spec)  # type: ignore[arg-type]
+    monkeypatch.setitem(ACCOUNTS, "invented", spec)
     with pytest.raises(AccountInvalid, match="team is needed: Its name there"):
         provider.connected(cast.acme)
     with pytest.raises(AccountInvalid, match="price is needed"):
         provider.connected(cast.acme, settings={"team": "acme"}, feeds=("seats",))
     row = provider.connected(cast.acme, settings={"team": " acme ", "price": ""})
     assert row.account.settings == {"team": "acme"}
-    who = {"organization_id": cast.acme.id, "account_id": row.account_id}
+    who: dict[str, Any] = {"organization_id": cast.acme.id, "account_id": row.account_id}
     with pytest.raises(AccountInvalid):
         services.switch_on(**who, feed="seats", **WHO)
     services.switch_on(**who, feed="seats", settings={"price": "39"}, **WHO)
@@ -134,7 +138,7 @@ def test_what_an_account_needs_is_asked_for(cast: Cast, provider: Provider, monk
 
 
 def test_nobody_reaches_another_organizations_account(anthropic: Connected, cast: Cast) -> None:
-    theirs = {"organization_id": cast.globex.id}
+    theirs: dict[str, Any] = {"organization_id": cast.globex.id}
     row = anthropic.feed("anthropic-cost")
     account, feed = theirs | {"account_id": anthropic.row.id}, theirs | {"feed_id": row.id}
     for act in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.polling import AT, Clock, Provider, record
 
-WHO = {"by": HOUSE, "at": AT}
+WHO: dict[str, Any] = {"by": HOUSE, "at": AT}
 
 
 def charges() -> int:
@@ -104,7 +105,7 @@ def test_whoever_pauses_a_feed_stops_it_at_once(cast: Cast, provider: Provider) 
 
 def test_what_is_asked_for_twice_is_done_once(cast: Cast, provider: Provider) -> None:
     row = provider.connected(cast.acme)
-    asked = {"organization_id": cast.acme.id, "feed_id": row.id, **WHO}
+    asked: dict[str, Any] = {"organization_id": cast.acme.id, "feed_id": row.id, **WHO}
     for act, state in ((services.pause, "paused"), (services.resume, "active")):
         assert [act(**asked).state, act(**asked).state] == [state, state]
     verbs = rows("SELECT verb FROM audit_auditevent WHERE verb LIKE 'feed.%%' ORDER BY id")
@@ -114,7 +115,7 @@ def test_what_is_asked_for_twice_is_done_once(cast: Cast, provider: Provider) ->
 def test_poll_now_brings_the_time_forward_and_leaves_a_limit_alone(cast: Cast, provider: Provider) -> None:
     row, clock = provider.connected(cast.acme), Clock()
     services.poll(row.id, clock)
-    asked = {"organization_id": cast.acme.id, "feed_id": row.id, "by": HOUSE, "at": clock.at}
+    asked: dict[str, Any] = {"organization_id": cast.acme.id, "feed_id": row.id, "by": HOUSE, "at": clock.at}
     services.poll_now(**asked)
     assert services.poll(row.id, clock)
     PolledFeed.objects.filter(id=row.id).update(state="limited")
