@@ -40,6 +40,13 @@ def lasting(length: timedelta) -> str:
     return "no time"
 
 
+def roughly(length: timedelta) -> str:
+    """`1 hour`, `4 days`: whole ones of the largest there is."""
+    seconds = max(int(length.total_seconds()), 0)
+    size, word = next((step for step in _STEPS if seconds >= step[0]), _STEPS[-1])
+    return f"{seconds // size} {word}{'' if seconds // size == 1 else 's'}"
+
+
 def standing(row: PolledFeed, now: datetime) -> Standing:
     """Of a feed with its account and source."""
     if row.source.archived_at is not None:

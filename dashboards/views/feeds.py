@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +14,7 @@ from dashboards.actions import act, form_page, posted
 from dashboards.forms import ActionForm
 from dashboards.panels.bar import address
 from dashboards.polling.forms import BackfillForm, ConnectForm, CredentialForm, SwitchForm
-from dashboards.polling.words import SAYS, lasting, standing
+from dashboards.polling.words import SAYS, lasting, roughly, standing
 from finops.connectors.feeds import ACCOUNTS, FEEDS
 from finops.connectors.fetching import Account, Feed
 from finops.core.errors import NotFound
@@ -61,12 +61,13 @@ def _of_feed(here: Here, row: PolledFeed) -> dict[str, Any]:
         "account": row.account,
         "provider": account.title if account else row.account.account,
         "standing": standing(row, here.now),
-        "late": lasting(max(here.now - row.newest_at, timedelta(0))) if row.newest_at else "",
+        "late": roughly(here.now - row.newest_at) if row.newest_at else "",
         "facts": _facts(spec) if spec else [],
         "siblings": [(one, standing(one, here.now)) for one in siblings],
         "more": _more(account, {one.name for one in siblings}),
         "is_on": row.account.disconnected_at is None,
         "job": job,
+        "job_since": datetime.fromisoformat(job.parameters["since"]) if job else None,
         "job_message": job.cursor.get("message", "") if job and is_moving else "",
         "is_moving": is_moving,
         "is_resumable": job is not None and job.state in (Job.State.STOPPED, Job.State.FAILED),
@@ -80,7 +81,7 @@ def _facts(spec: Feed) -> list[tuple[str, str]]:
         ("Asked every", lasting(spec.every)),
         ("Told late by", f"up to {lasting(spec.delay)}"),
         ("Read again", f"the last {lasting(max(spec.revised, spec.delay))}, which may still change"),
-        ("Told for", lasting(spec.history)),
+        ("Can be asked for", f"{lasting(spec.history)} back"),
         ("Two rows differ by", spec.dedupe),
         ("Input", spec.convention),
         ("Money", spec.money),

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from finops.connectors.fetching import Window
+from finops.ingest.models import QuarantinedRecord
+from finops.ingest.services import discard
 from finops.polling import rules, services
 from finops.polling.models import PolledFeed
 from finops.sources.models import Source
@@ -96,6 +98,20 @@ def test_a_page_may_be_long_empty_or_hold_what_nobody_can_read(cast: Cast, provi
     row.refresh_from_db()
     assert (row.state, row.rows, row.booked, row.held) == ("active", 42, 41, 1)
     assert row.newest_at == AT - timedelta(hours=2)
+
+
+def test_what_somebody_gave_up_stays_given_up_however_often_it_is_read(cast: Cast, provider: Provider) -> None:
+    row, clock = provider.connected(cast.acme, since=AT), Clock()
+    provider.pages = [[b"<no record>", b"<another>"]]
+    services.poll(row.id, clock)
+    first = QuarantinedRecord.objects.earliest("id")
+    discard(organization_id=cast.acme.id, record_id=first.id, by=HOUSE, at=AT)
+    clock.moves(minutes=11)
+    services.poll(row.id, clock)
+    assert set(QuarantinedRecord.objects.values_list("id", "state")) == {
+        (first.id, "discarded"),
+        (first.id + 1, "held"),
+    }
 
 
 @pytest.mark.parametrize("state", ["archived", "disconnected"])
