@@ -95,6 +95,10 @@ def run_backfill(*, job: Job, now: Clock) -> bool:
     return _Turn(job, now).run()
 
 
+class _Halted(Exception):
+    """Somebody paused the feed or disconnected its account, or its poll was refused: no more pages."""
+
+
 class _Turn:
     def __init__(self, job: Job, now: Clock) -> None:
         self.job, self.now = job, now
@@ -116,6 +120,9 @@ class _Turn:
             _refuse_stopped(self.row)
             try:
                 go_on = self._window(feed, access_of(self.row.account))
+            except _Halted:
+                self.row.refresh_from_db()
+                continue
             except Limited as error:
                 self._left_alone(error.after_s)
                 return self._again_later(feed, error, timedelta(seconds=error.after_s))
@@ -146,13 +153,15 @@ class _Turn:
         """False: stopping was asked for."""
         window = rules.window_before(feed, self.since, self.row.begun_from, self.cursor.get("halved", 0))
         self.pages = 0
-        read_window(self.row, feed, access, window, mark=self._mark, now=self.now)
+        rows = read_window(self.row, feed, access, window, mark=self._mark, now=self.now)
+        self.cursor["rows"] = self.cursor.get("rows", 0) + rows
         return self._step(feed, window)
 
     def _mark(self, made: Tally, newest: datetime | None) -> None:
         if not made.rows:
             self.pages += 1
-        self.cursor["rows"] = self.cursor.get("rows", 0) + made.rows
+            if not PolledFeed.objects.filter(polled(), id=self.row.id).exists():
+                raise _Halted
         with transaction.atomic():
             go_on = jobs.progress(job=self.job, done=self.job.done, cursor=self.cursor, at=self.now())
             if made.rows:

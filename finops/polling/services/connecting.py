@@ -14,6 +14,7 @@ from finops.connectors.fetching import Access, Account, Feed, FetchError, Need, 
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError
 from finops.core.sealing import CannotOpen
+from finops.orgs.models import Organization
 from finops.polling import rules
 from finops.polling.models import ConnectedAccount, PolledFeed
 from finops.polling.services.common import (
@@ -78,15 +79,15 @@ def connect(
     check_address(address, internal=house.INTERNAL_HOSTS)
     _refuse_twice(organization_id, account, address, credential)
     probe(spec, access(address, credential, said))
-    return keep(
-        ConnectedAccount(
-            organization_id=organization_id, account=account, label=label, address=address, settings=said,
-            sealed=seal(credential), connected_at=at, connected_by=by.reference, credential_set_at=at,
-        ),
-        wanted,
-        since=since,
-        by=by,
+    row = ConnectedAccount(
+        organization_id=organization_id, account=account, label=label, address=address, settings=said,
+        sealed=seal(credential), connected_at=at, connected_by=by.reference, credential_set_at=at,
     )  # fmt: skip
+    with transaction.atomic():
+        # One after the other: of two that ask for the same at once, the second finds the first.
+        Organization.objects.select_for_update(no_key=True).get(id=organization_id)
+        _refuse_twice(organization_id, account, address, credential)
+        return keep(row, wanted, since=since, by=by)
 
 
 @transaction.atomic

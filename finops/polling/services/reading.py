@@ -21,19 +21,19 @@ Mark = Callable[[Tally, datetime | None], None]
 
 
 def read_window(row: PolledFeed, feed: Feed, access: Access, window: Window, *, mark: Mark, now: Clock) -> int:
-    """How many pages there were. Raises what `Feed.pages` does, and what `mark` does. What was booked by then is
+    """How many rows there were. Raises what `Feed.pages` does, and what `mark` does. What was booked by then is
     booked: the window is read again, and adds nothing.
     """
-    pages = 0
+    rows = 0
     parse = PARSERS[feed.parser]
     for page in feed.pages(access, window):
-        pages += 1
+        rows += len(page)
         mark(Tally(), None)
         at, records = now(), iter(page)
         # A page may be 32 MiB: what it says is larger, and not all in memory at once.
         while piece := [dated(parse(raw), at) for raw in islice(records, BATCH_MOST)]:
             _book(row, feed, piece, mark, at)
-    return pages
+    return rows
 
 
 def _book(row: PolledFeed, feed: Feed, piece: Sequence[Received], mark: Mark, at: datetime) -> None:

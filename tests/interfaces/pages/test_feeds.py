@@ -61,7 +61,8 @@ def words(client: Client, slug: str = "anthropic-usage") -> str:
 def test_one_source_says_how_far_it_is_and_what_is_read(alice: Client, feed: PolledFeed) -> None:
     page = words(alice)
     for said in (
-        "Last success", "just now", "5 hours", "12.3k", "345 booked", "12.0k", "Told late by", "against billed: not known",
+        "Last success", "just now", "5 hours", "12.3k", "345 booked", "12.0k", "Told late by",
+        "against billed: not known",
         "Asked every 10 minutes", "the last 2 days, which may still change", "the hour and every group",
         "input leaves out what was read from and written to a cache", "Claude Code by the day and person",
     ):  # fmt: skip

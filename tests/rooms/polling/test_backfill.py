@@ -191,6 +191,28 @@ def test_a_paused_feed_has_its_history_wait(row: PolledFeed, provider: Provider)
     assert not provider.asked
 
 
+@pytest.mark.parametrize("act", ["pause", "disconnect"])
+def test_whoever_stops_a_feed_stops_its_history_at_the_next_page(row: PolledFeed, provider: Provider, act: str) -> None:
+    job = backfill(row)
+    who: dict[str, Any] = {"organization_id": row.organization_id, "by": HOUSE, "at": AT}
+
+    def stopped() -> list[bytes]:
+        if act == "pause":
+            services.pause(feed_id=row.id, **who)
+        else:
+            services.disconnect(account_id=row.account_id, **who)
+        return [record(2)]
+
+    provider.pages = [[record(1)], stopped, [record(3)]]
+    turn(job, Clock())
+    assert rows("SELECT external_id FROM ledger_charge") == [("call-1",)]
+    assert len(provider.asked) == 1
+    assert (job.state, job.error[:27]) == {
+        "pause": ("queued", ""),
+        "disconnect": ("failed", "The account is disconnected"),
+    }[act]
+
+
 def test_one_at_a_time_and_the_same_again_is_the_same(row: PolledFeed) -> None:
     job = backfill(row)
     assert backfill(row).id == job.id
