@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 from django.test import override_settings
 
 from finops.connectors.feeds import ACCOUNTS, FEEDS
 from finops.connectors.fetching import Access, Account, Feed, Pages, Says, Window
+from finops.connectors.types import UsageEvent
 from finops.core.money import to_pico
 from finops.core.tokens import METERS
 from finops.orgs.models import Organization
@@ -23,6 +25,7 @@ from finops.polling.models import ConnectedAccount, PolledFeed
 from finops.polling.services.common import seal
 from finops.polling.services.connecting import keep
 from finops.sources.models import Source
+from finops.statements.models import Statement
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE
 from tests.fakes.reporting import Reporting, Truth
@@ -36,6 +39,8 @@ def kept(source: Source) -> Truth:
 
     The one place that says where the rows of a source are.
     """
+    if source.states:
+        return _stated(source)
     meters = ", ".join(f"coalesce(sum(coalesce({meter}, 0)), 0)" for meter in METERS)
     standing = (
         " FROM ledger_charge c WHERE c.organization_id = %s AND c.source_id = %s AND c.reverses IS NULL AND NOT EXISTS"
@@ -49,6 +54,18 @@ def kept(source: Source) -> Truth:
         {meter: int(count) for meter, count in zip(METERS, counts, strict=True) if count},
         {currency: to_pico(cost) for currency, cost in money if cost},
     )
+
+
+def _stated(source: Source) -> Truth:
+    counts: Counter[str] = Counter()
+    pico: Counter[str] = Counter()
+    bodies = Statement.objects.filter(source=source).values_list("event", flat=True)
+    for body in bodies:
+        event = msgspec.msgpack.decode(bytes(body), type=UsageEvent)
+        counts.update({meter: count for meter, count in zip(METERS, event.counts, strict=True) if count})
+        if event.cost is not None and event.cost.pico:
+            pico[event.cost.currency] += event.cost.pico
+    return Truth(len(bodies), dict(counts), dict(pico))
 
 
 @dataclass

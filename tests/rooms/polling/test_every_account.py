@@ -44,7 +44,7 @@ def test_what_is_booked_is_what_the_provider_says(account: Connected) -> None:
     fake.revoke()
     for name in account.names():
         assert account.later(name).state == "refused"
-    fake.is_revoked, fake.credential = False, "another-secret-of-the-tests"
+    fake.is_revoked, fake.credential = False, f"{fake.credential}-renewed"
     services.rotate(
         organization_id=account.organization.id, account_id=account.row.id, credential=fake.credential, by=HOUSE,
         at=account.clock(),
