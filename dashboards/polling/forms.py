@@ -48,7 +48,11 @@ class ConnectForm(_Needing):
         optional = [feed for feed in spec.feeds if feed.optional]
         hint = f"{spec.credential_help} It is tried, kept encrypted, and never shown again."
         self.fields["credential"].help_text = hint
-        self.fields["address"].widget.attrs["placeholder"] = spec.address
+        if spec.address:
+            self.fields["address"].widget.attrs["placeholder"] = spec.address
+        else:
+            self.fields["address"].required = True
+            self.fields["address"].help_text = "Where it is: https://host, or http://host if the operator named it."
         if optional:
             self.fields["feeds"] = forms.MultipleChoiceField(
                 label="Read these too", required=False, widget=forms.CheckboxSelectMultiple,

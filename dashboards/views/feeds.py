@@ -79,7 +79,7 @@ def _facts(spec: Feed) -> list[tuple[str, str]]:
     return [
         ("What a row is", SAYS[spec.says]),
         ("Asked every", lasting(spec.every)),
-        ("Told late by", f"up to {lasting(spec.delay)}"),
+        ("Late, at most", lasting(spec.delay)),
         ("Read again", f"the last {lasting(max(spec.revised, spec.delay))}, which may still change"),
         ("Can be asked for", f"{lasting(spec.history)} back"),
         ("Two rows differ by", spec.dedupe),

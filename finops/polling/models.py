@@ -62,7 +62,7 @@ class PolledFeed(models.Model):
     # Whose turn it is: '' and null for nobody's. A worker that fell silent loses it.
     lease = models.CharField(max_length=32, blank=True, default="", db_default="")
     leased_until = models.DateTimeField(null=True, blank=True)
-    # In a row; how long it has been limited or failing; when somebody was told.
+    # In a row, with no whole window between; since when it is limited or failing; when somebody was told.
     failures = models.PositiveIntegerField(default=0, db_default=0)
     troubled_since = models.DateTimeField(null=True, blank=True)
     told_at = models.DateTimeField(null=True, blank=True)

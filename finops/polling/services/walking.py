@@ -102,7 +102,8 @@ def _walk(turn: Turn, feed: Feed, access: Access, pages: _Pages, now: Clock) -> 
         row.reached = window.until
         row.watermark = max(row.watermark, min(window.until, row.round_at))
         row.halved = max(row.halved - 1, 0)
-        turn.write(reached=row.reached, watermark=row.watermark, halved=row.halved)
+        # What is limited and gets on all the same waits no longer than it is told to.
+        turn.write(reached=row.reached, watermark=row.watermark, halved=row.halved, failures=0)
         if row.reached < until and now() - began >= LONGEST_TURN:
             return False
     return True

@@ -121,6 +121,11 @@ def test_an_account_is_connected_by_its_form_and_disconnected(
     assert alice.get(f"{at('account_add')}?account=nobody").status_code == 404
 
 
+def test_what_has_no_address_of_its_own_is_asked_for_one(alice: Client) -> None:
+    answer = alice.post(f"{at('account_add')}?account=litellm", {"credential": "sk-1"})
+    assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["address"])
+
+
 def test_an_optional_feed_is_switched_on(alice: Client, feed: PolledFeed) -> None:
     there = f"{at('account_feed', account_id=feed.account_id)}?feed=anthropic-claude-code"
     assert alice.get(there).status_code == 200

@@ -100,7 +100,7 @@ def test_a_limit_in_the_middle_of_a_window_makes_windows_shorter_until_one_is_wh
     assert row.booked == 24 + 1
     whole = [one for one in provider.asked if one.until - one.since <= timedelta(hours=3)]
     assert whole
-    assert clock.at - AT < timedelta(hours=12)
+    assert clock.at - AT < timedelta(hours=2)
 
 
 def test_a_revoked_key_stops_is_told_and_another_goes_on_from_there(anthropic: Connected) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from finops.config.celery import app
+from finops.jobs.models import Job
 from finops.polling import selectors, services, tasks
 from finops.polling.models import PolledFeed
 from finops.polling.services.common import Disconnected, FeedStopped
 from finops.polling.services.states import LEASE
+from finops.runtime.management.commands import up
+from routing.laptop import running
 from tests.factories.ledger import rows
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.polling import AT, Clock, Provider, record
@@ -128,6 +132,38 @@ def test_poll_now_brings_the_time_forward_and_leaves_a_limit_alone(cast: Cast, p
     services.disconnect(organization_id=cast.acme.id, account_id=row.account_id, **WHO)
     with pytest.raises(Disconnected):
         services.poll_now(**asked)
+
+
+def test_as_many_histories_are_read_at_once_as_may_be(
+    cast: Cast, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(tasks, "_now", clock)
+    handed: list[int] = []
+    monkeypatch.setattr(tasks.backfill, "apply_async", lambda kwargs, **_: handed.append(kwargs["job_id"]))
+    made = []
+    for n in range(3):
+        row = provider.connected(cast.acme, credential=f"secret-{n}", since=AT)
+        services.poll(row.id, clock)
+        since = AT - timedelta(days=2)
+        made.append(services.open_backfill(organization_id=cast.acme.id, feed_id=row.id, since=since, **WHO))
+    tasks.resume_backfills()
+    assert handed == [job.id for job in made]
+    Job.objects.filter(id__in=[job.id for job in made[:2]]).update(state="running", beat_at=clock.at)
+    provider.asked.clear()
+    tasks.backfill(job_id=made[2].id)
+    assert not provider.asked
+    Job.objects.filter(id=made[0].id).update(state="stopped")
+    tasks.backfill(job_id=made[2].id)
+    assert Job.objects.get(id=made[2].id).state == "done"
+    assert len(provider.asked) == 2
+
+
+def test_it_is_on_the_schedule_and_somebody_listens() -> None:
+    scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert {tasks.poll_due.name, tasks.resume_backfills.name} <= scheduled
+    assert tasks.QUEUE in up.WAITING_QUEUES.split(",")
+    assert tasks.QUEUE in running._QUEUES.split(",")
 
 
 def test_the_longest_waiting_go_first_and_only_as_many_as_may_be_at_work(
