@@ -13,10 +13,12 @@ from dashboards.actions import act
 from dashboards.panels.bar import address
 from finops.api import paging
 from finops.core.money import from_pico
-from finops.ingest.tasks import send
+from finops.ingest.tasks import WORKED_HERE, send
 from finops.jobs import selectors, services
 from finops.jobs.models import Job
 from finops.orgs.rules import Permission
+from finops.polling.selectors import BACKFILL
+from finops.polling.tasks import send_job
 
 KINDS = {
     "rerate": "Rating again",
@@ -27,6 +29,7 @@ KINDS = {
     "import": "Importing a file",
     "train": "Learning task types",
     "experiment": "Measuring models",
+    "backfill": "Reading history",
 }
 MOVING = (Job.State.QUEUED, Job.State.RUNNING)
 
@@ -63,10 +66,18 @@ def stop(request: HttpRequest, here: Here, job_id: int) -> HttpResponse:
 def resume(request: HttpRequest, here: Here, job_id: int) -> HttpResponse:
     return act(
         request,
-        lambda: send(services.resume(organization_id=here.id, job_id=job_id, by=here.caller.actor, at=here.now)),
+        lambda: _send(services.resume(organization_id=here.id, job_id=job_id, by=here.caller.actor, at=here.now)),
         done="The job goes on from where it stood.",
         to=address(here, "jobs"),
     )
+
+
+def _send(job: Job) -> None:
+    """To whoever works its kind; what neither does is found by its own schedule."""
+    if job.kind in WORKED_HERE:
+        send(job)
+    elif job.kind == BACKFILL:
+        send_job(job)
 
 
 def _shown(job: Job) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from dashboards.access import Here, page, show
 from dashboards.actions import act, form_page, posted
 from dashboards.forms import ActionForm
 from dashboards.panels.bar import address
+from dashboards.polling.words import standing
 from finops.api import paging
 from finops.ingest import selectors as quarantine
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import discard, replay, replay_held
 from finops.orgs.rules import Permission
+from finops.polling import selectors as polling
 from finops.sources import selectors, services
 from finops.sources.models import Source
 
@@ -56,8 +58,9 @@ def sources(request: HttpRequest, here: Here) -> HttpResponse:
     )
     given = {"state": state, "code": code, "source": source}
     base, query = address(here, "sources"), {name: value for name, value in given.items() if value}
+    polled = {feed.source_id: standing(feed, here.now) for feed in polling.feeds(here.id)}
     context = {
-        "sources": rows,
+        "sources": [(row, polled.get(row.id)) for row in rows],
         "reasons": reasons,
         "source": source,
         "records": found.rows,

@@ -35,13 +35,14 @@ class Kind(StrEnum):
     ROLLED_BACK = "rollout.rolled_back"
     DRIFTING = "classifier.drifting"
     CONCENTRATED = "concentration.exceeded"
+    FEED = "feed.stopped"
 
 
 # Kinds that rooms below announce; all others are looked for on schedule.
 SIGNALLED: Final = frozenset(
     {
         *(Kind.CAP, Kind.BREAKER, Kind.STOP, Kind.HOLD, Kind.EXPIRED, Kind.BLOCKED, Kind.NOT_BLOCKED, Kind.STUCK),
-        *(Kind.RULE_PAUSED, Kind.ROLLED_BACK, Kind.DRIFTING, Kind.CONCENTRATED),
+        *(Kind.RULE_PAUSED, Kind.ROLLED_BACK, Kind.DRIFTING, Kind.CONCENTRATED, Kind.FEED),
     }
 )
 

@@ -1,4 +1,4 @@
-"""Celery's application and the schedule. Queues: ingest, control, alerts, routing, experiments."""
+"""Celery's application and the schedule. Queues: ingest, control, alerts, routing, experiments, polling."""
 
 from __future__ import annotations
 
@@ -129,5 +129,11 @@ app.conf.beat_schedule = {
         "options": {"queue": "alerts", "expires": 240},
     },
     "foresee": {"task": "alerts.foresee", "schedule": 900.0, "options": {"queue": "alerts", "expires": 900}},
+    "poll feeds": {"task": "polling.poll_due", "schedule": 30.0, "options": {"queue": "control", "expires": 30}},
+    "resume backfills": {
+        "task": "polling.resume_backfills",
+        "schedule": 30.0,
+        "options": {"queue": "control", "expires": 30},
+    },
     "resume jobs": {"task": "ingest.resume_jobs", "schedule": 15.0, "options": {"queue": "control", "expires": 30}},
 }

@@ -52,6 +52,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 # --- What is installed ------------------------------------------------------------------------------------------------
 ROOMS = [
     "finops.alerts",
+    "finops.polling",
     "finops.ingest",
     "routing.batches",
     "routing.captures",

@@ -24,7 +24,7 @@ from routing.laptop.watching import Watched
 # Where the key's secret is kept, in the data folder.
 KEY: Final = "laptop.key"
 # One after the other, in one process: on a laptop nothing is long, and memory is short.
-_QUEUES: Final = "ingest,routing,control,alerts,experiments"
+_QUEUES: Final = "ingest,routing,control,alerts,experiments,polling"
 _INTERNAL: Final = "CAPSTAN_INTERNAL_HOSTS"
 _MOST_LINES: Final = 40
 

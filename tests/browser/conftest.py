@@ -31,11 +31,14 @@ from finops.budgets.services.stops import lift_stop, stop_now
 from finops.budgets.types import Enforcement, Period
 from finops.connectors.types import Dimensions
 from finops.ingest.models import QuarantinedRecord
+from finops.jobs.models import Job
 from finops.orgs import services as orgs
 from finops.orgs.models import User, VirtualKey
+from finops.polling.models import PolledFeed
+from finops.polling.services import open_backfill
 from finops.sources.services import add_source
 from routing.upstreams.services import archive_upstream
-from tests.factories import alerts, captures, upstreams
+from tests.factories import alerts, captures, polling, upstreams
 from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, book, busy_company, event
@@ -126,6 +129,7 @@ def company(transactional_db: None) -> Company:
         organization=acme, source=made.source, digest=b"x" * 16, external_id="bad-1", code="ingest.unreadable",
         field="model", message="the record could not be read", raw=b'{"id": "bad-1"}', parser="capstan", received_at=at,
     )  # fmt: skip
+    _polled(made, at)
     _alerts(made, at)
     first = upstreams.upstream(
         acme.id, at=at, any_model=True, region="eu", labels=("fast",), headers={"x-title": "Acme"}
@@ -139,6 +143,32 @@ def company(transactional_db: None) -> Company:
     captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
     routed(made)
     return made
+
+
+def _polled(made: Company, at: datetime) -> None:
+    """Two accounts: one is read, with its history under way; of the other the credential is refused."""
+    acme = made.cast.acme
+    ours = polling.put(acme, at=at - timedelta(days=9))
+    read, cost = ours.feeds.order_by("id")
+    read.watermark = read.last_success_at = read.last_tried_at = at - timedelta(minutes=4)
+    read.next_at, read.newest_at = at + timedelta(minutes=6), at - timedelta(minutes=64)
+    read.rows, read.booked, read.revised, read.duplicates, read.held = 184_233, 9_120, 41, 175_071, 1
+    read.save()
+    since = read.begun_from - timedelta(days=200)
+    job = open_backfill(organization_id=acme.id, feed_id=read.id, since=since, by=HOUSE, at=at)
+    Job.objects.filter(id=job.id).update(done=11)
+    QuarantinedRecord.objects.create(
+        organization=acme, source=read.source, digest=b"y" * 16, external_id="usage:2026-11-01T04", field="model",
+        code="connectors.field_missing", message="there is no model", raw=b"{}", parser="capstan", received_at=at,
+    )  # fmt: skip
+    cost.state, cost.troubled_since, cost.next_at = PolledFeed.State.LIMITED, at - timedelta(hours=3), at
+    cost.last_code, cost.last_message = "connectors.rate_limited", "It answered 429."
+    cost.save()
+    refused = polling.put(acme, label="Anthropic, research", credential="another", at=at - timedelta(days=2))
+    refused.feeds.update(
+        state=PolledFeed.State.REFUSED, troubled_since=at - timedelta(hours=20), last_tried_at=at - timedelta(hours=20),
+        last_message="The provider refuses the credential: it answered 401.",
+    )  # fmt: skip
 
 
 def _sub_agents(made: Company, at: datetime) -> None:

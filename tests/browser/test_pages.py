@@ -19,6 +19,7 @@ from finops.alerts.models import AlertRule, Channel, Incident
 from finops.budgets.models import Budget
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
+from finops.polling.models import PolledFeed
 from routing.recommend.models import Recommendation
 from routing.rules.models import RoutingRule
 from routing.upstreams.models import Upstream
@@ -81,6 +82,13 @@ def addresses(company: Company) -> dict[str, str]:
         "channel": f"{acme}alerts/channels/{Channel.objects.get(kind='slack').id}/",
         "channel-new": f"{acme}alerts/channels/new/?kind=webhook",
         "sources": f"{acme}sources/",
+        "source": f"{acme}sources/anthropic-usage/",
+        "source-limited": f"{acme}sources/anthropic-cost/",
+        "source-refused": f"{acme}sources/anthropic-usage-2/",
+        "source-sent": f"{acme}sources/litellm/",
+        "account-choose": f"{acme}accounts/new/",
+        "account-new": f"{acme}accounts/new/?account=anthropic",
+        "backfill": f"{acme}feeds/{PolledFeed.objects.earliest('id').id}/backfill/",
         "prices": f"{acme}prices/?q=sonnet",
         "model": f"{acme}prices/model/?provider=anthropic&model=claude-sonnet-4-5",
         "discount": f"{acme}prices/discount/",

@@ -55,6 +55,8 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "number": lambda world: world.routing_rule.version.number if world.routing_rule.version else 0,
     "model_energy_id": lambda world: world.model_energy.id,
     "grid_mix_id": lambda world: world.grid_mix.id,
+    "account_id": lambda world: world.feed.account_id,
+    "feed_id": lambda world: world.feed.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

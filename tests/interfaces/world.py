@@ -31,6 +31,7 @@ from finops.jobs import services as jobs
 from finops.jobs.models import Job
 from finops.orgs import services
 from finops.orgs.models import Agent, Customer, Identity, Organization, Person, Project, Team, VirtualKey
+from finops.polling.models import PolledFeed
 from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.sources import services as sources
@@ -47,7 +48,18 @@ from routing.tiers.models import ModelTier
 from routing.tiers.services import set_entry
 from routing.tiers.types import Entry, Tier
 from routing.upstreams.models import Deployment, Upstream
-from tests.factories import alerts, attribution, captures, energy, evidence, experiments, recommend, rollouts, upstreams
+from tests.factories import (
+    alerts,
+    attribution,
+    captures,
+    energy,
+    evidence,
+    experiments,
+    polling,
+    recommend,
+    rollouts,
+    upstreams,
+)
 from tests.factories import rules as routing_rules
 from tests.factories.budgets import budget
 from tests.factories.orgs import HOUSE, NOON, Cast
@@ -121,6 +133,13 @@ class World:
     @cached_property
     def webhook(self) -> SignedWebhook:
         return set_webhook(source=self.source, sender="helicone", secret=MARKER, **WHO)
+
+    @cached_property
+    def feed(self) -> PolledFeed:
+        """Of an account of theirs; it failed."""
+        row = polling.put(self.globex, label=f"{MARKER} account", credential=f"{MARKER}-credential", at=NOON)
+        row.feeds.update(last_message=MARKER, state=PolledFeed.State.FAILING)
+        return row.feeds.earliest("id")
 
     @cached_property
     def job(self) -> Job:

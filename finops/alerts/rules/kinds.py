@@ -83,6 +83,7 @@ PARAMS: Final[Mapping[Kind, Mapping[str, tuple[Read, Any]]]] = MappingProxyType(
         Kind.ROLLED_BACK: {},
         Kind.DRIFTING: {},
         Kind.CONCENTRATED: {},
+        Kind.FEED: {},
     }
 )
 

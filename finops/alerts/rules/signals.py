@@ -21,9 +21,10 @@ _SEVERITIES: Final = {
     Kind.ROLLED_BACK: Severity.CRITICAL,
     Kind.DRIFTING: Severity.WARNING,
     Kind.CONCENTRATED: Severity.WARNING,
+    Kind.FEED: Severity.CRITICAL,
 }
-# Without an end of its own, so long after it was last seen it is over. A stop, a block, a pause and too much with one
-# maker last until somebody says that they are over.
+# Without an end of its own, so long after it was last seen it is over. A stop, a block, a pause, too much with one
+# maker and a feed that cannot be read last until somebody says that they are over.
 _CALMS_DOWN: Final = {
     Kind.CAP: timedelta(days=1),
     Kind.BREAKER: timedelta(days=1),
@@ -45,6 +46,7 @@ ENDS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "rollout.ended": (Kind.RULE_PAUSED,),
     "classifier.trained": (Kind.DRIFTING,),
     "concentration.ended": (Kind.CONCENTRATED,),
+    "feed.recovered": (Kind.FEED,),
 }
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key", "source")
 _SUBJECTS: Final = (*_OWNERS, "provider", "model", "session")

@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, str]] = {
     Kind.ROLLED_BACK: "Routing rules that were rolled back",
     Kind.DRIFTING: "Task types named wrongly",
     Kind.CONCENTRATED: "Too much spend with one maker of models",
+    Kind.FEED: "Sources that cannot be read",
 }
 EVENTS: Final[Mapping[str, str]] = {
     Event.OPENED: "",
@@ -137,6 +138,7 @@ def _signal(kind: str, details: Mapping[str, Any], called: Called) -> tuple[str,
         Kind.ROLLED_BACK: f"Routing rule {details.get('rule') or 'unknown'} was rolled back",
         Kind.DRIFTING: "Task types are guessed wrongly more often than was measured",
         Kind.CONCENTRATED: f"{details.get('maker') or 'A maker'} has more of the spend than routing rules allow",
+        Kind.FEED: f"{called.whose or 'A source'} cannot be read at its provider",
     }.get(Kind(kind), kind)
     known = {**_TOLD, **(_AMOUNTS if kind in _OF_MONEY else {})}
     sentences = [

@@ -21,7 +21,7 @@ from finops.ingest.types import Outcome, Problem, Received, Status
 from finops.ledger.services import Batch, ClaimMoved, post, post_lone
 from finops.ledger.types import Posted, Posting
 from finops.sources.models import Source
-from finops.sources.services import GATEWAY
+from finops.sources.services import ACCOUNT, GATEWAY
 from finops.statements import services as statements
 
 # Large enough to amortise a transaction, small enough that its locks and its memory are.
@@ -203,6 +203,9 @@ def hold(
     )
     held = QuarantinedRecord.State.HELD
     settled = QuarantinedRecord.objects.filter(source=source, digest__in=list(digests.values())).exclude(state=held)
+    if source.kind == ACCOUNT:
+        # Nobody sent it anew: what is polled is read again and again, and what somebody gave up stays given up.
+        settled = settled.exclude(state=QuarantinedRecord.State.DISCARDED)
     problems = {digests[record.raw]: problem for record, problem in records}
     for row in settled.filter(organization_id=source.organization_id).select_for_update().order_by("digest"):
         row.code, row.field, row.message = problems[bytes(row.digest)]

@@ -20,8 +20,8 @@ from finops.runtime.supervisor import Program, Supervisor
 QUEUES = "ingest,routing"
 SHORT_QUEUE = "control"
 # News must wait neither behind that nor behind a server that does not answer: it mostly waits, so it has threads. So do
-# experiments, of which few are worked on at once.
-WAITING_QUEUES, WAITING_THREADS = "alerts,experiments", "6"
+# experiments and feeds, of which few are worked on at once.
+WAITING_QUEUES, WAITING_THREADS = "alerts,experiments,polling", "9"
 
 
 class Command(BaseCommand):
