@@ -20,7 +20,7 @@ BATCH: Final = 512
 
 
 class Kept(SpanProcessor):
-    """Spans as they ended. A queue of the SDK's drops what it cannot hold, and a lost span would be no fault of ours."""
+    """Spans as they ended. A queue of the SDK drops what it cannot hold, and nobody could be blamed for that."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
+import httpx2
 import pytest
 from django.test import override_settings
 from django.utils import timezone
@@ -34,7 +35,6 @@ from tests.factories.day import ACCOUNTS, BODIES, WAYS, Call, DayReports, as_spa
 from tests.factories.ledger import disagreements, rows
 from tests.factories.orgs import HOUSE, Cast, the_cast
 from tests.factories.pricing import provider, seed
-from tests.proxies.running import request
 
 pytestmark = [pytest.mark.timeout(1_800), pytest.mark.django_db(transaction=True)]
 # What the price book says, which is not what is billed.
@@ -74,8 +74,10 @@ class Acme:
             run([python, script, f"{self.address}/api/v1/otlp", self.key, str(path)], {})
             return
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": TYPES.get(way, "application/json")}
-        said = request("POST", f"{self.address}/api/v1/{DOORS[way]}", BODIES[way](calls), headers)
-        assert said.status == 200, said
+        said = httpx2.post(
+            f"{self.address}/api/v1/{DOORS[way]}", content=BODIES[way](calls), headers=headers, timeout=60
+        )
+        assert said.status_code == 200, said.text
 
     def polls(self, at: datetime) -> None:
         feeds = list(PolledFeed.objects.filter(source__organization_id=self.id).order_by("id"))
@@ -108,7 +110,7 @@ def test_the_books_of_a_day_are_its_invoice(number: int, acme: Acme) -> None:
     fake = DayReports(calls, until=acme.midnight + timedelta(days=1), told=0.9)
     try:
         polling.connect(
-            organization_id=acme.id, account="openai", credential=fake.credential, address=f"{fake.address}/v1",
+            organization_id=acme.id, account="openai", credential=fake.credential, address=fake.address,
             since=acme.midnight, by=HOUSE, at=timezone.now(),
         )  # fmt: skip
         acts = [(way, batch) for way in WAYS for batch in sent(calls, way, luck, max(number // 20, 200))]
@@ -156,5 +158,5 @@ def the_books_are(acme: Acme, calls: list[Call], fake: DayReports) -> None:
     # Of Codex's events, those that another source saw are matched by what they say, and counted as that.
     matched = sum("codex" in call.seen and len(call.seen) > 1 for call in calls)
     assert content_matches(acme.id, Source.objects.get(slug=SOURCES["codex"]).id) == matched
-    assert Decimal(0) < nobodys[0] < invoice / 10
+    assert Decimal(0) < nobodys[0] < invoice / 4
     assert {call.account for call in calls} == set(ACCOUNTS)

@@ -135,7 +135,7 @@ def as_events(calls: Sequence[Call]) -> bytes:
             "data": {
                 "provider": "openai", "model": call.model, "provider_request_id": call.request,
                 "input_tokens": call.fresh + call.read, "cache_read_tokens": call.read, "output_tokens": call.out,
-                "person": call.email, "project": call.project,
+                "identities": {"email": call.email}, "project": call.project,
             },
         }
         for call in calls
@@ -145,8 +145,8 @@ def as_events(calls: Sequence[Call]) -> bytes:
 def as_litellm(calls: Sequence[Call]) -> bytes:
     return json.dumps([
         {
-            "id": call.request, "litellm_call_id": f"llm-{call.number}", "call_type": "acompletion", "status": "success",
-            "custom_llm_provider": "openai", "model": call.model, "startTime": call.at.timestamp(),
+            "id": call.request, "litellm_call_id": f"llm-{call.number}", "call_type": "acompletion",
+            "status": "success", "custom_llm_provider": "openai", "model": call.model, "startTime": call.at.timestamp(),
             "response_cost": 0.0, **{name: call.usage[name] for name in ("prompt_tokens", "completion_tokens")},
             "total_tokens": call.usage["total_tokens"],
             "metadata": {

@@ -53,7 +53,7 @@ WHERE c.organization_id = %(organization)s AND c.occurred_at >= %(since)s AND c.
     AND NOT EXISTS (SELECT FROM ledger_charge_key AS r WHERE r.organization_id = c.organization_id
         AND r.source_id = 0 AND r.external_id = 'rev:' || c.id)
     AND NOT EXISTS (SELECT FROM ledger_sighting AS s WHERE s.organization_id = c.organization_id
-        AND s.charge_id = c.id AND s.source_id = %(source)s)
+        AND s.charge_id = c.id AND s.source_id = %(source)s AND s.matched_by = 'content')
 ORDER BY abs(extract(epoch FROM c.occurred_at - w.at)), w.n, c.id
 """
 _NOTE: Final = f"""

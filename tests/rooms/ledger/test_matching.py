@@ -124,6 +124,12 @@ def test_a_collector_passes_on_a_trace_and_a_log_of_one_call(book: Book) -> None
     assert book.total() == 3 * PRICE
 
 
+def test_a_trace_that_is_a_sighting_itself_leaves_room_for_the_log(book: Book) -> None:
+    book.take(event("a", provider_request_id="req-a"))
+    assert codex(book, told("span", provider_request_id="req-a"), told("t1")) == [Status.SIGHTED] * 2
+    assert sightings(book) == [("span", "request"), ("t1", "content")]
+
+
 def test_views_of_a_view_lead_to_the_charge_that_stands(book: Book) -> None:
     assert codex(book, told("t1")) == [Status.CHARGED]
     assert codex(book, told("f1"), source="files") == [Status.SIGHTED]
