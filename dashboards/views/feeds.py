@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -26,9 +26,11 @@ from finops.jobs.models import Job
 from finops.orgs.rules import Permission
 from finops.polling import selectors, services, tasks
 from finops.polling.models import ConnectedAccount, PolledFeed
+from finops.reconciliation.selectors import drift
 from finops.sources import selectors as sources
 from finops.sources.models import Source
 
+_DRIFT_OVER: Final = timedelta(days=30)
 _MOVING: Final = (Job.State.QUEUED, Job.State.RUNNING)
 
 
@@ -44,7 +46,7 @@ def source(request: HttpRequest, here: Here, source: str) -> HttpResponse:
         "held_at": f"{address(here, 'sources')}?source={row.slug}#quarantine",
         "back": address(here, "sources"),
         "may": here.caller.can(Permission.SOURCES_MANAGE),
-        "drift": selectors.drift(here.id, row),
+        "drift": drift(row, since=(here.now - _DRIFT_OVER).date()),
         **(_of_feed(here, feed) if feed is not None else {}),
     }
     return show(request, here, "sources", "pages/source.html", context)

@@ -90,6 +90,8 @@ class Feed:
     dedupe: str
     convention: str
     money: str
+    # A window tells all there is of it: what it told before and tells no more was taken back.
+    whole: bool = False
     # Off until somebody switches it on: it says less than another, costs calls, or is only for some accounts.
     optional: bool = False
     needs: tuple[Need, ...] = ()

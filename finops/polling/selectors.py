@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from django.db.models import Q, QuerySet
@@ -84,8 +83,3 @@ def backfills_at_work(at: datetime) -> int:
     """Of all organizations, and whose worker is not silent."""
     rows = Job.objects.filter(kind=BACKFILL, state=Job.State.RUNNING, beat_at__gte=at - STALE_AFTER)
     return rows.count()
-
-
-def drift(organization_id: int, source: Source) -> Decimal | None:
-    """What a source's charges come to, beyond what was billed for the same time; None where nobody knows."""
-    return None

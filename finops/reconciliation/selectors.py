@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
 from finops.core.periods import DayRange
 from finops.ledger.selectors import spend, term_ids
 from finops.ledger.types import Grain, SpendQuestion
 from finops.reconciliation.models import CountingRule, ReconciledDay
+from finops.sources.models import Source
 from finops.statements import selectors as statements
 
 
@@ -67,3 +69,14 @@ def _called(rule: CountingRule, period: DayRange) -> dict[date, str]:
                 f"{row.values[0]}:{row.calls}:{row.effective_cost}:{row.input_tokens}"
             )
     return {day: blake2b(" ".join(sorted(each)).encode(), digest_size=8).hexdigest() for day, each in found.items()}
+
+
+def drift(source: Source, *, since: date) -> dict[str, Decimal]:
+    """What calls stood at beyond what a source billed for the same days, by currency; nothing where it is no money."""
+    rows = ReconciledDay.objects.filter(organization_id=source.organization_id, day__gte=since).filter(
+        provider__in=CountingRule.objects.filter(organization_id=source.organization_id, source=source).values(
+            "provider"
+        )
+    )
+    found = rows.values_list("currency").annotate(off=Sum("seen") - Sum("billed")).order_by("currency")
+    return dict(found)

@@ -48,6 +48,17 @@ def of_day(organization_id: int, provider: str, day: date) -> Iterator[tuple[Sou
         yield row.source, _decode(bytes(row.event))
 
 
+def between(source: Source, since: datetime, until: datetime) -> Iterator[UsageEvent]:
+    """Rows of a source whose time begins in `[since, until)`."""
+    rows = Statement.objects.filter(
+        organization_id=source.organization_id, source=source, day__gte=since.date(), day__lte=until.date()
+    ).order_by("id")
+    for body in rows.values_list("event", flat=True).iterator(_PAGE):
+        event = _decode(bytes(body))
+        if since <= event.occurred_at < until:
+            yield event
+
+
 def organizations() -> list[int]:
     """Those that some provider's cost is stated to."""
     rows = Source.objects.filter(states=Source.States.MONEY).order_by("organization_id")

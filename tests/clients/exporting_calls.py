@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 BATCH: Final = 512
 
 
-class Kept(SpanProcessor):
+class Kept(SpanProcessor):  # type: ignore[misc]  # its library is that of another Python
     """Spans as they ended. A queue of the SDK drops what it cannot hold, and nobody could be blamed for that."""
 
     def __init__(self) -> None:

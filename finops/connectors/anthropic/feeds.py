@@ -115,6 +115,7 @@ ACCOUNT: Final = Account(
     feeds=(
         _feed(
             name="anthropic-usage",
+            whole=True,
             title="Usage by the hour",
             parser=usage_report.PARSER,
             says=Says.USAGE,
@@ -130,6 +131,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-cost",
+            whole=True,
             title="Cost by the day",
             parser=cost_report.PARSER,
             says=Says.MONEY,
@@ -145,6 +147,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-claude-code",
+            whole=True,
             title="Claude Code by the day and person",
             parser=claude_code.PARSER,
             says=Says.CHARGES,
@@ -162,6 +165,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-analytics-usage",
+            whole=True,
             title="Analytics: usage by the day, person and product",
             parser=analytics.PARSER,
             says=Says.USAGE,
@@ -179,6 +183,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-analytics-cost",
+            whole=True,
             title="Analytics: cost by the day, person and product",
             parser=analytics.PARSER,
             says=Says.MONEY,

@@ -56,6 +56,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="cursor-events",
+            whole=True,
             title="Usage events",
             parser=PARSER,
             says=Says.CHARGES,

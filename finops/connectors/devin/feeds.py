@@ -62,6 +62,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="devin-daily",
+            whole=True,
             title="Consumption by day and product",
             parser=PARSER,
             says=Says.CHARGES,

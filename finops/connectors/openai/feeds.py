@@ -90,6 +90,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="openai-usage",
+            whole=True,
             title="Usage by the hour",
             parser=usage_report.PARSER,
             says=Says.USAGE,
@@ -107,6 +108,7 @@ ACCOUNT: Final = Account(
         ),
         Feed(
             name="openai-costs",
+            whole=True,
             title="Costs by the day",
             parser=cost_report.PARSER,
             says=Says.MONEY,

@@ -19,13 +19,14 @@ from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import crossed, settled_until, spend
 from finops.ledger.selectors.trees import SessionTree, handed_on, names_of, session_tree
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
-from finops.ledger.selectors.used import Used, used
+from finops.ledger.selectors.used import Standing, Used, standing, used
 
 __all__ = [
     "NOBODY",
     "Named",
     "SessionRow",
     "SessionTree",
+    "Standing",
     "UnpricedGroup",
     "Used",
     "charge",
@@ -51,6 +52,7 @@ __all__ = [
     "settled_until",
     "sightings",
     "spend",
+    "standing",
     "term_ids",
     "unpriced",
     "used",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -64,3 +64,32 @@ def used(organization_id: int, *, provider: str, day: date, but_source: int) -> 
         )
         for row in rows
     ]
+
+
+_STANDING: Final = """
+SELECT c.external_id, c.occurred_at, coalesce(p.value, ''), coalesce(m.value, ''), c.currency
+FROM ledger_charge AS c
+LEFT JOIN ledger_term AS p ON p.id = c.provider_id
+LEFT JOIN ledger_term AS m ON m.id = c.model_id
+WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s AND c.source_id = %s
+    AND c.reverses IS NULL AND c.reason NOT IN ('allocation', 'trueup')
+    AND (c.effective_cost <> 0 OR c.calls <> 0 OR c.list_cost <> 0)
+    AND NOT EXISTS (SELECT FROM ledger_charge_key AS r WHERE r.organization_id = c.organization_id
+        AND r.source_id = 0 AND r.external_id = 'rev:' || c.id)
+ORDER BY c.occurred_at, c.id
+"""
+
+
+class Standing(NamedTuple):
+    external_id: str
+    occurred_at: datetime
+    provider: str
+    model: str
+    currency: str
+
+
+def standing(organization_id: int, source_id: int, *, since: datetime, until: datetime) -> list[Standing]:
+    """Charges of a source in `[since, until)` that are not reversed and are not nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, [organization_id, since, until, source_id])
+        return [Standing(*row) for row in cursor.fetchall()]
