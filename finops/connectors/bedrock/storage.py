@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from finops.connectors.addresses import AddressRefused, Unreachable, check_address, is_internal, resolve
@@ -147,7 +148,6 @@ def _check_reachable(host: str, port: int, access: Access, scheme: str) -> None:
 
 
 def _made(given: dict[str, Any], endpoint: str) -> Any:
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -161,9 +161,17 @@ def _made(given: dict[str, Any], endpoint: str) -> Any:
         s3={"addressing_style": "path"},
         user_agent_extra="capstan",
     )
-    client = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=config, **given)
+    client = _session().client("s3", endpoint_url=endpoint or None, config=config, **given)
     client.meta.events.register_first("before-parse.s3.ListObjectsV2", _check_list)
     return client
+
+
+@cache
+def _session() -> Any:
+    """Reading what AWS' client knows of S3 takes longer than most calls, so it is done once."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def _check_list(response_dict: Mapping[str, Any], **_: Any) -> None:

@@ -6,6 +6,7 @@ AWS does), that it is asked too often, and that there is more than two things in
 
 from __future__ import annotations
 
+import atexit
 import csv
 import gzip
 import io
@@ -14,6 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from http.client import HTTPConnection
 from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import urlencode
@@ -47,6 +49,17 @@ _LINES: Final = (
     ("USE1-Claude4.6Sonnet-cache-read-input-token-count", 120, 36_000, "cache_read"),
     ("USE1-Guardrail-ContentPolicyUnitsConsumed", 7, 1_050, ""),
 )
+
+
+@cache
+def moto() -> str:
+    """Where it is: one for all fakes of a process, of which one is there at a time, as it takes long to end."""
+    # It tells of each request.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    atexit.register(server.stop)
+    return "{}:{}".format(*server.get_host_and_port())
 
 
 class Call(NamedTuple):
@@ -89,11 +102,7 @@ class BedrockReports(Reporting):
     def make(self) -> None:
         self.more = Counter[str]()
         self.deliveries = 0
-        # It tells of each request.
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._moto.start()
-        self._behind = "{}:{}".format(*self._moto.get_host_and_port())
+        self._behind = moto()
         self.s3: Any = boto3.client(
             "s3",
             endpoint_url=f"http://{self._behind}",
@@ -101,7 +110,7 @@ class BedrockReports(Reporting):
             aws_access_key_id="any",
             aws_secret_access_key="any",
         )
-        # It has what was made in this process before.
+        # It has what the one before made.
         self._ask("POST", "/moto-api/reset", {})
         for name in (LOGS, BILL):
             self.s3.create_bucket(Bucket=name)
@@ -112,7 +121,6 @@ class BedrockReports(Reporting):
     def close(self) -> None:
         super().close()
         self.s3.close()
-        self._moto.stop()
 
     @property
     def credential(self) -> str:
