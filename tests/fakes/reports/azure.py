@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 from collections import Counter
@@ -16,14 +17,14 @@ from xml.sax.saxutils import escape
 
 from tests.fakes.http import Asked
 from tests.fakes.reporting import Reporting, Truth
-from tests.fakes.reports.shared import DAY, Wrong, added, known, needed, paged
+from tests.fakes.reports.shared import DAY, Wrong, added, known, midnight, needed, paged
 
 PATH: Final = "exports/acme-focus"
 _PICO: Final = 10**12
 _MICRO: Final = 10**6
 _LIST: Final = {"restype", "comp", "prefix", "marker", "maxresults"}
 _SIGNED: Final = {"sv": "2025-05-05", "sr": "c", "sp": "rl", "se": "2027-11-01T00:00:00Z"}
-# Of a line: its meter, how many thousand tokens, and millionths of a euro.
+# Of a line: its meter, how many thousand tokens, and millionths of a dollar.
 _METERS: Final = (
     ("gpt 4o 0806 Inp glbl Tokens", 24, 60_000),
     ("gpt 4o 0806 cached Inp glbl Tokens", 50, 62_500),
@@ -39,6 +40,7 @@ class AzureReports(Reporting):
     settings: ClassVar[Mapping[str, str]] = {"path": PATH}
 
     def make(self) -> None:
+        self.until = midnight(self.until)
         self.more = Counter[str]()
         self.blobs: dict[str, tuple[bytes, datetime]] = {}
         self.runs = 0
@@ -53,7 +55,7 @@ class AzureReports(Reporting):
     @credential.setter
     def credential(self, secret: str) -> None:
         # As base64 has it: what is lost on the way is not let in.
-        self._sig = f"{secret}%2Bx%2F%3D"
+        self._sig = f"{hashlib.sha256(secret.encode()).hexdigest()[:24]}%2Bx%2F%3D"
 
     def is_let_in(self, asked: Asked) -> bool:
         signed = {name: value for name, value in asked.query.items() if name in {*_SIGNED, "sig"}}
@@ -101,7 +103,7 @@ class AzureReports(Reporting):
         ).encode()
 
     def lines(self) -> list[tuple[dict[str, str], int]]:
-        """Lines of AI, and millionths of a euro."""
+        """Lines of AI, and millionths of a dollar."""
         found = []
         for number in range(self.days):
             day = self.until - (self.days - number) * DAY
@@ -135,7 +137,7 @@ class AzureReports(Reporting):
         self.blobs[name] = (body, self.until.replace(minute=self.runs))
 
     def truth(self, feed: str) -> Truth:
-        return added(({}, {"EUR": micro * _PICO // _MICRO}) for _, micro in self.lines())
+        return added(({}, {"USD": micro * _PICO // _MICRO}) for _, micro in self.lines())
 
     def revise(self) -> None:
         self.more["bill"] += 500
@@ -150,7 +152,7 @@ def _charged(day: datetime, resource: str, meter: str, amount: int, micro: int) 
     return {
         "BilledCost": f"{micro // _MICRO}.{micro % _MICRO:06d}",
         "BillingAccountId": "/providers/Microsoft.Billing/billingAccounts/1",
-        "BillingCurrency": "EUR",
+        "BillingCurrency": "USD",
         "ChargeCategory": "Usage",
         "ChargeDescription": meter,
         "ChargePeriodEnd": (day + DAY).strftime("%Y-%m-%dT%H:%M:%SZ"),

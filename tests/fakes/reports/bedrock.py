@@ -12,7 +12,6 @@ import gzip
 import io
 import json
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
@@ -28,7 +27,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.fakes.http import Asked
 from tests.fakes.reporting import Reporting, Truth
-from tests.fakes.reports.shared import DAY, HOUR, added
+from tests.fakes.reports.shared import DAY, HOUR, added, midnight
 
 KEY: Final = "AKIAIOSFODNN7EXAMPLE"
 PROMPT: Final = "the merger is on Friday"
@@ -100,7 +99,8 @@ class BedrockReports(Reporting):
     }
 
     def make(self) -> None:
-        self.more = Counter[str]()
+        self.until = midnight(self.until)
+        self.more = 0
         self.deliveries = 0
         self._behind = moto()
         self.s3: Any = boto3.client(
@@ -204,7 +204,6 @@ class BedrockReports(Reporting):
 
     def _line(self, call: Call) -> dict[str, Any]:
         """As Converse says it, and as Claude does; some with counts in the answer only."""
-        more = self.more["log"] if call == self.calls[-1] else 0
         said: dict[str, Any] = {
             "schemaType": "ModelInvocationLog",
             "schemaVersion": "1.0",
@@ -222,13 +221,13 @@ class BedrockReports(Reporting):
                 "inputTokens": call.uncached,
                 "cacheReadInputTokens": call.read,
                 "cacheWriteInputTokens": call.written,
-                "outputTokens": call.output + more,
+                "outputTokens": call.output,
             }
             answer = {"output": {"message": PROMPT}, "usage": usage}
             return said | {"input": {"inputBodyJson": {"p": PROMPT}}, "output": {"outputBodyJson": answer}}
         given = {"inputBodyJson": {"messages": [PROMPT]}, "inputTokenCount": call.uncached}
         given |= {"cacheReadInputTokenCount": call.read, "cacheWriteInputTokenCount": call.written}
-        return said | {"input": given, "output": {"outputTokenCount": call.output + more}}
+        return said | {"input": given, "output": {"outputTokenCount": call.output}}
 
     def lines(self) -> list[tuple[dict[str, Any], int, str]]:
         """Of the bill: what stands there, its millionths of a dollar, and its meter. One stands there twice."""
@@ -236,7 +235,7 @@ class BedrockReports(Reporting):
         for number in range(self.days):
             day = self.until - (self.days - number) * DAY
             for kind, amount, micro, meter in _LINES:
-                cost = micro + number + (self.more["bill"] if number == self.days - 1 and meter == "output_text" else 0)
+                cost = micro + number + (self.more if number == self.days - 1 and meter == "output_text" else 0)
                 found.append((_charged(day, kind, amount, cost), cost, meter))
         return [*found, found[0]]
 
@@ -263,14 +262,13 @@ class BedrockReports(Reporting):
                 ({meter: int(row["line_item_usage_amount"]) * 1_000} if meter else {}, {"USD": micro * _PICO // 10**6})
                 for row, micro, meter in self.lines()
             )
-        more = {self.calls[-1].number: self.more["log"]}
         return added(
             (
                 {
                     "input_uncached": call.uncached,
                     "cache_read": call.read,
                     "cache_write_5m": call.written,
-                    "output_text": call.output + more.get(call.number, 0),
+                    "output_text": call.output,
                     "requests": 1,
                 },
                 {},
@@ -279,11 +277,8 @@ class BedrockReports(Reporting):
         )
 
     def revise(self) -> None:
-        """The log does not change; somebody who mends it may write a file anew."""
-        self.more.update(log=900, bill=5)
-        place = folder(self.calls[-1])
-        calls = [call for call in self.calls if folder(call) == place]
-        self._write(f"{place}20261120T1.json.gz", calls[1::2])
+        """The bill is delivered anew. A line of the log is never written otherwise."""
+        self.more += 5
         self._deliver()
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.fakes.http import Asked
 from tests.fakes.reporting import Reporting, Truth
-from tests.fakes.reports.shared import DAY, HOUR, Wrong, added, at_most, known, paged
+from tests.fakes.reports.shared import DAY, HOUR, Wrong, added, at_most, known, midnight, paged
 
 TABLE: Final = "acme-billing.export.gcp_billing_export_v1_01AB_23CD"
 _ROOT: Final = "/bigquery/v2/projects/acme-billing/queries"
@@ -29,7 +29,7 @@ _SQL: Final = re.compile(
 )
 _PICO: Final = 10**12
 _MICRO: Final = 10**6
-# Of a row: its SKU, how many million tokens, and millionths of a euro before and of its credits.
+# Of a row: its SKU, how many million tokens, and millionths of a dollar before and of its credits.
 _SKUS: Final = (
     ("Gemini 3 Pro Text Input - Predictions", 0.05, 60_000, 15_000),
     ("Gemini 3 Pro Text Output - Predictions", 0.01, 120_000, 0),
@@ -51,6 +51,7 @@ class GoogleReports(Reporting):
     waits = 0
 
     def make(self) -> None:
+        self.until = midnight(self.until)
         begin = self.until - self.days * DAY
         self.rows: list[tuple[dict[str, Any], int]] = []
         for number in range(self.days * 3):
@@ -79,8 +80,8 @@ class GoogleReports(Reporting):
         )
 
     @credential.setter
-    def credential(self, name: str) -> None:
-        self._name = name
+    def credential(self, secret: str) -> None:
+        self._name = f"capstan-{hashlib.sha256(secret.encode()).hexdigest()[:8]}"
 
     def is_let_in(self, asked: Asked) -> bool:
         return asked.headers.get("authorization") == f"Bearer ya29.{self._name}"
@@ -171,7 +172,7 @@ class GoogleReports(Reporting):
         return said | ({"pageToken": after} if after else {})
 
     def truth(self, feed: str) -> Truth:
-        return added(({}, {"EUR": micro * _PICO // _MICRO}) for _, micro in self.rows)
+        return added(({}, {"USD": micro * _PICO // _MICRO}) for _, micro in self.rows)
 
     def revise(self) -> None:
         """A row is never changed: another says what is different, as it is known later."""
@@ -190,7 +191,7 @@ def _row(at: datetime, exported: datetime, sku: str, amount: float, micro: int, 
         "labels": [{"key": "team", "value": "search"}],
         "location": {"location": "europe-west1", "country": "AT", "region": "europe-west1"},
         "cost": micro / _MICRO,
-        "currency": "EUR",
+        "currency": "USD",
         "usage": {"amount": amount * 10**6, "unit": "count", "amount_in_pricing_units": amount},
         "credits": [{"name": "Promotion", "amount": -credited / _MICRO, "type": "PROMOTION"}] if credited else [],
         "invoice": {"month": at.strftime("%Y%m")},

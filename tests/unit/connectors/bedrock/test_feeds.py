@@ -21,7 +21,16 @@ from finops.connectors.feeds import FEEDS
 from finops.connectors.fetching import Away, Limited, Refused, RequestRefused, Window
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.paging import PagesBroken
-from tests.factories.feeds import PROMISES, Promise, access, fetched, pages, several_pages_are_followed, told
+from tests.factories.feeds import (
+    PROMISES,
+    Promise,
+    a_revision_keeps_its_id,
+    access,
+    fetched,
+    pages,
+    several_pages_are_followed,
+    told,
+)
 from tests.fakes.reports.bedrock import BILL, EXPORT, LOGS, PROMPT, BedrockReports, folder, table
 
 UNTIL = datetime(2026, 11, 2, tzinfo=UTC)
@@ -38,6 +47,9 @@ def fake() -> Iterator[BedrockReports]:
 @pytest.mark.parametrize("name", [CALLS, COSTS])
 @pytest.mark.parametrize("promise", [*PROMISES, several_pages_are_followed])
 def test_a_feed_keeps_its_promises(fake: BedrockReports, name: str, promise: Promise) -> None:
+    if (promise, name) == (a_revision_keeps_its_id, CALLS):
+        # A line of the log is never written otherwise.
+        return
     promise(fake, name)
 
 
