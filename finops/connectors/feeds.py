@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from finops.connectors.anthropic import feeds as anthropic
+from finops.connectors.azure import feeds as azure
+from finops.connectors.bedrock import feeds as bedrock
 from finops.connectors.copilot import feeds as copilot
 from finops.connectors.cursor import feeds as cursor
 from finops.connectors.devin import feeds as devin
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.google import feeds as google
 from finops.connectors.helicone import feeds as helicone
 from finops.connectors.langfuse import feeds as langfuse
 from finops.connectors.litellm import feeds as litellm
@@ -22,9 +25,12 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
     one.name: one
     for one in (
         anthropic.ACCOUNT,
+        azure.ACCOUNT,
+        bedrock.ACCOUNT,
         copilot.ACCOUNT,
         cursor.ACCOUNT,
         devin.ACCOUNT,
+        google.ACCOUNT,
         helicone.ACCOUNT,
         langfuse.ACCOUNT,
         litellm.ACCOUNT,

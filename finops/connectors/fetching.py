@@ -146,10 +146,20 @@ class Away(FetchError):
 
 
 class Server:
-    """Asks one server for pages, as bytes. What it answers instead is one of the errors above."""
+    """Asks one server for pages, as bytes. What it answers instead is one of the errors above.
 
-    def __init__(self, access: Access, *, headers: Mapping[str, str]) -> None:
+    `has_enough` tells a refusal that is a limit by what it says, where status and headers do not.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        headers: Mapping[str, str],
+        has_enough: Callable[[bytes], bool] = lambda _: False,
+    ) -> None:
         self._out = Outgoing(access.address, headers=headers, internal=access.internal)
+        self._has_enough = has_enough
 
     def get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> bytes:
         """Raises FetchError, and AddressRefused."""
@@ -159,21 +169,49 @@ class Server:
         """For reports that are asked for by a body. Raises FetchError, and AddressRefused."""
         return self._asked("POST", path, body=body, query=query)
 
-    def _asked(self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]]) -> bytes:
+    def post_form(self, path: str, form: Mapping[str, str]) -> bytes:
+        """Raises FetchError, and AddressRefused."""
+        return self._asked("POST", path, form=form)
+
+    def pieces(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Iterator[bytes]:
+        """A file of any length, as it comes. Raises FetchError, also while it is read, and AddressRefused."""
         try:
-            answer = self._out.read(method, path, body=body, query=query)
+            with self._out.file(path, query) as answer:
+                if answer.status != 200:
+                    raise refusal(answer.status, answer.headers)
+                yield from answer.pieces
+        except Unreachable as error:
+            raise Away(str(error)) from None
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        form: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+    ) -> bytes:
+        try:
+            answer = self._out.read(method, path, body=body, form=form, query=query)
         except Unreachable as error:
             raise Away(str(error)) from None
         if answer.status == 200:
             return answer.body
-        said = f"it answered {answer.status}"
-        if answer.status == 429 or (answer.status == 403 and _has_enough(answer.headers)):
-            raise Limited(said, after_s=_after(answer.headers))
-        if answer.status in (401, 403):
-            raise Refused(said)
-        if answer.status >= 500 or answer.status in (408, 425):
-            raise Away(said)
-        raise RequestRefused(said)
+        is_limit = answer.status == 403 and self._has_enough(answer.body)
+        raise refusal(429 if is_limit else answer.status, answer.headers, said=answer.status)
+
+
+def refusal(status: int, headers: Mapping[str, str], *, said: int = 0) -> FetchError:
+    """What an answer that is no page means; `said` is its status, where it means another one."""
+    text = f"it answered {said or status}"
+    if status == 429 or (status == 403 and _has_enough(headers)):
+        return Limited(text, after_s=_after(headers))
+    if status in (401, 403):
+        return Refused(text)
+    if status >= 500 or status in (408, 412, 425):
+        return Away(text)
+    return RequestRefused(text)
 
 
 def _has_enough(headers: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from finops.connectors.fetching import Access, RequestRefused
 
 # Stands in an address, so nothing that would lead elsewhere.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_FOLDER: Final = 500
 _PRICE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 _YES: Final = frozenset({"yes", "true", "1", "on"})
 
@@ -28,6 +29,14 @@ def slug(access: Access, name: str) -> str:
     if found and not _NAME.fullmatch(found):
         raise RequestRefused(f"the setting {name!r} is no name: letters, digits, '.', '_' and '-'")
     return found
+
+
+def folder(access: Access, name: str) -> str:
+    """Where something lies in a store, with its last slash: `logs/bedrock/`; '' where it is not said."""
+    found = access.settings.get(name, "").strip().strip("/")
+    if len(found) > _LONGEST_FOLDER or not found.isprintable():
+        raise RequestRefused(f"the setting {name!r} is no folder, like logs/bedrock")
+    return f"{found}/" if found else ""
 
 
 def price(access: Access, name: str) -> str:

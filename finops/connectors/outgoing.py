@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx2
 
+from finops.connectors import unpacking
 from finops.connectors.addresses import Unreachable, check_address, is_internal, resolve
 
 LONGEST_S: Final = 15.0
@@ -22,8 +23,7 @@ LARGEST_ANSWER: Final = 512 * 1024
 # Of a page of a report, which is read whole.
 LARGEST_PAGE: Final = 32 * 2**20
 LONGEST_PAGE_S: Final = 60.0
-# A file that is read line by line may be as long as it likes; no line of it, and no reading.
-LONGEST_LINE: Final = 16 * 2**20
+# A file may be as long as it likes; no reading of it.
 LONGEST_READING_S: Final = 1800.0
 # Uncompressed, so that the size of what comes is the size of what is read.
 _PLAIN: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -44,6 +44,14 @@ class Raw(NamedTuple):
     body: bytes
 
 
+class File(NamedTuple):
+    """An answer that is read piece by piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: Iterator[bytes]
+
+
 class Outgoing:
     """Calls to one server."""
 
@@ -60,10 +68,18 @@ class Outgoing:
         with self._opened(method, path, body=body, query=list((query or {}).items())) as response:
             return Answer(response.status_code, _object(_bounded(response, until)))
 
-    def read(self, method: str, path: str, *, body: Any = None, query: Sequence[tuple[str, str]] = ()) -> Raw:
-        """A page of a report. Raises Unreachable, and AddressRefused as `ask`."""
+    def read(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        form: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+    ) -> Raw:
+        """A page of a report; asked for with JSON, or with a form. Raises Unreachable, and AddressRefused as `ask`."""
         until = time.monotonic() + LONGEST_PAGE_S
-        with self._opened(method, path, body=body, query=query) as response:
+        with self._opened(method, path, body=body, form=form, query=query) as response:
             return Raw(response.status_code, dict(response.headers), _bounded(response, until, LARGEST_PAGE))
 
     def lines(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Iterator[bytes]:
@@ -74,7 +90,14 @@ class Outgoing:
         with self._opened("GET", path, query=query) as response:
             if response.status_code != 200:
                 raise Unreachable(f"{self._host} answered {response.status_code}")
-            yield from _lines(response.iter_raw(), until)
+            yield from unpacking.lines(_timed(response.iter_raw(), until))
+
+    @contextmanager
+    def file(self, path: str, query: Sequence[tuple[str, str]] = ()) -> Iterator[File]:
+        """A file in pieces, as they come, or what was answered instead. Raises as `ask`, also while it is read."""
+        until = time.monotonic() + LONGEST_READING_S
+        with self._opened("GET", path, query=query) as response:
+            yield File(response.status_code, dict(response.headers), _timed(response.iter_raw(), until))
 
     @contextmanager
     def _opened(
@@ -83,6 +106,7 @@ class Outgoing:
         path: str,
         *,
         body: Any = None,
+        form: Mapping[str, str] | None = None,
         query: Sequence[tuple[str, str]] = (),
     ) -> Iterator[httpx2.Response]:
         resolved = resolve(self._host, self._port, internal=self._internal)
@@ -106,6 +130,7 @@ class Outgoing:
                     url,
                     headers=self._headers | {"Host": self._parts.netloc} | _PLAIN,
                     json=body,
+                    data=form,
                     extensions={"sni_hostname": self._host},
                 ) as response,
             ):
@@ -120,19 +145,11 @@ def _certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def _lines(pieces: Iterator[bytes], until: float) -> Iterator[bytes]:
-    kept = bytearray()
+def _timed(pieces: Iterator[bytes], until: float) -> Iterator[bytes]:
     for piece in pieces:
         if time.monotonic() > until:
             raise Unreachable("the file takes too long")
-        *ended, begun = piece.split(b"\n")
-        for part in ended:
-            kept += part
-            yield bytes(kept[:LONGEST_LINE])
-            kept.clear()
-        kept += begun[: max(0, LONGEST_LINE - len(kept))]
-    if kept:
-        yield bytes(kept)
+        yield piece
 
 
 def _bounded(response: httpx2.Response, until: float, most: int = LARGEST_ANSWER) -> bytes:

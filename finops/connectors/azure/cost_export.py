@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from finops.connectors import cutting
+from finops.connectors.azure.meters import meter_of
 from finops.connectors.pages import BodyUnreadable, Page
-from finops.connectors.reports import Row, Wrong, category, cost, event, key, parsed, tags
+from finops.connectors.reports import METER, Row, Wrong, category, cost, event, key, parsed, tags
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 from finops.connectors.wording import clean
 
@@ -46,7 +48,7 @@ CATEGORIES: Final = frozenset({"Usage", "Purchase", "Tax", "Credit", "Adjustment
 _KEPT: Final = {
     "service": "ServiceName",
     "publisher": "PublisherName",
-    "meter": "x_SkuMeterName",
+    "meter_name": "x_SkuMeterName",
     "sku": "SkuId",
     "charge_class": "ChargeClass",
     "description": "ChargeDescription",
@@ -60,6 +62,7 @@ _KEPT: Final = {
 }
 _CORRECTION: Final = "Correction"
 _REPORT: Final = "focus"
+Line = dict[str, Any]
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -73,20 +76,39 @@ def cut(body: bytes, *, told: MutableMapping[str, int] | None = None) -> Page:
     BodyUnreadable.
     """
     try:
-        lines = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        text = io.StringIO(body.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError:
+        raise BodyUnreadable("The body is no FOCUS export as CSV: it is not UTF-8. Is it still packed?") from None
+    return Page(kept(lines_of(text), told={} if told is None else told))
+
+
+def kept(lines: Iterable[Line], *, told: MutableMapping[str, int]) -> tuple[bytes, ...]:
+    """Records of lines, in their order; `told` as `cut` has it."""
+    return cutting.numbered(({"row": _encode(line)} for line in lines), parse, told)
+
+
+def lines_of(text: Iterable[str]) -> Iterator[Line]:
+    """Lines of a file that comes line by line, without their empty cells. Raises BodyUnreadable."""
+    try:
+        lines = csv.DictReader(text, strict=True)
         missing = [name for name in NEEDED if name not in (lines.fieldnames or ())]
         if missing:
             raise BodyUnreadable(f"The body is no FOCUS export as CSV: it has no column {missing[0]}.")
-        rows = [{"row": _encode(line)} for line in _lines(lines)]
-    except UnicodeDecodeError:
-        raise BodyUnreadable("The body is no FOCUS export as CSV: it is not UTF-8. Is it still packed?") from None
+        yield from _lines(lines)
     except csv.Error as error:
         raise BodyUnreadable(f"The body is no FOCUS export as CSV: {clean(str(error))[:200]}") from None
-    return Page(cutting.numbered(rows, parse, {} if told is None else told))
 
 
-def _lines(lines: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
-    """Lines without their empty cells. One that has more or fewer cells than the header is kept as its cells."""
+def starts(line: Line) -> datetime | None:
+    """When a line's charge begins, UTC; None where it does not say."""
+    try:
+        return Row(line).instant("ChargePeriodStart")
+    except Wrong:
+        return None
+
+
+def _lines(lines: csv.DictReader[str]) -> Iterator[Line]:
+    """One that has more or fewer cells than the header is kept as its cells."""
     for line in lines:
         # More cells stand under None, and a missing one is None.
         found: dict[Any, Any] = dict(line)
@@ -106,7 +128,8 @@ def _event(record: Row) -> UsageEvent:
     if told not in CATEGORIES:
         raise Wrong("connectors.field_invalid", "row.ChargeCategory", f"{told[:60]!r} is no category of FOCUS")
     corrected = given.pico < 0 and said["ChargeClass"] == _CORRECTION and told == "Usage"
-    kept = {name: row.text(column) for name, column in _KEPT.items()}
+    found = {name: row.text(column) for name, column in _KEPT.items()}
+    name = found["meter_name"] or said["SkuMeter"]
     return event(
         external_id=record.external_id,
         occurred_at=starts,
@@ -117,7 +140,7 @@ def _event(record: Row) -> UsageEvent:
         provider_account=said["SubAccountId"] or said["BillingAccountId"],
         category="Adjustment" if corrected else category(given, told),
         evidence="billed",
-        tags=tags(kept | {"meter": kept["meter"] or said["SkuMeter"]}, _labels(row)),
+        tags=tags(found | {"meter_name": name, METER: meter_of(name)}, _labels(row)),
         cost=given,
     )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from finops.connectors.bedrock.principals import identities_of
 from finops.connectors.bedrock.usage_types import UsageType, counts_of_line, usage_type_of
 from finops.connectors.foreign import UNDECODABLE, Part, decode, encode, given_cost, key_of, received, tags_of
 from finops.connectors.pages import BodyUnreadable, Page
+from finops.connectors.reports import METER
 from finops.connectors.types import Received, UsageEvent
 
 PARSER: Final = "aws_cur"
@@ -66,19 +67,48 @@ def parse(raw: bytes) -> Received:
 def cut(body: bytes) -> Page:
     """A report as CSV, decompressed: its lines of Bedrock. Raises BodyUnreadable."""
     text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    reader = csv.DictReader(io.StringIO(text.replace("\x00", "\ufffd"), newline=""))
+    return Page(tuple(kept(lines_of(io.StringIO(text, newline="")))))
+
+
+def lines_of(text: Iterable[str]) -> Iterator[Mapping[Any, Any]]:
+    """Rows of a report as CSV, which comes line by line. Raises BodyUnreadable."""
+    reader = csv.DictReader(line.replace("\x00", "\ufffd") for line in text)
     try:
-        columns = set(reader.fieldnames or ())
-        if not columns.issuperset(_NEEDED):
-            raise BodyUnreadable("This is not a Cost and Usage Report: a column of CUR 2.0 is missing.")
-        return Page(tuple(kept(reader)))
+        check_columns(reader.fieldnames or ())
+        yield from reader
     except csv.Error as error:
         raise BodyUnreadable(f"This is not a Cost and Usage Report as CSV: {error}") from None
 
 
-def kept(rows: Iterable[Mapping[Any, Any]], *, counted: Counter[str] | None = None) -> Iterator[bytes]:
+def check_columns(names: Iterable[str]) -> None:
+    """Raises BodyUnreadable."""
+    if not set(names).issuperset(_NEEDED):
+        raise BodyUnreadable("This is not a Cost and Usage Report: a column of CUR 2.0 is missing.")
+
+
+def is_read(column: str) -> bool:
+    """Whether anything here looks at a column."""
+    return column in (*_COLUMNS, *_MAPS, "product") or column.startswith(("product_", *_FLAT))
+
+
+def starts(row: Mapping[Any, Any]) -> datetime | None:
+    """When a line's usage begins, UTC; None where it does not say."""
+    said = row.get("line_item_usage_start_date")
+    try:
+        found = said if isinstance(said, datetime) else datetime.fromisoformat(str(said))
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def kept(
+    rows: Iterable[Mapping[Any, Any]],
+    *,
+    counted: Counter[str] | None = None,
+    wanted: Callable[[Mapping[Any, Any]], bool] = lambda _: True,
+) -> Iterator[bytes]:
     """Records of those rows that are Bedrock's. `counted` goes from file to file of one month: rows that say the same
-    are told apart by their order.
+    are told apart by their order, those too that are not `wanted`.
     """
     counted = Counter() if counted is None else counted
     for row in rows:
@@ -90,13 +120,15 @@ def kept(rows: Iterable[Mapping[Any, Any]], *, counted: Counter[str] | None = No
         counted[key] += 1
         if counted[key] > 1:
             record["nth"] = counted[key]
-        yield encode(record)
+        if wanted(row):
+            yield encode(record)
 
 
 def is_bedrock(row: Mapping[Any, Any]) -> bool:
     """By its product; models of others are sold through the Marketplace, as `… (Amazon Bedrock Edition)`."""
     product = row.get("product")
-    named = product.values() if isinstance(product, Mapping) else ()
+    # Parquet's maps come as lists of pairs.
+    named = product.values() if isinstance(product, Mapping) else [value for _, value in _pairs(product)]
     said = (*(value for name, value in row.items() if _names_product(name)), *named)
     return any(isinstance(value, str) and "bedrock" in value.lower() for value in said)
 
@@ -117,7 +149,6 @@ def _tags(row: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
                 value = decode(value.encode("utf-8", "replace"))
             except UNDECODABLE:
                 continue
-        # Parquet's maps come as lists of pairs.
         found += value.items() if isinstance(value, Mapping) else _pairs(value)
     for column, value in row.items():
         prefix = next((one for one in _FLAT if isinstance(column, str) and column.startswith(one)), None)
@@ -191,6 +222,7 @@ def _words(line: Part, said: UsageType) -> dict[str, str]:
         "operation": line.text("line_item_operation"),
         "resource": line.text("line_item_resource_id"),
         "routing": said.routing,
+        METER: "output" if said.meter == "output_text" else said.meter,
     }
 
 

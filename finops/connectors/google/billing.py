@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Final
 
 from finops.connectors import bodies, cutting
+from finops.connectors.google.skus import meter_of
 from finops.connectors.pages import BodyUnreadable, Page
-from finops.connectors.reports import Row, category, event, key, moment, money, parsed, plain, tags
+from finops.connectors.reports import METER, Row, category, event, key, moment, money, parsed, plain, tags
 from finops.connectors.types import NO_COUNTS, Received, UsageEvent
 
 PARSER: Final = "google_billing"
@@ -94,6 +95,7 @@ def _event(record: Row) -> UsageEvent:
                 "service": service.text("description"),
                 "sku": sku.text("description"),
                 "sku_id": sku.text("id"),
+                METER: meter_of(sku.text("description")),
                 "invoice_month": month,
                 "cost_type": kind,
                 "cost_before_credits": plain(gross) if credited else "",

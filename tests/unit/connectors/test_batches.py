@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from finops.connectors.openai.batches import result_of, told_of
-from finops.connectors.outgoing import LONGEST_LINE, _lines
+from finops.connectors.unpacking import LONGEST_LINE, lines
 
 CHAT = "/v1/chat/completions"
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -100,10 +100,10 @@ def test_lines_come_whole_however_they_are_cut() -> None:
     text = b"one\ntwo\n\nthree"
     for size in (1, 2, 5, 100):
         pieces = iter([text[at : at + size] for at in range(0, len(text), size)])
-        assert list(_lines(pieces, float("inf"))) == [b"one", b"two", b"", b"three"]
+        assert list(lines(pieces)) == [b"one", b"two", b"", b"three"]
 
 
 def test_of_a_line_without_end_only_the_beginning_is_kept() -> None:
     pieces = iter([b"x" * 2**20] * 20 + [b"\nnext"])
-    long, after = _lines(pieces, float("inf"))
+    long, after = lines(pieces)
     assert (len(long), after) == (LONGEST_LINE, b"next")

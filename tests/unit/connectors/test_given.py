@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from finops.connectors.fetching import Access, RequestRefused
-from finops.connectors.given import currency, flag, needed, price, slug
+from finops.connectors.given import currency, flag, folder, needed, price, slug
 
 
 def said(**settings: str) -> Access:
@@ -38,3 +38,14 @@ def test_a_price_is_a_plain_number(value: str) -> None:
 def test_a_currency_is_three_letters(value: str) -> None:
     with pytest.raises(RequestRefused, match="currency"):
         currency(said(currency=value))
+
+
+@pytest.mark.parametrize(("value", "found"), [("", ""), ("/", ""), ("logs", "logs/"), (" /a/b c/ ", "a/b c/")])
+def test_a_folder_ends_in_a_slash(value: str, found: str) -> None:
+    assert folder(said(place=value), "place") == found
+
+
+@pytest.mark.parametrize("value", ["a\nb", "\x00", "x" * 501])
+def test_what_is_no_folder(value: str) -> None:
+    with pytest.raises(RequestRefused, match="place"):
+        folder(said(place=value), "place")

@@ -61,11 +61,8 @@ def test_a_line() -> None:
     assert (found.provider, found.provider_account, found.region) == ("azure", "/subscriptions/1111", "swedencentral")
     tags = dict(found.tags)
     assert (tags["team"], tags["size"], tags["service"]) == ("search", "3", "Azure OpenAI")
-    assert (tags["meter"], tags["usage_amount"], tags["usage_unit"]) == (
-        "gpt 4o 0806 Inp glbl Tokens",
-        "24",
-        "1K Tokens",
-    )
+    assert (tags["meter"], tags["meter_name"]) == ("input_uncached", "gpt 4o 0806 Inp glbl Tokens")
+    assert (tags["usage_amount"], tags["usage_unit"]) == ("24", "1K Tokens")
 
 
 def test_the_export_of_the_month_again_revises_and_adds_nothing() -> None:

@@ -62,7 +62,7 @@ def test_a_line_is_what_aws_charges() -> None:
     assert (made.provider_account, made.region) == ("123456789012", "us-east-1")
     assert dict(made.tags) == {
         "team": "search", "iamPrincipal/cost-center": "cc42", "operation": "InvokeModelInference",
-        "usage_type": "USE1-Claude4.6Sonnet-input-tokens",
+        "usage_type": "USE1-Claude4.6Sonnet-input-tokens", "meter": "input_uncached",
     }  # fmt: skip
 
 

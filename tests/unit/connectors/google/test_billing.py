@@ -52,6 +52,7 @@ def test_net_cost_is_what_is_left_of_it_after_credits() -> None:
         "cost_type": "regular",
         "credits": "-0.015",
         "invoice_month": "202611",
+        "meter": "input_uncached",
         "service": "Vertex AI",
         "sku": "Gemini 3 Pro Text Input - Predictions",
         "sku_id": "0F4A-1B2C",
