@@ -17,10 +17,12 @@ from finops.ledger.selectors import spend, term_ids
 from finops.ledger.types import Grain, SpendQuestion
 from finops.reconciliation.models import CountingRule, ReconciledDay
 from finops.reconciliation.types import Compared, Total
+from finops.sources.models import Source
 from finops.statements import selectors as statements
 
 _State = ReconciledDay.State
 _AMOUNTS: Final = ("billed", "seen", "unseen", "unattributed")
+
 
 def rules(organization_id: int) -> QuerySet[CountingRule]:
     return CountingRule.objects.filter(organization_id=organization_id).select_related("source").order_by("provider")
@@ -32,6 +34,16 @@ def rule(organization_id: int, rule_id: int) -> CountingRule:
     if found is None:
         raise NotFound("There is no such counting rule.")
     return found
+
+
+def bills_of(rule: CountingRule) -> list[Source]:
+    """Sources whose statements may be the provider's money: those that stated some, and the present one."""
+    house, provider = rule.organization_id, rule.provider
+    return [
+        one
+        for one in statements.money_sources(house)
+        if one.id == rule.source_id or statements.states_money_of(house, source_id=one.id, provider=provider)
+    ]
 
 
 def days(organization_id: int, *, provider: str = "", period: DayRange | None = None) -> QuerySet[ReconciledDay]:
@@ -53,7 +65,12 @@ def totals(organization_id: int, period: DayRange, *, at: datetime) -> list[Tota
     found = []
     for row in rows.annotate(**amounts, **numbers, all_calls=calls).order_by("provider", "currency"):
         said = {name: row[name] for name in ("provider", "currency", *_AMOUNTS)}
-        said |= {"calls": row["all_calls"], "tied": row["tied"], "compared": row["compared"], "apart": row["currencies"]}
+        said |= {
+            "calls": row["all_calls"],
+            "tied": row["tied"],
+            "compared": row["compared"],
+            "apart": row["currencies"],
+        }
         # With the first of a provider's currencies: a day that has no bill has none.
         found.append(Total(**said, waiting=waiting.pop(row["provider"], ())))
     found += [Total(provider, "", waiting=days) for provider, days in waiting.items()]
@@ -89,9 +106,10 @@ def waiting_days(organization_id: int, period: DayRange, *, at: datetime) -> dic
     found: dict[str, set[date]] = {}
     for row in spend(asked):
         one = by_provider[named[row.values[0]]]
-        if row.calls > 0 and row.bucket is not None and one.since <= row.bucket < over_before(one, at):
-            if (one.provider, row.bucket) not in stated:
-                found.setdefault(one.provider, set()).add(row.bucket)
+        if row.bucket is None or not row.calls or (one.provider, row.bucket) in stated:
+            continue
+        if one.since <= row.bucket < over_before(one, at):
+            found.setdefault(one.provider, set()).add(row.bucket)
     return {provider: tuple(sorted(each)) for provider, each in sorted(found.items())}
 
 
@@ -122,8 +140,8 @@ def is_behind(rule: CountingRule) -> bool:
 
 def changed(rule: CountingRule, *, since: date, at: datetime) -> Iterator[tuple[date, str]]:
     """Days of a provider that are to be compared, with what they are made of: they are over, stated, and not as they
-    were when they were compared last. The newest first, so that what is left when somebody stops is the oldest, by which
-    it is known to be left (`is_behind`).
+    were when they were compared last. The newest first: when somebody stops, the oldest are left, by which it is known
+    that some are (`is_behind`).
     """
     over = over_before(rule, at)
     since = max(since, rule.since)

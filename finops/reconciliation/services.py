@@ -160,11 +160,8 @@ def change_rule(
 
 
 def _whose_money(rule: CountingRule, slug: str) -> Source:
-    found = statements.money_sources(rule.organization_id).filter(slug=slug).first()
-    if found is None or not (
-        found.id == rule.source_id
-        or statements.states_money_of(rule.organization_id, source_id=found.id, provider=rule.provider)
-    ):
+    found = next((one for one in selectors.bills_of(rule) if one.slug == slug), None)
+    if found is None:
         raise RuleInvalid(f"no source of that name states what {rule.provider} cost", field="source")
     return found
 

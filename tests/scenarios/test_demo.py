@@ -206,8 +206,9 @@ def test_no_summed_record_is_taken_for_one_long_prompt(acme: Organization) -> No
                 assert input_tokens(event.counts) <= min(step.above_input_tokens for step in steps), event.model
 
 
-def test_what_nobody_answers_for_is_the_old_build_server(acme: Organization) -> None:
+def test_what_nobody_answers_for_is_the_old_build_server_and_what_nobody_saw(acme: Organization) -> None:
     keys = named(acme, "key", only={"state": "unattributed"})
+    assert keys.pop("") == named(acme, "source", only={"state": "unattributed"})["OpenAI cost report"] > 0
     assert {name.split(" ")[0] for name in keys} == {"legacy-ci"}
     assert sum(keys.values()) > 0
     assert Decimal("0.005") < sum(keys.values()) / sum(named(acme, "state").values()) < Decimal("0.05")

@@ -119,9 +119,7 @@ def test_where_the_bill_is_not_all_what_is_not_on_it_stands_beside(book: Book, s
         ({"level": "guessed"}, "level"),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_field(
-    book: Book, stated: Stated, said: dict[str, Any], field: str
-) -> None:
+def test_what_cannot_be_is_refused_by_its_field(book: Book, stated: Stated, said: dict[str, Any], field: str) -> None:
     book.take(event("a"))
     stated.billed("5")
     stated.reconciled()
