@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
@@ -55,15 +55,15 @@ def days(organization_id: int, *, provider: str = "", period: DayRange | None = 
 
 
 def totals(organization_id: int, period: DayRange, *, at: datetime) -> list[Total]:
-    """By provider and currency; five questions at most, whatever there is."""
-    rows = days(organization_id, period=period).order_by().values("provider", "currency")
+    """By provider and currency; as many questions, however many days there are."""
+    rows = days(organization_id, period=period).order_by("provider", "currency").values("provider", "currency")
     counted = Q(state__in=[_State.TIED, _State.COMPARED])
     amounts = {name: Coalesce(Sum(name, filter=counted), Decimal(0)) for name in _AMOUNTS}
     numbers = {str(state): Count("id", filter=Q(state=state)) for state in _State}
     calls = Coalesce(Sum("calls", filter=counted), 0)
     waiting = waiting_days(organization_id, period, at=at)
     found = []
-    for row in rows.annotate(**amounts, **numbers, all_calls=calls).order_by("provider", "currency"):
+    for row in _read(rows.annotate(**amounts, **numbers, all_calls=calls)):
         said = {name: row[name] for name in ("provider", "currency", *_AMOUNTS)}
         said |= {
             "calls": row["all_calls"],
@@ -81,7 +81,14 @@ def by_day(organization_id: int, period: DayRange, *, provider: str = "") -> lis
     """Amounts of tied and compared days, by day and currency, oldest first. One question."""
     rows = days(organization_id, provider=provider, period=period).filter(state__in=[_State.TIED, _State.COMPARED])
     sums = {name: Sum(name) for name in _AMOUNTS}
-    return [Compared(**row) for row in rows.values("day", "currency").annotate(**sums).order_by("day", "currency")]
+    summed = rows.values("day", "currency").annotate(**sums).order_by("day", "currency")
+    return [Compared(**row) for row in _read(summed)]
+
+
+def _read(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Rows whose columns no type can say: they are named by what is asked."""
+    for row in rows:
+        yield dict(row)
 
 
 def waiting_days(organization_id: int, period: DayRange, *, at: datetime) -> dict[str, tuple[date, ...]]:

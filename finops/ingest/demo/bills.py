@@ -46,34 +46,37 @@ class Bill(NamedTuple):
     cost: list[UsageEvent]
 
 
-def stated_days(world: World) -> list[int]:
-    """Numbers of the days that a bill is there of: whole ones, but for the newest."""
+def bills(world: World, streams: Streams, pricer: Pricer) -> Iterator[tuple[date, Bill]]:
+    """By UTC day, oldest first: whole days, but for the newest."""
     last = len(world.span.days) - 2
-    return list(range(max(last - DAYS, 0), last))
+    stated = range(max(last - DAYS, 0), last)
+    days = {world.span.days[number]: _Day() for number in stated}
+    # Where it is late or early, a day's work falls on the UTC day beside it.
+    for number in range(max(stated.start - 1, 0), stated.stop + 1):
+        for event in _calls(world, streams, number):
+            if found := days.get(event.occurred_at.date()):
+                found.add(pricer, event, event.counts)
+                if event.model == _UNTOLD_MODEL:
+                    found.add(pricer, event, tuple(count * _UNTOLD_PERCENT // 100 for count in event.counts))
+    for day, found in days.items():
+        yield day, Bill(list(_used(found.used, day)), list(_costs(found.money, day)))
 
 
-def bill(world: World, streams: Streams, pricer: Pricer, number: int) -> Bill:
-    day = world.span.days[number]
-    used: dict[_Group, list[int]] = defaultdict(lambda: [0] * len(METERS))
-    money: dict[tuple[_Group, str], int] = defaultdict(int)
-    for event in _calls(world, streams, number):
+class _Day:
+    def __init__(self) -> None:
+        self.used: dict[_Group, list[int]] = defaultdict(lambda: [0] * len(METERS))
+        self.money: dict[tuple[_Group, str], int] = defaultdict(int)
+
+    def add(self, pricer: Pricer, event: UsageEvent, amounts: tuple[int, ...]) -> None:
+        """Counted, and billed at what was agreed but for what a cache held."""
         group = _Group(event.provider_account, event.model, event.service_tier)
-        _add(pricer, used, money, group, event, event.counts)
-        if event.model == _UNTOLD_MODEL:
-            more = tuple(count * _UNTOLD_PERCENT // 100 for count in event.counts)
-            _add(pricer, used, money, group, event, more)
-    at = day_start(day)
-    name = f"{day.isoformat()}/"
-    return Bill(
-        used=[
-            UsageEvent(
-                external_id=f"usage/{name}{'/'.join(group)}", occurred_at=at, provider=PROVIDER, model=group.model,
-                counts=tuple(total), service_tier=group.tier, provider_account=group.account,
-            )
-            for group, total in sorted(used.items())
-        ],
-        cost=list(_costs(money, day)),
-    )  # fmt: skip
+        total = self.used[group]
+        for place, count in enumerate(amounts):
+            total[place] += count
+        found = pricer.find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
+        for line in explain(found, amounts, event.occurred_at):
+            off = _CACHED_OFF if line.meter == "cache_read" else 0
+            self.money[group, _OUTPUT.get(line.meter, line.meter)] += line.contracted_pico * (100 - off) // 100
 
 
 def _calls(world: World, streams: Streams, number: int) -> Iterator[UsageEvent]:
@@ -83,22 +86,17 @@ def _calls(world: World, streams: Streams, number: int) -> Iterator[UsageEvent]:
                 yield event
 
 
-def _add(
-    pricer: Pricer,
-    used: dict[_Group, list[int]],
-    money: dict[tuple[_Group, str], int],
-    group: _Group,
-    event: UsageEvent,
-    amounts: tuple[int, ...],
-) -> None:
-    """Counted, and billed at what was agreed but for what a cache held."""
-    total = used[group]
-    for place, count in enumerate(amounts):
-        total[place] += count
-    found = pricer.find(event.provider, event.model, event.service_tier, event.host, event.occurred_at.date())
-    for line in explain(found, amounts, event.occurred_at):
-        off = _CACHED_OFF if line.meter == "cache_read" else 0
-        money[group, _OUTPUT.get(line.meter, line.meter)] += line.contracted_pico * (100 - off) // 100
+def _used(used: Mapping[_Group, list[int]], day: date) -> Iterator[UsageEvent]:
+    for group, total in sorted(used.items()):
+        yield UsageEvent(
+            external_id=f"usage/{day.isoformat()}/{'/'.join(group)}",
+            occurred_at=day_start(day),
+            provider=PROVIDER,
+            model=group.model,
+            counts=tuple(total),
+            service_tier=group.tier,
+            provider_account=group.account,
+        )
 
 
 def _costs(money: Mapping[tuple[_Group, str], int], day: date) -> Iterator[UsageEvent]:

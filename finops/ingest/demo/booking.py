@@ -9,7 +9,8 @@ from typing import Final
 
 from finops.connectors.types import Received, UsageEvent
 from finops.core.periods import day_start
-from finops.ingest.demo import bills, incidents
+from finops.ingest.demo import incidents
+from finops.ingest.demo.bills import bills
 from finops.ingest.demo.company import company
 from finops.ingest.demo.rhythm import span
 from finops.ingest.demo.streams import BILLED, GATEWAY, LITELLM, REPORTED, Streams
@@ -62,10 +63,8 @@ class Booking:
 
     def keep_statements(self) -> None:
         """What a provider states of the last days."""
-        pricer = load_pricer(self._organization_id)
-        for number in bills.stated_days(self._world):
-            stated = bills.bill(self._world, self._streams, pricer, number)
-            at = self._sent_at(number + 1)
+        for day, stated in bills(self._world, self._streams, load_pricer(self._organization_id)):
+            at = day_start(day) + _SENT_AFTER
             self._send(REPORTED, stated.used, at)
             self._send(BILLED, stated.cost, at)
 
