@@ -34,16 +34,21 @@ _NOR: Final = ("agent", "customer", "key")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What was seen, corrected and not seen, rounded so that they add up to the bill as it is shown."""
+    """What was seen, corrected and not seen, rounded so that they add up to the bill as it is shown; and what of the
+    last is nobody's, within it.
+    """
 
     seen: Decimal
     corrected: Decimal
     unseen: Decimal
+    unattributed: Decimal
 
 
 def shown(one: Total | ReconciledDay) -> Shown:
-    corrected = one.billed - one.seen - one.unseen
-    return Shown(*rounded([one.seen, corrected, one.unseen], places_of(one.currency)))
+    places = places_of(one.currency)
+    seen, corrected, unseen = rounded([one.seen, one.billed - one.seen - one.unseen, one.unseen], places)
+    nobodys, _ = rounded([one.unattributed, unseen - one.unattributed], places)
+    return Shown(seen, corrected, unseen, nobodys)
 
 
 def chart(rows: Iterable[Compared], currency: str, scope: Scope) -> Trend:
