@@ -91,6 +91,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("unpriced", "Unpriced", "unpriced", Permission.PRICING_MANAGE, "u"),
             Entry("rules", "Attribution", "rules", Permission.ATTRIBUTION_MANAGE, "a"),
             Entry("shared", "Shared costs", "shared", Permission.ORG_READ, "h"),
+            Entry("reconciliation", "Reconciliation", "reconciliation", Permission.AUDIT_READ),
             Entry("sources", "Sources and quarantine", "sources", Permission.QUARANTINE_MANAGE, "q"),
         ),
     ),

@@ -25,6 +25,9 @@ _BY: Final = {
     "archived": "The owner named was archived before the call",
     "allocation": "A shared cost was split",
 }
+# The reason of a line that was added to meet a bill, and by what its step says so.
+TRUEUP: Final = "trueup"
+TIED: Final = "reconciliation"
 REASONS: Final = {
     "model_unknown": "No price book knows this model.",
     "meter_unpriced": "The model has a price, but not for one of the quantities this call used.",
@@ -57,6 +60,11 @@ class ChargeStory:
     chain: tuple[tuple[str, str, str], ...]
     sightings: tuple[Sighting, ...]
     state: str
+    # Why the line is there at all; `added` where it was added to meet a bill.
+    why: str = ""
+    added: bool = False
+    # Of those, one that corrects calls that were seen.
+    correction: bool = False
 
 
 def story(here: Here, scope: Scope, row: ChargeRow) -> ChargeStory:
@@ -67,11 +75,32 @@ def story(here: Here, scope: Scope, row: ChargeRow) -> ChargeStory:
         meters=tuple(stories.usage(row.counts).items()),
         pricing=told.pricing,
         missing=REASONS.get(told.pricing.reason, ""),
-        reasons=tuple(_reason(scope, step) for step in told.steps),
+        reasons=tuple(_reason(scope, step) for step in told.steps if step.by != TIED),
         chain=_chain(here, told),
         sightings=told.sightings,
         state=labels.get("state", ""),
+        why=_why(row, labels),
+        added=row.reason == TRUEUP,
+        correction=labels.get("category") == "Adjustment",
     )
+
+
+def _why(row: ChargeRow, labels: Mapping[str, str]) -> str:
+    """Of a line that reconciling made, which day it is for and what it says; of others, the ledger's word."""
+    if row.reason != TRUEUP:
+        return row.reason
+    provider, bill = labels.get("provider", "the provider"), labels.get("source", "its bill")
+    on = f"{provider}’s {row.occurred_at.day} {row.occurred_at:%b %Y}"
+    if row.reverses:
+        return f"A line that made {on} what was billed, taken back: the bill, the calls or the rule changed since."
+    if not row.effective_cost and not any(row.counts):
+        return f"A line that made {on} what was billed is not needed any more, and is nothing now."
+    if labels.get("category") == "Adjustment":
+        return (
+            f"It makes calls of {on} what {bill} says they cost: their tokens at the rate that was billed, less what "
+            "they stood at by their prices."
+        )
+    return f"It was billed for {on} by {bill}, and nobody saw a call of it."
 
 
 def _facts(here: Here, scope: Scope, row: ChargeRow, labels: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:

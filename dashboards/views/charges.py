@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from dashboards.access import Here, page, show
 from dashboards.panels.bar import address, bar
-from dashboards.panels.charge import story
+from dashboards.panels.charge import TRUEUP, story
 from dashboards.scope import Scope
 from dashboards.views.spend import linker, pushed, scope_of
 from finops.core.errors import NotFound
@@ -61,9 +61,19 @@ def charge(request: HttpRequest, here: Here, charge_id: UUID) -> HttpResponse:
         "story": story(here, scope, row),
         "row": row,
         "charges": address(here, "charges"),
+        "tied_href": _tied(here, row),
         "session_href": f"{linker(here, 'charges')(scope)}&{urlencode({'session': row.session})}",
     }
     return show(request, here, "charges", "pages/charge.html", context)
+
+
+def _tied(here: Here, row: ChargeRow) -> str:
+    """The reconciliation of the day and provider of a line, '' for who may not see it."""
+    if row.reason != TRUEUP or not here.caller.can(Permission.AUDIT_READ):
+        return ""
+    day = row.occurred_at.date()
+    query = urlencode({"period": f"{day}..{day}", "provider": row.dimensions["provider"]})
+    return f"{address(here, 'reconciliation')}?{query}"
 
 
 def _rows(here: Here, scope: Scope, rows: tuple[ChargeRow, ...]) -> list[dict[str, object]]:

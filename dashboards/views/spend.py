@@ -146,6 +146,7 @@ def pick(request: HttpRequest, here: Here) -> HttpResponse:
         "charges",
         "sessions",
         "value",
+        "reconciliation",
     }:
         raise NotFound("There is nothing here by that name to filter by.")
     search = search.replace("\0", "")

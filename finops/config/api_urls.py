@@ -13,10 +13,10 @@ from finops.api.docs import ApiDocs, ApiSchema
 # The rooms that have resources, in the order the documentation lists them.
 _ROOMS: Final = (
     "finops.orgs", "finops.sources", "finops.polling", "finops.ingest", "finops.ledger", "finops.pricing",
-    "finops.attribution", "finops.energy", "finops.budgets", "finops.alerts", "routing.upstreams", "routing.tiers",
-    "routing.captures",
-    "routing.classify", "routing.evidence", "routing.prospects", "routing.rules", "routing.recommend", "routing.bills",
-    "routing.rollouts", "routing.value", "routing.experiments", "finops.jobs",
+    "finops.attribution", "finops.energy", "finops.reconciliation", "finops.budgets", "finops.alerts",
+    "routing.upstreams", "routing.tiers", "routing.captures", "routing.classify", "routing.evidence",
+    "routing.prospects", "routing.rules", "routing.recommend", "routing.bills", "routing.rollouts", "routing.value",
+    "routing.experiments", "finops.jobs",
 )  # fmt: skip
 
 

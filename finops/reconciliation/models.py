@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 
 from finops.orgs.models import Organization
 from finops.sources.models import Source
+
+# How long after its end a day may be left alone.
+MOST_HOURS: Final = 14 * 24
 
 
 class CountingRule(models.Model):
@@ -33,7 +36,7 @@ class CountingRule(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["organization", "provider"], name="counting_rule_once"),
-            models.CheckConstraint(name="counting_rule_soon", condition=models.Q(after_hours__lte=14 * 24)),
+            models.CheckConstraint(name="counting_rule_soon", condition=models.Q(after_hours__lte=MOST_HOURS)),
         ]
 
     def __str__(self) -> str:

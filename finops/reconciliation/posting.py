@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import date
 from typing import Final
 
@@ -24,8 +25,8 @@ _WHY: Final = {
     Kind.UNSEEN: "billed, and nobody saw the calls",
 }
 _KEYS: Final = """
-SELECT external_id FROM ledger_charge_key
-WHERE organization_id = %s AND source_id = %s AND external_id >= %s AND external_id < %s ORDER BY external_id
+SELECT source_id, external_id FROM ledger_charge_key WHERE organization_id = %s AND source_id = ANY(%s)
+    AND external_id >= %s AND external_id < %s ORDER BY source_id, external_id
 """
 
 
@@ -39,34 +40,37 @@ class Writer:
         self._reporting = corridor.exchange.reporting_currency
         # There is one: statements without a rate are in quarantine.
         self._rate = None if currency == self._reporting else corridor.exchange.rate(currency, day)
-        self._shapes: dict[tuple[Group, str], Shape] = {}
+        self._shapes: dict[tuple[int, Group, str], Shape] = {}
 
     def write(self, line: Line) -> None:
         category = "Adjustment" if line.kind is Kind.CORRECTION else "Usage" if line.pico >= 0 else "Credit"
         key = f"{self._prefix}{_short(*line.group)}:{line.kind}:{'.'.join(map(str, line.owner))}"
         says = f"{line.pico} {self._currency} {sorted(line.counts.items())} {line.group}"
         trace = [["day", self._day.isoformat(), "reconciliation", self._rule.id, _WHY[line.kind]]]
-        self._add(key, says, line.group, category, line.owner, trace, counts_of(line.counts), line.pico)
+        shape = self._shape(self._rule.source_id, line.group, category)
+        self._add(key, says, shape, line.owner, trace, counts_of(line.counts), line.pico)
 
-    def undo_missing(self) -> None:
-        """A line of an earlier time that this one does not have becomes a line of nothing."""
-        have = {posting.key for posting in self.postings}
+    def undo_missing(self, sources: Collection[int]) -> None:
+        """A line of an earlier time that this one does not have becomes a line of nothing, whichever of `sources` it is
+        of: the bill may have been another's then.
+        """
+        have = {(posting.key_source_id, posting.key) for posting in self.postings}
         nothing = (0,) * len(METERS)
         with connection.cursor() as cursor:
             # `;` comes after `:`.
             begins = self._prefix
-            cursor.execute(_KEYS, [self._rule.organization_id, self._rule.source_id, begins, begins[:-1] + ";"])
-            for (key,) in cursor.fetchall():
-                if key not in have:
+            cursor.execute(_KEYS, [self._rule.organization_id, list(sources), begins, begins[:-1] + ";"])
+            for source_id, key in cursor.fetchall():
+                if (source_id, key) not in have:
                     owner = tuple(map(int, key.rpartition(":")[2].split(".")))
-                    self._add(key, "nothing", Group("", ""), "Adjustment", owner, [], nothing, 0)
+                    shape = self._shape(source_id, Group("", ""), "Adjustment")
+                    self._add(key, "nothing", shape, owner, [], nothing, 0)
 
     def _add(
         self,
         key: str,
         says: str,
-        group: Group,
-        category: str,
+        shape: Shape,
         owner: Owner,
         trace: list[list[object]],
         counts: tuple[int, ...],
@@ -74,7 +78,7 @@ class Writer:
     ) -> None:
         self.postings.append(
             Posting(
-                key_source_id=self._rule.source_id,
+                key_source_id=shape.source_id,
                 key=key,
                 request_key="",
                 content_hash=hashlib.blake2b(says.encode(), digest_size=16).digest(),
@@ -84,7 +88,7 @@ class Writer:
                 provider_request_id="",
                 calls=0,
                 counts=counts,
-                shape=self._shape(group, category),
+                shape=shape,
                 ownership=Ownership(ids=owner, task_type="", attributed=any(owner[:3]), origin={}, trace=trace),
                 tagging=_NO_TAGS,
                 priced=self._priced(pico),
@@ -92,11 +96,11 @@ class Writer:
             )
         )
 
-    def _shape(self, group: Group, category: str) -> Shape:
-        found = self._shapes.get((group, category))
+    def _shape(self, source_id: int, group: Group, category: str) -> Shape:
+        found = self._shapes.get((source_id, group, category))
         if found is None:
-            found = self._shapes[group, category] = Shape(
-                source_id=self._rule.source_id,
+            found = self._shapes[source_id, group, category] = Shape(
+                source_id=source_id,
                 provider=self._rule.provider,
                 model=group.model,
                 model_raw=group.model,

@@ -23,7 +23,7 @@ def reconciled(day: Day, *, whole: bool = True) -> list[Line]:
     `whole`: what was billed is all there is to pay, so that calls of a model without money cost nothing. Otherwise
     they keep what they stand at.
     """
-    day = _comparable(day)
+    day = comparable(day)
     groups = {*day.money, *(day.seen if whole else ())}
     lines: list[Line] = []
     for group in sorted(groups):
@@ -32,7 +32,7 @@ def reconciled(day: Day, *, whole: bool = True) -> list[Line]:
     return lines
 
 
-def _comparable(day: Day) -> Day:
+def comparable(day: Day) -> Day:
     """Calls that do not say an account that is billed are compared with all accounts together, and all must be then."""
     accounts = {group.account for group in day.money}
     if all(group.account in accounts for group in day.seen):

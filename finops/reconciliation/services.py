@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.db import Error, connection, transaction
 
+from finops.audit import services as audit
+from finops.core.actors import Actor
+from finops.core.errors import Invalid, NotFound
 from finops.core.money import from_pico, to_pico
 from finops.ingest.services.corridor import Corridor, corridor_for
+from finops.ledger.rules.periods import EARLIEST, LATEST
 from finops.ledger.selectors import used
 from finops.ledger.services import Batch, post
 from finops.pricing.rules import rate
 from finops.reconciliation import selectors
 from finops.reconciliation.kinds import kinds_of, meter_of
-from finops.reconciliation.models import CountingRule, ReconciledDay
+from finops.reconciliation.models import MOST_HOURS, CountingRule, ReconciledDay
 from finops.reconciliation.posting import Writer
-from finops.reconciliation.rules import reconciled
+from finops.reconciliation.rules import comparable, reconciled
 from finops.reconciliation.types import NOBODY, Day, Group, Kind, Line, Owner, Use
 from finops.sources.models import Source
 from finops.statements import selectors as statements
@@ -31,7 +35,13 @@ LOOKS_BACK: Final = timedelta(days=45)
 _State = ReconciledDay.State
 
 
-class Compared(NamedTuple):
+class RuleInvalid(Invalid):
+    """A rule that cannot be; `field` says where."""
+
+    code = "reconciliation.rule_invalid"
+
+
+class _Found(NamedTuple):
     """A day in one currency, how many calls it had, and the currencies there are besides."""
 
     day: Day
@@ -47,7 +57,11 @@ def reconcile(*, organization_id: int, at: datetime) -> int:
     done = 0
     with _alone(organization_id) as mine:
         for rule in ensure_rules(organization_id=organization_id, at=at) if mine else ():
-            for day, basis in selectors.changed(rule, since=(at - LOOKS_BACK).date(), at=at):
+            for gone in selectors.let_go(rule):
+                release_day(rule=rule, row=gone, at=at)
+                done += 1
+            since = rule.since if selectors.is_behind(rule) else (at - LOOKS_BACK).date()
+            for day, basis in selectors.changed(rule, since=since, at=at):
                 try:
                     reconcile_day(rule=rule, day=day, basis=basis, at=at)
                 except Exception:
@@ -93,15 +107,85 @@ def ensure_rules(*, organization_id: int, at: datetime) -> list[CountingRule]:
     return sorted(known.values(), key=lambda rule: rule.provider)
 
 
+@transaction.atomic
+def change_rule(
+    *,
+    organization_id: int,
+    rule_id: int,
+    level: str | None = None,
+    source: str | None = None,
+    since: date | None = None,
+    whole: bool | None = None,
+    after_hours: int | None = None,
+    by: Actor,
+    at: datetime,
+) -> CountingRule:
+    """What is None stays. Days are made anew by it when the organization is reconciled next, also those that lie far
+    back. Raises NotFound, and RuleInvalid naming the field.
+    """
+    rule = CountingRule.objects.select_for_update().filter(organization_id=organization_id, id=rule_id).first()
+    if rule is None:
+        raise NotFound("There is no such counting rule.")
+    before = _told(rule)
+    if level is not None:
+        if level not in CountingRule.Level.values:
+            raise RuleInvalid(f"level is one of {', '.join(CountingRule.Level.values)}", field="level")
+        rule.level = level
+    if source is not None:
+        rule.source = _whose_money(rule, source)
+    if since is not None:
+        if not EARLIEST <= since < LATEST:
+            raise RuleInvalid(f"a rule begins on {EARLIEST} or later, and before {LATEST}", field="since")
+        rule.since = since
+    if whole is not None:
+        rule.whole = whole
+    if after_hours is not None:
+        if not 0 <= after_hours <= MOST_HOURS:
+            raise RuleInvalid(f"a day is compared at most {MOST_HOURS} hours after it is over", field="after_hours")
+        rule.after_hours = after_hours
+    if (after := _told(rule)) != before:
+        rule.set_at = at
+        rule.save()
+        audit.record(
+            organization_id=organization_id,
+            verb="counting_rule.changed",
+            subject_kind="counting_rule",
+            subject_id=rule.id,
+            subject_label=rule.provider,
+            details={"before": before, "after": after},
+            by=by,
+            at=at,
+        )
+    return rule
+
+
+def _whose_money(rule: CountingRule, slug: str) -> Source:
+    found = next((one for one in selectors.bills_of(rule) if one.slug == slug), None)
+    if found is None:
+        raise RuleInvalid(f"no source of that name states what {rule.provider} cost", field="source")
+    return found
+
+
+def _told(rule: CountingRule) -> dict[str, object]:
+    return {
+        "level": rule.level,
+        "source": rule.source.slug,
+        "since": rule.since.isoformat(),
+        "whole": rule.whole,
+        "after_hours": rule.after_hours,
+    }
+
+
 def reconcile_day(*, rule: CountingRule, day: date, basis: str, at: datetime) -> ReconciledDay:
     """One provider's day, by whoever is alone at it."""
     corridor = corridor_for(rule.organization_id)
-    compared = _compared(corridor, rule, day)
+    sources = [one.id for one in statements.money_sources(rule.organization_id)]
+    compared = _compared(corridor, rule, day, sources)
     lines, state = _lines(compared, rule)
     writer = Writer(rule, day, compared.currency, corridor)
     for line in lines:
         writer.write(line)
-    writer.undo_missing()
+    writer.undo_missing(sources)
     batch = Batch(organization_id=rule.organization_id, postings=writer.postings)
     with transaction.atomic():
         post(batch=batch, revises=True, at=at)
@@ -109,12 +193,21 @@ def reconcile_day(*, rule: CountingRule, day: date, basis: str, at: datetime) ->
             organization_id=rule.organization_id,
             provider=rule.provider,
             day=day,
-            defaults=_said(compared, lines) | {"state": state, "basis": basis, "reconciled_at": at},
+            defaults=_said(compared, lines, rule) | {"state": state, "basis": basis, "reconciled_at": at},
         )
     return row
 
 
-def _lines(compared: Compared, rule: CountingRule) -> tuple[list[Line], str]:
+def release_day(*, rule: CountingRule, row: ReconciledDay, at: datetime) -> None:
+    """A day from before the rule speaks: its lines are undone, and calls are what they come to by their prices."""
+    writer = Writer(rule, row.day, row.currency, corridor_for(rule.organization_id))
+    writer.undo_missing([one.id for one in statements.money_sources(rule.organization_id)])
+    with transaction.atomic():
+        post(batch=Batch(organization_id=rule.organization_id, postings=writer.postings), revises=True, at=at)
+        row.delete()
+
+
+def _lines(compared: _Found, rule: CountingRule) -> tuple[list[Line], str]:
     if compared.others:
         return [], _State.CURRENCIES
     if rule.level == CountingRule.Level.METERED:
@@ -122,7 +215,7 @@ def _lines(compared: Compared, rule: CountingRule) -> tuple[list[Line], str]:
     return reconciled(compared.day, whole=rule.whole), _State.TIED
 
 
-def _compared(corridor: Corridor, rule: CountingRule, day: date) -> Compared:
+def _compared(corridor: Corridor, rule: CountingRule, day: date, sources: Collection[int]) -> _Found:
     money: dict[str, dict[Group, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     reported: dict[Group, dict[Owner, Use]] = defaultdict(dict)
     provider = rule.provider
@@ -143,14 +236,14 @@ def _compared(corridor: Corridor, rule: CountingRule, day: date) -> Compared:
             reported[group][owner] = _more(reported[group].get(owner), worth, kinds_of(event.counts))
     seen: dict[Group, dict[Owner, Use]] = defaultdict(dict)
     calls, currencies = 0, set(money)
-    for row in used(rule.organization_id, provider=provider, day=day, but_source=rule.source_id):
+    for row in used(rule.organization_id, provider=provider, day=day, but_sources=sources):
         group = Group(row.account, row.model)
         seen[group][row.owner] = _more(seen[group].get(row.owner), to_pico(row.effective_cost), kinds_of(row.counts))
         calls += row.calls
         if row.effective_cost:
             currencies.add(row.currency)
     currency = min(money, default="USD")
-    return Compared(Day(money.get(currency, {}), reported, seen), currency, calls, frozenset(currencies - {currency}))
+    return _Found(Day(money.get(currency, {}), reported, seen), currency, calls, frozenset(currencies - {currency}))
 
 
 def _more(to: Use | None, pico: int, counts: Mapping[str, int]) -> Use:
@@ -160,9 +253,12 @@ def _more(to: Use | None, pico: int, counts: Mapping[str, int]) -> Use:
     return Use(to.pico + pico, {kind: to.counts.get(kind, 0) + counts.get(kind, 0) for kind in kinds})
 
 
-def _said(compared: Compared, lines: Iterable[Line]) -> dict[str, object]:
-    billed = sum(pico for kinds in compared.day.money.values() for pico in kinds.values())
-    stood = sum(one.pico for owners in compared.day.seen.values() for one in owners.values())
+def _said(compared: _Found, lines: Iterable[Line], rule: CountingRule) -> dict[str, object]:
+    """What was compared: where the bill is not all there is to pay, calls of what is not on it stand beside."""
+    day = comparable(compared.day)
+    billed = sum(pico for kinds in day.money.values() for pico in kinds.values())
+    groups = [owners for group, owners in day.seen.items() if rule.whole or group in day.money]
+    stood = sum(one.pico for owners in groups for one in owners.values())
     unseen = [line for line in lines if line.kind is Kind.UNSEEN]
     return {
         "currency": compared.currency,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -57,3 +60,50 @@ class Line(NamedTuple):
     owner: Owner
     pico: int
     counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A day's amounts in one currency, of all providers or of one."""
+
+    day: date
+    currency: str
+    billed: Decimal
+    seen: Decimal
+    unseen: Decimal
+    unattributed: Decimal
+
+    @property
+    def corrected(self) -> Decimal:
+        return self.billed - self.seen - self.unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What a provider's days of a period come to, in one currency ('' where no day was compared yet).
+
+    Amounts are of days that are tied or compared. `apart` are days whose calls and bill are in different currencies,
+    and in no amount; `waiting` are days with calls that nobody stated the cost of yet.
+    """
+
+    provider: str
+    currency: str
+    billed: Decimal = Decimal(0)
+    seen: Decimal = Decimal(0)
+    unseen: Decimal = Decimal(0)
+    unattributed: Decimal = Decimal(0)
+    calls: int = 0
+    tied: int = 0
+    compared: int = 0
+    apart: int = 0
+    waiting: tuple[date, ...] = ()
+
+    @property
+    def corrected(self) -> Decimal:
+        """What the calls that were seen really cost, less what they stood at; booked on tied days."""
+        return self.billed - self.seen - self.unseen
+
+    @property
+    def drift(self) -> Decimal | None:
+        """How far what was seen is from what was billed, as a part of the bill; None without a bill."""
+        return self.seen / self.billed - 1 if self.billed else None

@@ -7,9 +7,10 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 import msgspec
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from finops.connectors.types import UsageEvent
+from finops.core.periods import DayRange
 from finops.sources.models import Source
 from finops.statements.models import Statement
 
@@ -41,6 +42,18 @@ def days(organization_id: int, *, provider: str, since: date, before: date) -> d
     return {day: at for day, money, at in found.order_by("day") if money}
 
 
+def first_day(organization_id: int, *, provider: str, since: date) -> date | None:
+    """The first day from then on that somebody stated the cost of."""
+    rows = Statement.objects.filter(organization_id=organization_id, provider=provider, day__gte=since)
+    return rows.filter(source__states=Source.States.MONEY).order_by("day").values_list("day", flat=True).first()
+
+
+def stated_days(organization_id: int, period: DayRange) -> set[tuple[str, date]]:
+    """Providers and days that somebody stated the cost of."""
+    rows = Statement.objects.filter(organization_id=organization_id, day__gte=period.start, day__lt=period.end)
+    return set(rows.filter(source__states=Source.States.MONEY).values_list("provider", "day").distinct())
+
+
 def of_day(organization_id: int, provider: str, day: date) -> Iterator[tuple[Source, UsageEvent]]:
     """The rows of a provider's day with their sources, in the order of their ids."""
     rows = Statement.objects.filter(organization_id=organization_id, provider=provider, day=day)
@@ -57,6 +70,16 @@ def between(source: Source, since: datetime, until: datetime) -> Iterator[UsageE
         event = _decode(bytes(body))
         if since <= event.occurred_at < until:
             yield event
+
+
+def money_sources(organization_id: int) -> QuerySet[Source]:
+    """Those that state what a time cost, in the order in which they were connected."""
+    return Source.objects.filter(organization_id=organization_id, states=Source.States.MONEY).order_by("id")
+
+
+def states_money_of(organization_id: int, *, source_id: int, provider: str) -> bool:
+    rows = Statement.objects.filter(organization_id=organization_id, source_id=source_id, provider=provider)
+    return rows.filter(source__states=Source.States.MONEY).exists()
 
 
 def organizations() -> list[int]:

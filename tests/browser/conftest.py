@@ -45,6 +45,7 @@ from tests.factories.company import Company, book, busy_company, event
 from tests.factories.enforcement import blocked, key_of, reach
 from tests.factories.orgs import HOUSE, actor
 from tests.factories.routed import routed
+from tests.factories.statements import billed_company
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 CHROMIUM = next(
@@ -142,6 +143,7 @@ def company(transactional_db: None) -> Company:
     captures.capturing(acme.id, task_types=("triage",), at=at)
     captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
     routed(made)
+    billed_company(made)
     return made
 
 

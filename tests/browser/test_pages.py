@@ -20,6 +20,7 @@ from finops.budgets.models import Budget
 from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
 from finops.polling.models import PolledFeed
+from finops.reconciliation.models import CountingRule
 from routing.recommend.models import Recommendation
 from routing.rules.models import RoutingRule
 from routing.upstreams.models import Upstream
@@ -81,6 +82,7 @@ def addresses(company: Company) -> dict[str, str]:
         "channels": f"{acme}alerts/channels/",
         "channel": f"{acme}alerts/channels/{Channel.objects.get(kind='slack').id}/",
         "channel-new": f"{acme}alerts/channels/new/?kind=webhook",
+        **tied(acme),
         "sources": f"{acme}sources/",
         "source": f"{acme}sources/anthropic-usage/",
         "source-limited": f"{acme}sources/anthropic-cost/",
@@ -114,6 +116,27 @@ def addresses(company: Company) -> dict[str, str]:
         "gallery": "/ui/",
         "missing": f"{acme}people/who/nobody/",
         "unclear": f"{acme}spend/?period=nonsense",
+    }
+
+
+def tied(acme: str) -> dict[str, str]:
+    """What was billed and seen, and the lines that follow from it."""
+    rule = CountingRule.objects.get()
+    bill = f"period=last-30d&source={rule.source_id}"
+    lines = ledger.charges(
+        rule.organization_id,
+        DayRange(rule.since, rule.since + timedelta(days=60)),
+        filters={"source": frozenset({rule.source_id})},
+        limit=200,
+    ).rows
+    unseen, corrected = (next(row for row in lines if any(row.counts) is used) for used in (True, False))
+    return {
+        "reconciliation": f"{acme}reconciliation/?period=last-30d",
+        "reconciliation-none": f"{acme}reconciliation/?period=2025-01",
+        "counting-rule": f"{acme}reconciliation/rules/{rule.id}/",
+        "charges-unseen": f"{acme}charges/?{bill}",
+        "charge-unseen": f"{acme}charges/{unseen.id}/",
+        "charge-corrected": f"{acme}charges/{corrected.id}/",
     }
 
 
@@ -217,6 +240,7 @@ def test_a_page_at_320_pixels_scrolls_only_its_tables(visit: Visit, company: Com
         "recommendation",
         "savings",
         "tiers",
+        "reconciliation",
     ):
         page = alice.open(addresses(company)[name])
         assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), name

@@ -8,15 +8,19 @@ from typing import Any
 
 from finops.connectors.types import GivenCost, UsageEvent
 from finops.core.money import to_pico
+from finops.core.tokens import METER_INDEX
 from finops.ingest.services import take
 from finops.ingest.types import Received, Status
+from finops.ledger.selectors import Used, used
 from finops.reconciliation.models import ReconciledDay
 from finops.reconciliation.services import reconcile
 from finops.sources.services import add_source
+from tests.factories.company import Company
 from tests.factories.ledger import THEN, Book, event, rows
 from tests.factories.orgs import HOUSE
 from tests.factories.pricing import counts
 
+KINDS = ("input_uncached", "output_text")
 MIDNIGHT = THEN.replace(hour=0, minute=0)
 
 
@@ -80,3 +84,25 @@ class Stated:
                 self.book.organization.id,
             )
         )
+
+
+def billed_company(company: Company, *, days: int = 20, provider: str = "openai") -> Stated:
+    """Of the days before yesterday, bills of a company that saw most of it: its rates are a little lower than the price
+    book's, and a tenth of what was used nobody saw. The newest day waits.
+    """
+    made = Stated(Book(company.cast.acme, at=company.at))
+    for back in range(2, days + 2):
+        at = (company.at - timedelta(days=back)).replace(hour=0, minute=0, second=0, microsecond=0)
+        seen: dict[str, list[Used]] = {}
+        for row in used(company.cast.acme.id, provider=provider, day=at.date(), but_sources=()):
+            seen.setdefault(row.model, []).append(row)
+        for model, rows_of in seen.items():
+            cost = sum((row.effective_cost for row in rows_of), Decimal(0))
+            read, written = (sum(row.counts[METER_INDEX[name]] for row in rows_of) for name in KINDS)
+            if cost and read and written:
+                more = {"input_uncached": read * 11 // 10, "output_text": written * 11 // 10}
+                made.reported(model=model, occurred_at=at, **more)
+                made.billed(f"{cost * 6 / 10:.6f}", "input_uncached", model=model, occurred_at=at)
+                made.billed(f"{cost * 46 / 100:.6f}", "output", model=model, occurred_at=at)
+    made.reconciled()
+    return made

@@ -57,6 +57,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "grid_mix_id": lambda world: world.grid_mix.id,
     "account_id": lambda world: world.feed.account_id,
     "feed_id": lambda world: world.feed.id,
+    "counting_rule_id": lambda world: world.counting_rule.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.

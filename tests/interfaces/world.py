@@ -34,6 +34,7 @@ from finops.orgs.models import Agent, Customer, Identity, Organization, Person, 
 from finops.polling.models import PolledFeed
 from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
+from finops.reconciliation.models import CountingRule
 from finops.sources import services as sources
 from finops.sources.models import Source
 from routing.captures.models import Capture
@@ -233,6 +234,12 @@ class World:
     @cached_property
     def grid_mix(self) -> GridMix:
         return energy.grid(self.globex.id, provider=MARKER, zone="SWE", source=f"{MARKER} meter")
+
+    @cached_property
+    def counting_rule(self) -> CountingRule:
+        return CountingRule.objects.create(
+            organization=self.globex, provider=MARKER, source=self.source, since=NOON.date(), set_at=NOON
+        )
 
     @cached_property
     def exception(self) -> BudgetException:

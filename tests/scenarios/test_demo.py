@@ -32,6 +32,7 @@ from finops.ledger.types import Grain, SpendQuestion, SpendRow
 from finops.orgs.models import Agent, Identity, Membership, Organization, Person, Project, Team, VirtualKey
 from finops.pricing import selectors as pricing
 from finops.pricing.rules.rating import input_tokens
+from finops.reconciliation import selectors as reconciliation
 from finops.runtime.demo_login import DEMO_FINANCE
 from tests.factories.budgets import standing
 
@@ -206,8 +207,9 @@ def test_no_summed_record_is_taken_for_one_long_prompt(acme: Organization) -> No
                 assert input_tokens(event.counts) <= min(step.above_input_tokens for step in steps), event.model
 
 
-def test_what_nobody_answers_for_is_the_old_build_server(acme: Organization) -> None:
+def test_what_nobody_answers_for_is_the_old_build_server_and_what_nobody_saw(acme: Organization) -> None:
     keys = named(acme, "key", only={"state": "unattributed"})
+    assert keys.pop("") == named(acme, "source", only={"state": "unattributed"})["OpenAI cost report"] > 0
     assert {name.split(" ")[0] for name in keys} == {"legacy-ci"}
     assert sum(keys.values()) > 0
     assert Decimal("0.005") < sum(keys.values()) / sum(named(acme, "state").values()) < Decimal("0.05")
@@ -312,6 +314,20 @@ def test_each_kind_of_work_is_there(acme: Organization) -> None:
         for (name,) in rows("SELECT external_id FROM ledger_charge WHERE organization_id = %s", acme.id)
     }
     assert {stream.name for stream in STREAMS} <= seen
+
+
+def test_the_last_days_are_what_one_provider_billed_for_them(acme: Organization) -> None:
+    """A little less for what was seen, and a key that nobody told of."""
+    until = seeding._plan_of(acme).until
+    days = DayRange(until.date() - timedelta(days=30), until.date())
+    [total] = reconciliation.totals(acme.id, days, at=until)
+    assert (total.provider, total.tied, len(total.waiting)) == ("openai", 10, 1)
+    assert -total.seen * Decimal("0.05") < total.corrected < 0
+    assert 0 < total.unattributed == total.unseen < total.billed / 10
+    tied = DayRange(until.date() - timedelta(days=11), until.date() - timedelta(days=1))
+    openai = ledger.term_ids(acme.id, "provider", ["openai"])["openai"]
+    booked = ledger.spend(SpendQuestion(acme.id, tied, (), {"provider": frozenset({openai})}))
+    assert sum(row.effective_cost for row in booked) == total.billed
 
 
 @pytest.mark.django_db

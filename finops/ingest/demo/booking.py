@@ -10,13 +10,15 @@ from typing import Final
 from finops.connectors.types import Received, UsageEvent
 from finops.core.periods import day_start
 from finops.ingest.demo import incidents
+from finops.ingest.demo.bills import bills
 from finops.ingest.demo.company import company
 from finops.ingest.demo.rhythm import span
-from finops.ingest.demo.streams import GATEWAY, LITELLM, Streams
+from finops.ingest.demo.streams import BILLED, GATEWAY, LITELLM, REPORTED, Streams
 from finops.ingest.demo.world import World
 from finops.ingest.services import take
 from finops.ingest.types import Status
 from finops.orgs.models import VirtualKey
+from finops.pricing.selectors import load_pricer
 from finops.sources.models import Source
 
 # By then it was midnight in every office, and what happened has been sent.
@@ -58,6 +60,13 @@ class Booking:
             self._book(stretch)
             say()
         return self.outcomes
+
+    def keep_statements(self) -> None:
+        """What a provider states of the last days."""
+        for day, stated in bills(self._world, self._streams, load_pricer(self._organization_id)):
+            at = day_start(day) + _SENT_AFTER
+            self._send(REPORTED, stated.used, at)
+            self._send(BILLED, stated.cost, at)
 
     def _book(self, numbers: range) -> None:
         by_source: dict[str, list[UsageEvent]] = {}

@@ -20,7 +20,7 @@ from finops.ingest.demo import company as plan
 from finops.ingest.demo.incidents import RUNAWAY_AGENT
 from finops.ingest.demo.rhythm import SATURDAY, Span
 from finops.ingest.demo.shapes import EURO_MODEL, EURO_PROVIDER, OWN_HOST, OWN_MODEL, OWN_PROVIDER
-from finops.ingest.demo.streams import CLAUDE_CODE, GATEWAY, INVOICES, LITELLM
+from finops.ingest.demo.streams import BILLED, CLAUDE_CODE, GATEWAY, INVOICES, LITELLM, REPORTED
 from finops.ingest.demo.world import RESEARCHING, RULED, SERVICE_KEYS
 from finops.orgs import services as orgs
 from finops.orgs.models import Organization
@@ -40,6 +40,11 @@ _SOURCES: Final = (
     (CLAUDE_CODE, "Coding tools", "api", Source.Level.METERED),
     (INVOICES, "Invoices", "file", Source.Level.BILLED),
 )
+# What is fetched from an account at a provider: no charges, but what they are measured by.
+_STATEMENTS: Final = (
+    (REPORTED, "OpenAI usage report", Source.Level.METERED, Source.States.USAGE),
+    (BILLED, "OpenAI cost report", Source.Level.BILLED, Source.States.MONEY),
+)
 
 
 @transaction.atomic
@@ -52,6 +57,9 @@ def found(company: plan.Company, span: Span, say: Say = lambda done, total: None
     ids = _Ids(organization.id, at)
     for slug, name, kind, level in _SOURCES:
         sources.add_source(slug=slug, name=name, kind=kind, level=level, **ids.common)
+    for slug, name, level, states in _STATEMENTS:
+        kind = sources.ACCOUNT
+        sources.add_source(slug=slug, name=name, kind=kind, level=level, revises=True, states=states, **ids.common)
     total = len(company.people) + len(company.agents)
     _teams(ids, company)
     for done, person in enumerate(company.people):

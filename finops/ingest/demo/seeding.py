@@ -94,6 +94,7 @@ def seed(*, plan: Plan, processes: int, screen: Screen, at: datetime) -> Seeded:
     plan = _plan_of(organization)
     with screen.step("Booking its calls") as step:
         outcomes = _book(organization, plan, processes, step)
+        Booking(organization.id, until=plan.until, charges=plan.charges).keep_statements()
     with screen.step("Adding up") as step:
         _allocate(organization, plan)
         caps.after_booking(organization.id, at=plan.until)

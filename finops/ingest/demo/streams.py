@@ -17,6 +17,8 @@ GATEWAY: Final = "api"
 LITELLM: Final = "litellm"
 CLAUDE_CODE: Final = "claude-code"
 INVOICES: Final = "invoices"
+REPORTED: Final = "openai-usage"
+BILLED: Final = "openai-costs"
 
 
 class Stream(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -20,7 +21,7 @@ FROM ledger_charge AS c
 LEFT JOIN ledger_term AS a ON a.id = c.provider_account_id
 LEFT JOIN ledger_term AS m ON m.id = c.model_id
 WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s AND c.provider_id = %s
-    AND c.category_id = %s AND c.evidence_id <> %s AND c.host_id = 0 AND c.source_id <> %s
+    AND c.category_id = %s AND c.evidence_id <> %s AND c.host_id = 0 AND c.source_id <> ALL(%s)
 GROUP BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
 ORDER BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
 """
@@ -38,9 +39,9 @@ class Used(NamedTuple):
     counts: tuple[int, ...]
 
 
-def used(organization_id: int, *, provider: str, day: date, but_source: int) -> list[Used]:
-    """Usage of a UTC day at the provider itself, net of reversals, but for what one source's charges say, and for what
-    allocation moved.
+def used(organization_id: int, *, provider: str, day: date, but_sources: Collection[int]) -> list[Used]:
+    """Usage of a UTC day at the provider itself, net of reversals, but for what charges of some sources say, and for
+    what allocation moved.
     """
     at = term_ids(organization_id, "provider", [provider]).get(provider)
     usage = term_ids(organization_id, "category", ["Usage"]).get("Usage")
@@ -49,7 +50,8 @@ def used(organization_id: int, *, provider: str, day: date, but_source: int) -> 
     allocated = term_ids(organization_id, "evidence", ["allocated"]).get("allocated", -1)
     begins = day_start(day)
     with connection.cursor() as cursor:
-        cursor.execute(_SQL, [organization_id, begins, begins + timedelta(days=1), at, usage, allocated, but_source])
+        days = [begins, begins + timedelta(days=1)]
+        cursor.execute(_SQL, [organization_id, *days, at, usage, allocated, list(but_sources)])
         rows = cursor.fetchall()
     first = 3 + len(_OWNERS)
     return [

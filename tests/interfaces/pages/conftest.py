@@ -23,7 +23,7 @@ ADMIN_PAGES = (
     "breaker_new", "account_add", "incidents", "alert_rules", "alert_rule_add", "channels", "channel_add",
     "upstreams", "upstream_add", "wishes_add", "captures", "connect",
     "recommendations", "experiments", "experiment_add", "routing_rules", "routing_rule_add", "task_types", "savings",
-    "tiers", "value",
+    "tiers", "value", "reconciliation",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from finops.core.periods import day_start
 from finops.ingest.demo import seeding
 from finops.ingest.demo.company import LOGINS
 from finops.ingest.demo.workers import WorkerFailed
+from finops.reconciliation.services import reconcile
 
 # A demo as of a given day ends here, whatever the clock says, so that the same day always gives the same data.
 _AFTERNOON = timedelta(hours=15)
@@ -53,6 +54,8 @@ class Command(BaseCommand):
         try:
             plan = seeding.Plan(until.astimezone(UTC), int(options["charges"]))
             made = seeding.seed(plan=plan, processes=options["processes"], screen=screen, at=now)
+            with screen.step("Comparing what was billed with what was seen"):
+                reconcile(organization_id=made.organization.id, at=made.plan.until)
             demo.listen(made.organization.id, at=made.plan.until)
         except FinopsError as error:
             raise CommandError(error.message) from None
