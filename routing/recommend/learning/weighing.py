@@ -18,8 +18,8 @@ from routing.evidence.types import Floats
 _DRAWS: Final = 1_000
 # Standard errors by which more than the target is to be kept: the fewest of these that do.
 _ERRORS: Final = np.arange(0.0, 4.01, 0.05)
-# Where there are few tasks, fresh ones differ by more than these say: by a fifth to a half (docs/benchmarks.md).
-_WIDER: Final = 1.2
+# Fresh tasks differ by more than draws of few tasks say, by a fifth to a half (docs/benchmarks.md).
+_WIDER: Final = 1.5
 # Who saves less than this share of the cost need not bother.
 _WORTH: Final = 0.02
 # Tasks of which luck is drawn at a time, so that many need no more memory than these.
