@@ -27,7 +27,7 @@ soak: .venv/dev.stamp .venv-litellm/litellm.stamp ## The long fault and scale te
 	@exec $(PY) -m pytest -m soak --timeout 3600
 
 live: .venv/dev.stamp ## What is fetched of real providers, whose keys are set as CAPSTAN_LIVE_<ACCOUNT>
-	@exec $(PY) -m pytest -m live -rs tests/live
+	@exec $(PY) -m pytest -m live -rPs tests/live
 
 lint: .venv/dev.stamp ## Format, style, layers and types, without tests
 	@exec $(PY) -m tests.everything --lint

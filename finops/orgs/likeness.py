@@ -83,7 +83,7 @@ class Likeness:
 
 
 def _parts(value: str) -> tuple[str, str]:
-    """(address without its tag, or '' where it is none; what names somebody in it). `Al+ci@b.c` is `al@b.c` and `al`."""
+    """(address without its tag, '' where it is none; what names somebody in it). `Al+ci@b.c` is `al@b.c` and `al`."""
     local, at, host = value.strip().casefold().rpartition("@")
     if not at:
         return "", host

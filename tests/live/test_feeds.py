@@ -43,4 +43,5 @@ def test_a_window_of_yesterday_can_be_read_and_is_the_same_again(account: Accoun
         if not feed.optional:
             raise
         pytest.skip(f"{feed.name} is not for every account: {error}")
-    print(f"{feed.name}: {found} records of {window.since:%Y-%m-%d %H:%M} to {window.until:%Y-%m-%d %H:%M}")
+    since, until = (f"{at:%Y-%m-%d %H:%M}" for at in window)
+    print(f"{feed.name}: {found} records of {since} to {until}")  # noqa: T201  what `make live` is run for

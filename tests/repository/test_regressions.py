@@ -27,7 +27,7 @@ def rows(heading: str) -> list[dict[str, str]]:
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def functions_of(path: str) -> frozenset[str]:
     file = ROOT / path
     if not file.is_file():
         return frozenset()
@@ -44,7 +44,7 @@ def test_every_named_test_exists(row: dict[str, str]) -> None:
     named = _TEST.findall(row["tests"])
     assert named
     assert row["tests"] == "<br>".join(f"`{path}::{name}`" for path, name in named)
-    assert [f"{path}::{name}" for path, name in named if name not in tests_in(path)] == []
+    assert [f"{path}::{name}" for path, name in named if name not in functions_of(path)] == []
 
 
 @pytest.mark.parametrize("row", READING, ids=lambda row: f"{row['repo']}-{row['number']}")

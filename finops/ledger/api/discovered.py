@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from finops.api.idempotency import idempotent
 from finops.api.schema import answers
-from finops.api.views import Input, Resource, now, valid
+from finops.api.views import Resource, now, valid
 from finops.ledger import selectors
 from finops.ledger.api import questions, shapes
 from finops.ledger.api.shapes import MoneyField, PeriodOutput

@@ -227,7 +227,9 @@ def test_a_batch_is_one_charge_however_often_it_is_asked_for() -> None:
         ({"service_tier": "standard", "inference_geo": "us", "speed": "fast"}, None, None, "inference_geo:us+fast"),
     ],
 )
-def test_the_tier_is_the_one_that_served_litellm_37046(usage: dict[str, Any], answered: Any, billed: Any, tier: str) -> None:
+def test_the_tier_is_the_one_that_served_litellm_37046(
+    usage: dict[str, Any], answered: Any, billed: Any, tier: str
+) -> None:
     """litellm#31837, #37046: not the one that was asked for."""
     said = payload({**PLAIN, **usage}, response={"service_tier": answered}, cost_breakdown={"service_tier": billed})
     assert read(said).service_tier == tier
