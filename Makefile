@@ -1,5 +1,5 @@
 # The commands of this house. `make` alone lists them.
-.PHONY: help demo capstan test soak lint bench lock clean
+.PHONY: help demo capstan test soak live lint bench lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
@@ -25,6 +25,9 @@ test: .venv/dev.stamp .venv-litellm/litellm.stamp .venv-clients/clients.stamp ##
 
 soak: .venv/dev.stamp .venv-litellm/litellm.stamp ## The long fault and scale tests
 	@exec $(PY) -m pytest -m soak --timeout 3600
+
+live: .venv/dev.stamp ## What is fetched of real providers, whose keys are set as CAPSTAN_LIVE_<ACCOUNT>
+	@exec $(PY) -m pytest -m live -rPs tests/live
 
 lint: .venv/dev.stamp ## Format, style, layers and types, without tests
 	@exec $(PY) -m tests.everything --lint

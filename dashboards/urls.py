@@ -38,6 +38,7 @@ from dashboards.views import (
     upstreams,
     value,
 )
+from dashboards.views import discovered as discovered_views
 from dashboards.views import shared as shared_views
 from dashboards.views import unpriced as unpriced_views
 from finops.api import converters
@@ -168,6 +169,9 @@ organization = [
     path("prices/names/<id:alias_id>/remove/", prices.archive_alias, name="alias_archive"),
     path("prices/exchange/", prices.exchange, name="exchange_add"),
     path("people/", people.people, name="people"),
+    path("people/discovered/", discovered_views.discovered, name="discovered"),
+    path("people/discovered/take/", discovered_views.take_suggestion, name="discovered_take"),
+    path("people/discovered/assign/", discovered_views.assign, name="discovered_assign"),
     path("people/new/", people.add_person, name="person_add"),
     path("people/new-team/", people.add_team, name="team_add"),
     path("people/teams/<slug:team>/", people.edit_team, name="team"),

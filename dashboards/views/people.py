@@ -17,6 +17,7 @@ from dashboards.access import Here, page, show
 from dashboards.actions import act, form_page, posted
 from dashboards.forms import ActionForm, OwnerField
 from dashboards.panels.bar import address
+from dashboards.views.discovered import may_discover
 from finops.api import paging
 from finops.budgets import guard_rules
 from finops.core.errors import NotFound
@@ -111,6 +112,7 @@ def people(request: HttpRequest, here: Here) -> HttpResponse:
         "tree": _tree(here),
         "things": list(THINGS),
         "may": may,
+        "discovers": may_discover(here.caller) and not search and not request.GET.get("cursor"),
         "first": f"{base}?{urlencode(query)}" if request.GET.get("cursor") else "",
         "next": f"{base}?{urlencode({**query, 'cursor': found.next_cursor})}" if found.next_cursor else "",
     }

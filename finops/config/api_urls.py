@@ -10,9 +10,9 @@ from django.urls import include, path
 
 from finops.api.docs import ApiDocs, ApiSchema
 
-# The rooms that have resources, in the order the documentation lists them.
+# The rooms that have resources. The ledger's `people/discovered` is a word, so it stands before orgs' `people/<slug>`.
 _ROOMS: Final = (
-    "finops.orgs", "finops.sources", "finops.polling", "finops.ingest", "finops.ledger", "finops.pricing",
+    "finops.ledger", "finops.orgs", "finops.sources", "finops.polling", "finops.ingest", "finops.pricing",
     "finops.attribution", "finops.energy", "finops.reconciliation", "finops.budgets", "finops.alerts",
     "routing.upstreams", "routing.tiers", "routing.captures", "routing.classify", "routing.evidence",
     "routing.prospects", "routing.rules", "routing.recommend", "routing.bills", "routing.rollouts", "routing.value",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from finops.ledger.api import charges, sessions, spend
+from finops.ledger.api import charges, discovered, sessions, spend
 
 urlpatterns = [
     path("spend", spend.Spend.as_view()),
@@ -16,4 +16,6 @@ urlpatterns = [
     path("sessions", sessions.Sessions.as_view()),
     path("sessions/tree", sessions.OneTree.as_view()),
     path("unpriced", charges.Unpriced.as_view()),
+    path("people/discovered", discovered.DiscoveredPeople.as_view()),
+    path("people/discovered/assign", discovered.AssignDiscovered.as_view()),
 ]

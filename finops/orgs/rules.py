@@ -210,6 +210,14 @@ def spend_filters(caller: Caller, *, group_by: Iterable[str] = (), filters: Reac
     return _within(caller.reach, filters)
 
 
+def whole_organization(caller: Caller, *, group_by: Iterable[str] = ()) -> None:
+    """Raises OutOfReach for a caller who reaches a part only, and as `spend_filters` does."""
+    reach = spend_filters(caller, group_by=group_by)
+    if reach:
+        name = min(reach)
+        raise OutOfReach(f"This is about the whole organization, and the caller is bound to a {name}.", field=name)
+
+
 def charge_filters(caller: Caller, *, filters: Reach = EVERYTHING) -> Reach:
     """The filters single charges are to be listed with. A charge names its person, so without `spend.read_people`
     the list is the caller's own charges.

@@ -174,3 +174,41 @@ def a_page_that_leads_back_is_given_up(fake: Reporting, name: str) -> None:
 
 
 PAGED: Final[tuple[Promise, ...]] = (several_pages_are_followed, a_page_that_leads_back_is_given_up)
+
+
+# --- Of a real provider, whose truth nobody here knows ----------------------------------------------------------------
+def yesterday(feed: Feed, now: datetime) -> Window:
+    """One window as whoever polls cuts it, that ends with the last whole day: a day, or as much as may be asked for."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    until = midnight - (midnight - _EPOCH) % feed.width
+    length = min(max(timedelta(days=1), feed.width), feed.longest)
+    return Window(until - max(length - length % feed.width, feed.width), until)
+
+
+def live_ids(feed: Feed, access: Access, window: Window) -> list[str]:
+    """The ids of a window's records, in order. A record that cannot be read fails, by its problem and not its text:
+    real records hold names.
+    """
+    parse = PARSERS[feed.parser]
+    found = []
+    for rows in feed.pages(access, window):
+        for raw in rows:
+            received = parse(raw)
+            place = f"record {len(found) + 1} of {feed.name}"
+            assert received.event is not None, f"{place} cannot be read: {received.problem}"
+            assert received.external_id, f"{place} has no id"
+            found.append(received.external_id)
+    return found
+
+
+def a_real_window_is_read_twice_alike(feed: Feed, access: Access, window: Window) -> int:
+    """Every record can be read, no id is there twice, and a second read finds all ids again. How many there were.
+
+    What comes late may be in the second read alone.
+    """
+    first = live_ids(feed, access, window)
+    twice = [key for key, times in Counter(first).items() if times > 1]
+    assert not twice, f"{len(twice)} of {len(first)} ids of {feed.name} are told twice"
+    lost = set(first) - set(live_ids(feed, access, window))
+    assert not lost, f"{len(lost)} of {len(first)} ids of {feed.name} were not found again"
+    return len(first)

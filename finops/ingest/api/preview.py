@@ -18,13 +18,13 @@ from finops.attribution.types import DIMENSIONS, Change, Preview
 from finops.core.money import from_pico
 from finops.core.periods import DayRange
 from finops.ingest import services
-from finops.ingest.api.rework import PeriodInput, days_of, whole_organization
+from finops.ingest.api.rework import PeriodInput, days_of
 from finops.ledger import selectors as ledger
 from finops.ledger.api import shapes
 from finops.ledger.api.shapes import MoneyField, NamedOutput, PeriodOutput
 from finops.ledger.selectors import Named
 from finops.orgs.authentication import caller
-from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission
+from finops.orgs.rules import PEOPLE_DIMENSIONS, Permission, whole_organization
 
 MOVES_SHOWN: Final = 100
 _OWNERS: Final = (*DIMENSIONS, "key")

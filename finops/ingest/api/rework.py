@@ -23,7 +23,7 @@ from finops.ledger.api.questions import ValueUnknown, ids_told
 from finops.ledger.rules import periods
 from finops.ledger.rules.questions import QuestionUnclear, shown
 from finops.orgs.authentication import caller
-from finops.orgs.rules import Caller, OutOfReach, Permission, spend_filters
+from finops.orgs.rules import Caller, Permission, spend_filters, whole_organization
 
 _FILTERS_MOST: Final = 30
 
@@ -139,14 +139,6 @@ class Allocations(Resource):
         )
         send(job)
         return Response(JobOutput(job).data, status=202)
-
-
-def whole_organization(asked: Caller) -> None:
-    """Raises OutOfReach for a caller who reaches a part only, PermissionMissing without `spend.read`."""
-    reach = spend_filters(asked)
-    if reach:
-        name = min(reach)
-        raise OutOfReach(f"This is about the whole organization, and the caller is bound to a {name}.", field=name)
 
 
 def _month(said: str) -> date:

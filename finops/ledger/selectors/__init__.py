@@ -12,6 +12,7 @@ from finops.ledger.selectors.charges import (
     origin_of,
     sightings,
 )
+from finops.ledger.selectors.discovered import Discovered, discovered, looked_back
 from finops.ledger.selectors.history import daily_spend, hours_of_day
 from finops.ledger.selectors.labels import freshness, labels, options, term_ids
 from finops.ledger.selectors.names import NOBODY, Named, dimensions, ids_of, named
@@ -23,6 +24,7 @@ from finops.ledger.selectors.used import Standing, Used, standing, used
 
 __all__ = [
     "NOBODY",
+    "Discovered",
     "Named",
     "SessionRow",
     "SessionTree",
@@ -37,12 +39,14 @@ __all__ = [
     "crossed",
     "daily_spend",
     "dimensions",
+    "discovered",
     "find_charges",
     "freshness",
     "handed_on",
     "hours_of_day",
     "ids_of",
     "labels",
+    "looked_back",
     "named",
     "names_of",
     "options",

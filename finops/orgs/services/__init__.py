@@ -15,7 +15,7 @@ from finops.orgs.services.owners import (
     move_team,
     restore,
 )
-from finops.orgs.services.people import add_identity, add_person, erase_person, remove_identity
+from finops.orgs.services.people import add_identity, add_person, assign_identity, erase_person, remove_identity
 from finops.orgs.services.preferences import change_preferences
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "add_project",
     "add_team",
     "archive",
+    "assign_identity",
     "change_organization",
     "change_owner",
     "change_preferences",

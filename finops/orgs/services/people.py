@@ -17,12 +17,23 @@ from finops.api.models import FirstAnswer
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, Invalid
 from finops.orgs.models import Identity, Membership, Person, Team, User, VirtualKey
-from finops.orgs.services.checks import PersonErased, active, clean_name, clean_slug, free_slug, locked, save_new
+from finops.orgs.services.checks import (
+    PersonErased,
+    SlugTaken,
+    active,
+    clean_name,
+    clean_slug,
+    free_slug,
+    locked,
+    save_new,
+)
 from finops.orgs.services.keys import revoke_key
 from finops.orgs.services.members import refuse_last_owner
 from finops.orgs.services.owners import note
 
 _KINDS: Final = frozenset(Identity.Kind.values)
+# Words below `people/` in addresses.
+_NO_SLUGS: Final = frozenset({"discovered"})
 
 
 class IdentityTaken(FinopsError):
@@ -38,6 +49,12 @@ class IdentityInvalid(Invalid):
 
 class EmailInvalid(Invalid):
     code = "orgs.email_invalid"
+
+
+class AssigneeUnclear(Invalid):
+    """A name is given to one person: one there is, or a new one."""
+
+    code = "orgs.assignee_unclear"
 
 
 @transaction.atomic
@@ -65,6 +82,10 @@ def add_person(
         user_id=user_id,
     )
     row.slug = clean_slug(slug) if slug else free_slug(Person, organization_id, row.name, kind="person")
+    if row.slug in _NO_SLUGS:
+        if slug:
+            raise SlugTaken(f"The slug {row.slug!r} is taken.", field="slug")
+        row.slug = free_slug(Person, organization_id, f"{row.name} person", kind="person")
     save_new(row, slug=row.slug)
     note("person.added", "person", row, by, at, {"team_id": team_id})
     wanted = list(identities)
@@ -102,6 +123,36 @@ def add_identity(*, organization_id: int, person_id: int, kind: str, value: str,
         raise IdentityTaken(f"Another person goes by this {kind} already.", field="value") from None
     note("person.identity_added", "person", person, by, at, {"identity_id": row.id, "kind": kind})
     return row
+
+
+@transaction.atomic
+def assign_identity(
+    *,
+    organization_id: int,
+    kind: str,
+    value: str,
+    person_id: int | None = None,
+    name: str = "",
+    by: Actor,
+    at: datetime,
+) -> Identity:
+    """A name that sources told is a person's from now on: of one there is, or of a new one called `name`, who gets it
+    as e-mail address too where it is one. Raises AssigneeUnclear, and what `add_person` and `add_identity` raise.
+    """
+    if (person_id is None) == (not name.strip()):
+        raise AssigneeUnclear("Say a person, or the name of a new one.", field="person")
+    if person_id is None:
+        email = value if kind == Identity.Kind.EMAIL and _is_email(value) else ""
+        person_id = add_person(organization_id=organization_id, name=name, email=email, by=by, at=at).id
+    return add_identity(organization_id=organization_id, person_id=person_id, kind=kind, value=value, by=by, at=at)
+
+
+def _is_email(raw: str) -> bool:
+    try:
+        clean_email(raw)
+    except EmailInvalid:
+        return False
+    return True
 
 
 @transaction.atomic

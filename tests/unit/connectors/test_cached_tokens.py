@@ -97,7 +97,7 @@ def test_cached_tokens_are_not_uncached_ones_litellm_11364() -> None:
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "vertex_ai"])
-def test_claudes_cached_tokens_elsewhere_are_not_free_litellm_29145(provider: str) -> None:
+def test_claudes_cached_tokens_elsewhere_are_not_free_litellm_29145_and_11935(provider: str) -> None:
     """litellm#29145, #11935: booked with nothing on Bedrock and on Vertex. The cost LiteLLM states is not ours."""
     usage = {"prompt_tokens": 12012, "completion_tokens": 1, "total_tokens": 12013,
              "prompt_tokens_details": {"cached_tokens": 9000, "cache_write_tokens": 3000}}  # fmt: skip

@@ -133,7 +133,7 @@ def test_a_line_that_cannot_be_read_says_where_it_stood() -> None:
     assert "line 2" in received[1].problem.message
 
 
-def test_a_model_without_a_price_keeps_its_counts_and_says_no_cost_obot_7558() -> None:
+def test_a_model_without_a_price_keeps_its_counts_and_says_no_cost_obot_7558_and_7511() -> None:
     """Nothing here guesses a price: without one in the book the charge is unpriced, which is a state and not $0."""
     (made,) = read(line(modelId="anthropic.claude-haiku-9-9-v1:0"))
     assert (made.cost, made.model, meters(made)["output_text"]) == (None, "anthropic.claude-haiku-9-9-v1:0", 12)

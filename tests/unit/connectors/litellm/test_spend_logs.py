@@ -160,3 +160,10 @@ def test_bedrocks_cached_tokens_are_not_free_litellm_29145() -> None:
     found = read(row(CACHED, spend=0.0, **said))
     assert (meters(found)["cache_read"], meters(found)["cache_write_1h"]) == (66360, 2435)
     assert found.provider == "bedrock"
+
+
+@pytest.mark.parametrize("stated", [0.0, 12.5])
+def test_a_logged_spend_that_is_zero_or_wrong_is_no_cost_of_ours_litellm_10598_and_12605(stated: float) -> None:
+    found = read(row(PLAIN, spend=stated))
+    assert meters(found) == meters(read(row(PLAIN)))
+    assert found.cost is None

@@ -227,7 +227,9 @@ def test_a_batch_is_one_charge_however_often_it_is_asked_for() -> None:
         ({"service_tier": "standard", "inference_geo": "us", "speed": "fast"}, None, None, "inference_geo:us+fast"),
     ],
 )
-def test_the_tier_is_the_one_that_served(usage: dict[str, Any], answered: Any, billed: Any, tier: str) -> None:
+def test_the_tier_is_the_one_that_served_litellm_37046(
+    usage: dict[str, Any], answered: Any, billed: Any, tier: str
+) -> None:
     """litellm#31837, #37046: not the one that was asked for."""
     said = payload({**PLAIN, **usage}, response={"service_tier": answered}, cost_breakdown={"service_tier": billed})
     assert read(said).service_tier == tier
@@ -266,6 +268,14 @@ def test_totals_without_their_parts_are_an_estimate() -> None:
     found = read(payload(PLAIN, metadata={"usage_object": None}))
     assert meters(found) == {"input_uncached": 100, "output_text": 10, "requests": 1}
     assert found.evidence == "estimated"
+
+
+@pytest.mark.parametrize("stated", [0.0, 0.000001, 12.5, None])
+def test_a_spend_that_is_zero_or_wrong_is_no_cost_of_ours_litellm_10598_and_12605(stated: float | None) -> None:
+    """Counts are priced by our own book. What LiteLLM makes of them is told beside, to be compared with."""
+    found = read(payload(PLAIN, response_cost=stated, cost_breakdown=None))
+    assert meters(found) == {"input_uncached": 100, "output_text": 10, "requests": 1}
+    assert found.cost is None
 
 
 def test_a_call_of_a_model_without_any_usage_is_held() -> None:

@@ -111,6 +111,18 @@ def test_a_producer_that_leaves_the_cache_out_is_held_posthog_39901() -> None:
     assert wrong(said, {"capstan.usage_convention": "both"}).field == "capstan.usage_convention"
 
 
+def test_a_span_with_counts_under_names_of_its_own_is_no_call_of_zero_tokens_claude_code_50776() -> None:
+    """They stand in the tool's events, which are counted. A span that held them too would be the call a second time."""
+    flat = {"input_tokens": 12, "output_tokens": 503, "cache_read_tokens": 18_000, "cache_creation_tokens": 900}
+    said = {"gen_ai.system": "anthropic", "gen_ai.request.model": "claude-opus-5-5", **flat}
+    asked = otlp.span(said, name="claude_code.llm_request")
+    named = otlp.span({**said, "gen_ai.operation.name": "chat"}, name="claude_code.llm_request")
+    assert spans.cut(otlp.traces(asked, named)).rows == ()
+    # Of a tool without events it would be a call of nothing: held, and told.
+    found = wrong({**said, "gen_ai.operation.name": "chat"})
+    assert (found.code, found.field) == ("connectors.field_missing", "gen_ai.usage.input_tokens")
+
+
 def test_bedrock_counts_apart_where_its_owner_says_so_opencode_38427() -> None:
     said = otlp.chat(input_tokens=500, cache_read__input_tokens=400) | {"capstan.usage_convention": "disjoint"}
     assert otlp.counted(event(said))["input_uncached"] == 500

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from finops.connectors.feeds import ACCOUNTS
+from tests.live.accounts import summary
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("markexpr") == "live":
+        terminalreporter.section("real accounts")
+        terminalreporter.write_line(summary(ACCOUNTS, os.environ))
