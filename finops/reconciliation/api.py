@@ -14,12 +14,11 @@ from finops.api.idempotency import idempotent
 from finops.api.schema import answers, listed
 from finops.api.views import Input, Resource, now, paged, valid
 from finops.core.periods import DayRange
-from finops.ingest.api.rework import whole_organization
 from finops.ledger.api import questions, shapes
 from finops.ledger.api.shapes import MoneyField, PeriodOutput
 from finops.orgs import selectors as orgs
 from finops.orgs.authentication import caller
-from finops.orgs.rules import Caller, Permission
+from finops.orgs.rules import Caller, Permission, whole_organization
 from finops.reconciliation import selectors, services
 from finops.reconciliation.models import MOST_HOURS, CountingRule, ReconciledDay
 from finops.reconciliation.tasks import send

@@ -190,7 +190,7 @@ def live_ids(feed: Feed, access: Access, window: Window) -> list[str]:
     real records hold names.
     """
     parse = PARSERS[feed.parser]
-    found = []
+    found: list[str] = []
     for rows in feed.pages(access, window):
         for raw in rows:
             received = parse(raw)

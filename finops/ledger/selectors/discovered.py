@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -78,9 +78,11 @@ def discovered(organization_id: int, *, at: datetime, most: int = MOST) -> list[
     first, at most `most`. One query; three more where anything was found, whatever its number.
     """
     start, end = looked_back(at).instants()
-    asked = {"organization": organization_id, "kinds": list(Identity.Kind.values), "start": start, "end": end}
+    asked: dict[str, Any] = {
+        "organization": organization_id, "kinds": list(Identity.Kind.values), "start": start, "end": end, "most": most,
+    }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(_FOUND, {**asked, "most": most})
+        cursor.execute(_FOUND, asked)
         rows = cursor.fetchall()
     if not rows:
         return []

@@ -17,13 +17,13 @@ from tests.interfaces.conftest import BACKEND
 
 SPEND_PAGES = ("overview", "spend", "charges")
 ADMIN_PAGES = (
-    "unpriced", "rules", "rule_add", "sources", "source_add", "prices", "contract_discount", "contract_committed",
-    "contract_custom", "alias_add", "exchange_add", "people", "person_add", "team_add", "keys", "key_issue", "jobs",
-    "discovered", "discovered_assign", "audit", "settings", "invite", "caps", "cap_add", "increases", "headroom",
-    "stops", "stop_new", "limit_new", "breaker_new", "account_add", "incidents", "alert_rules", "alert_rule_add",
-    "channels", "channel_add", "upstreams", "upstream_add", "wishes_add", "captures", "connect", "recommendations",
-    "experiments", "experiment_add", "routing_rules", "routing_rule_add", "task_types", "savings", "tiers", "value",
-    "reconciliation",
+    "unpriced", "rules", "rule_add", "sources", "source_add", "prices", "contract_discount",
+    "contract_committed", "contract_custom", "alias_add", "exchange_add", "people", "person_add", "team_add",
+    "keys", "key_issue", "jobs", "audit", "settings", "invite", "caps", "cap_add", "increases", "headroom",
+    "stops", "stop_new", "limit_new", "breaker_new", "account_add", "incidents", "alert_rules",
+    "alert_rule_add", "channels", "channel_add", "upstreams", "upstream_add", "wishes_add", "captures",
+    "connect", "recommendations", "experiments", "experiment_add", "routing_rules", "routing_rule_add",
+    "task_types", "savings", "tiers", "value", "reconciliation", "discovered", "discovered_assign",
 )  # fmt: skip
 
 

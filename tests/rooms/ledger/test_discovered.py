@@ -112,7 +112,7 @@ def test_given_to_a_person_it_moves_history_when_that_is_attributed_again(book: 
     assert orgs.assign_identity(kind="github", value="Bobby", person_id=cast.bob.id, **mine) == made
     assert told(book) == {}
     assert [person for (person,) in book.charges("person_id")] == [0]
-    whole = {"organization_id": cast.acme.id, "by": HOUSE, "at": book.now()}
+    whole: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE, "at": book.now()}
     job = ingest.open_rework(kind=ingest.REATTRIBUTE, period=selectors.looked_back(AT), **whole)
     claimed = jobs.claim(job_id=job.id, at=book.now())
     assert claimed is not None
