@@ -1,4 +1,4 @@
-"""`manage.py import_sessions --organization SLUG --billing api|subscription [--watch]`: what coding agents keep here."""
+"""`manage.py import_sessions --organization SLUG --billing api|subscription`: what coding agents keep here."""
 
 from __future__ import annotations
 
