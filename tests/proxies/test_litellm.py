@@ -16,8 +16,11 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def settled(capstan: Fake) -> dict[str, Any]:
-    """The only settlement there is, once nothing is open any more."""
+    """The only settlement there is, once nothing is open any more and it has come: a proxy that breaks an answer off
+    tells its client first.
+    """
     until(lambda: not capstan.told()["open"])
+    until(lambda: capstan.told()["settled"], lambda: capstan.told())
     (only,) = capstan.told()["settled"].values()
     found: dict[str, Any] = only
     return found
