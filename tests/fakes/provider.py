@@ -25,9 +25,13 @@ _numbers = itertools.count(1)
 class Provider:
     def __init__(self, log: int) -> None:
         self._log = log
+        # Pieces written in all streams together.
+        self._words = 0
 
     async def answer(self, asked: Asked) -> Said:
         how = asked.path.split("/")[1]
+        if how == "words":
+            return Said(200, {"words": self._words})
         if how == "refuses":
             return Said(429, {"error": {"message": "slow down", "type": "rate_limit_error"}})
         if how == "fails":
@@ -64,6 +68,7 @@ class Provider:
             if how == "breaks" and word >= words // 2:
                 raise ConnectionResetError
             # No two alike in a row: LiteLLM takes a hundred of those for a model gone mad.
+            self._words += 1
             yield made.word("".join(f"word{(word + n) % 7} " for n in range(min(at_once, words - word))))
             await asyncio.sleep(0.05 if how == "slow" else 0)
         self._charged(made)
