@@ -40,11 +40,4 @@ ACCOUNTS: Final[Mapping[str, Account]] = {
         windsurf.ACCOUNT,
     )
 }  # fmt: skip
-
-
-def feed(name: str) -> Feed:
-    """Raises KeyError."""
-    return FEEDS[name]
-
-
 FEEDS: Final[Mapping[str, Feed]] = {one.name: one for account in ACCOUNTS.values() for one in account.feeds}

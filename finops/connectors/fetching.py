@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 from finops.connectors.addresses import Unreachable
 from finops.connectors.outgoing import Outgoing
+from finops.connectors.pages import Page
+from finops.connectors.paging import followed
 from finops.core.errors import FinopsError
 
 # How long it is waited where a server that has enough of us does not say how long.
@@ -234,3 +236,19 @@ def _after(headers: Mapping[str, str]) -> float:
             return LIMITED_S
         return min(max(wait, 1.0), _LONGEST_LIMIT_S)
     return LIMITED_S
+
+
+def by_token(
+    server: Server, path: str, query: Sequence[tuple[str, str]], cut: Callable[[bytes], Page]
+) -> Iterator[Sequence[bytes]]:
+    """The pages of a report that is asked for by `page`, the token that the page before gave. Raises as `Pages` do."""
+
+    def ask(after: str) -> Page:
+        return cut(server.get(path, [*query, *([("page", after)] if after else [])]))
+
+    return followed(ask)
+
+
+def grouped_by(names: Sequence[str]) -> list[tuple[str, str]]:
+    """What a report is grouped by, as a list in a query."""
+    return [("group_by[]", name) for name in names]

@@ -6,16 +6,14 @@ a page is asked for by the token of the one before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 from finops.connectors.anthropic import analytics, claude_code, cost_report, usage_report
 from finops.connectors.anthropic.reported import PROVIDER
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
-from finops.connectors.pages import Page
-from finops.connectors.paging import followed
+from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window, by_token, grouped_by
 
 _VERSION: Final = "2023-06-01"
 _ANALYTICS: Final = "analytics-usage-cost-2026-08-24"
@@ -43,23 +41,14 @@ def _server(access: Access, **more: str) -> Server:
     return Server(access, headers={"x-api-key": access.credential, "anthropic-version": _VERSION} | more)
 
 
-def _asked(
-    server: Server, path: str, query: Sequence[tuple[str, str]], cut: Callable[[bytes], Page]
-) -> Iterator[Sequence[bytes]]:
-    def ask(after: str) -> Page:
-        return cut(server.get(f"{_ROOT}/{path}", [*query, *([("page", after)] if after else [])]))
-
-    return followed(ask)
-
-
 def _usage(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
-    query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_PAGE_HOURS)), *_grouped(_USAGE_GROUPS)]
-    return _asked(_server(access), "usage_report/messages", query, usage_report.cut)
+    query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_PAGE_HOURS)), *grouped_by(_USAGE_GROUPS)]
+    return by_token(_server(access), f"{_ROOT}/usage_report/messages", query, usage_report.cut)
 
 
 def _cost(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
-    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_PAGE_DAYS)), *_grouped(_COST_GROUPS)]
-    return _asked(_server(access), "cost_report", query, cost_report.cut)
+    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_PAGE_DAYS)), *grouped_by(_COST_GROUPS)]
+    return by_token(_server(access), f"{_ROOT}/cost_report", query, cost_report.cut)
 
 
 def _claude_code(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
@@ -67,7 +56,7 @@ def _claude_code(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
     server, day = _server(access), window.since
     while day < window.until:
         query = [("starting_at", day.date().isoformat()), ("limit", str(_MOST_ROWS))]
-        yield from _asked(server, "usage_report/claude_code", query, claude_code.cut)
+        yield from by_token(server, f"{_ROOT}/usage_report/claude_code", query, claude_code.cut)
         day += _DAY
 
 
@@ -81,11 +70,11 @@ def _analytics(report: str, groups: Sequence[str], access: Access, window: Windo
         ("order_by", "time"),
         ("order", "asc"),
         ("limit", str(_MOST_ROWS)),
-        *_grouped(groups),
+        *grouped_by(groups),
     ]
     # Whose actor cannot be shown has rows of one group, which are numbered over the pages.
     cut = partial(analytics.cut, told={})
-    return _asked(_server(access, **{"anthropic-beta": _ANALYTICS}), f"analytics/{report}", query, cut)
+    return by_token(_server(access, **{"anthropic-beta": _ANALYTICS}), f"{_ROOT}/analytics/{report}", query, cut)
 
 
 def _probe(access: Access) -> None:
@@ -98,10 +87,6 @@ def _times(window: Window) -> list[tuple[str, str]]:
 
 def _text(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _grouped(names: Sequence[str]) -> list[tuple[str, str]]:
-    return [("group_by[]", name) for name in names]
 
 
 _feed: Final = partial(Feed, provider=PROVIDER, history=timedelta(days=365))

@@ -6,15 +6,13 @@ own, and a page is asked for by the token of the one before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window, by_token, grouped_by
 from finops.connectors.openai import cost_report, usage_report
 from finops.connectors.openai.usage_report import PROVIDER
-from finops.connectors.pages import Page
-from finops.connectors.paging import followed
 
 _ROOT: Final = "/v1/organization"
 _DAY: Final = timedelta(days=1)
@@ -42,26 +40,17 @@ def _server(access: Access) -> Server:
     return Server(access, headers={"Authorization": f"Bearer {access.credential}"})
 
 
-def _asked(
-    server: Server, path: str, query: Sequence[tuple[str, str]], cut: Callable[[bytes], Page]
-) -> Iterator[Sequence[bytes]]:
-    def ask(after: str) -> Page:
-        return cut(server.get(f"{_ROOT}/{path}", [*query, *([("page", after)] if after else [])]))
-
-    return followed(ask)
-
-
 def _usage(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
     """One kind after the other."""
     server = _server(access)
     for kind, groups in _KINDS.items():
-        query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_PAGE_HOURS)), *_grouped(groups)]
-        yield from _asked(server, f"usage/{kind}", query, usage_report.cut)
+        query = [*_times(window), ("bucket_width", "1h"), ("limit", str(_PAGE_HOURS)), *grouped_by(groups)]
+        yield from by_token(server, f"{_ROOT}/usage/{kind}", query, usage_report.cut)
 
 
 def _costs(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
-    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_PAGE_DAYS)), *_grouped(_COST_GROUPS)]
-    return _asked(_server(access), "costs", query, cost_report.cut)
+    query = [*_times(window), ("bucket_width", "1d"), ("limit", str(_PAGE_DAYS)), *grouped_by(_COST_GROUPS)]
+    return by_token(_server(access), f"{_ROOT}/costs", query, cost_report.cut)
 
 
 def _probe(access: Access) -> None:
@@ -71,10 +60,6 @@ def _probe(access: Access) -> None:
 
 def _times(window: Window) -> list[tuple[str, str]]:
     return [("start_time", str(int(window.since.timestamp()))), ("end_time", str(int(window.until.timestamp())))]
-
-
-def _grouped(names: Sequence[str]) -> list[tuple[str, str]]:
-    return [("group_by[]", name) for name in names]
 
 
 # How late they are and how long they change is not documented: asked for again for longer than has been seen.

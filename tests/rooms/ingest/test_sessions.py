@@ -25,7 +25,7 @@ def line(message: str, *, output: int = 100) -> str:
     usage = {"input_tokens": 1_000, "output_tokens": output}
     said = {
         "type": "assistant", "timestamp": "2026-10-14T09:30:00.000Z", "sessionId": "s-1", "requestId": f"req_{message}",
-        "cwd": "/home/bob/search", "message": {"id": message, "role": "assistant", "model": "claude", "usage": usage},
+        "cwd": "search", "message": {"id": message, "role": "assistant", "model": "claude", "usage": usage},
     }  # fmt: skip
     return json.dumps(said) + "\n"
 
