@@ -92,6 +92,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             Entry("rules", "Attribution", "rules", Permission.ATTRIBUTION_MANAGE, "a"),
             Entry("shared", "Shared costs", "shared", Permission.ORG_READ, "h"),
             Entry("reconciliation", "Reconciliation", "reconciliation", Permission.AUDIT_READ),
+            Entry("months", "Months", "calendar", Permission.AUDIT_READ),
             Entry("sources", "Sources and quarantine", "sources", Permission.QUARANTINE_MANAGE, "q"),
         ),
     ),
@@ -99,6 +100,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "Set up",
         (
             Entry("prices", "Prices", "prices", Permission.PRICING_READ, "p"),
+            Entry("seats", "Seats", "seats", Permission.PRICING_READ),
             Entry("people", "People and teams", "people", Permission.PEOPLE_READ, "t"),
             Entry("keys", "Keys", "keys", Permission.KEYS_MANAGE, "k"),
             Entry("upstreams", "Upstreams", "upstreams", Permission.GATEWAY_READ, "w"),

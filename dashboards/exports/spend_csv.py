@@ -11,6 +11,7 @@ from django.http import StreamingHttpResponse
 
 from dashboards.access import Here
 from dashboards.scope import Scope
+from finops.core.sheets import guarded
 
 
 class _Echo:
@@ -18,11 +19,6 @@ class _Echo:
 
     def write(self, text: str) -> str:
         return text
-
-
-def guarded(text: str) -> str:
-    """Text a spreadsheet would take for a formula, made plain with an apostrophe."""
-    return f"'{text}" if text.lstrip(" ")[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def stream(rows: Iterable[list[Any]], filename: str) -> StreamingHttpResponse:

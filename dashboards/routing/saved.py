@@ -11,9 +11,10 @@ from typing import Any, Final
 from django.http import StreamingHttpResponse
 
 from dashboards.access import Here
-from dashboards.exports.spend_csv import guarded, stream
+from dashboards.exports.spend_csv import stream
 from dashboards.scope import Scope
 from finops.core.periods import next_month
+from finops.core.sheets import guarded
 from finops.orgs.rules import Permission
 from routing.rollouts import selectors
 from routing.rollouts.models import SavingsMonth

@@ -13,6 +13,7 @@ from dashboards.access import Here, page, show
 from dashboards.actions import act, form_page, posted
 from dashboards.forms import ActionForm
 from dashboards.panels.bar import address
+from dashboards.panels.months import changed_by_source
 from dashboards.polling.forms import BackfillForm, ConnectForm, CredentialForm, SwitchForm
 from dashboards.polling.words import SAYS, lasting, roughly, standing
 from finops.connectors.feeds import ACCOUNTS, FEEDS
@@ -23,6 +24,7 @@ from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import replay_held
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
+from finops.ledger import selectors as ledger
 from finops.orgs.rules import Permission
 from finops.polling import selectors, services, tasks
 from finops.polling.models import ConnectedAccount, PolledFeed
@@ -43,9 +45,11 @@ def source(request: HttpRequest, here: Here, source: str) -> HttpResponse:
     context = {
         "source": row,
         "held": held,
+        "matched": ledger.content_matches(here.id, row.id, since=here.now - _DRIFT_OVER),
         "held_at": f"{address(here, 'sources')}?source={row.slug}#quarantine",
         "back": address(here, "sources"),
         "may": here.caller.can(Permission.SOURCES_MANAGE),
+        "changed": changed_by_source(here, row.id),
         "drift": drift(row, since=(here.now - _DRIFT_OVER).date()),
         **(_of_feed(here, feed) if feed is not None else {}),
     }

@@ -19,6 +19,8 @@ from finops.jobs.models import Job
 from finops.orgs.rules import Permission
 from finops.polling.selectors import BACKFILL
 from finops.polling.tasks import send_job
+from finops.seats.selectors import BOOK
+from finops.seats.tasks import send as send_seats
 
 KINDS = {
     "rerate": "Rating again",
@@ -30,6 +32,8 @@ KINDS = {
     "train": "Learning task types",
     "experiment": "Measuring models",
     "backfill": "Reading history",
+    "cover": "Looking at what seats pay for",
+    "seats": "Booking seats",
 }
 MOVING = (Job.State.QUEUED, Job.State.RUNNING)
 
@@ -78,6 +82,8 @@ def _send(job: Job) -> None:
         send(job)
     elif job.kind == BACKFILL:
         send_job(job)
+    elif job.kind == BOOK:
+        send_seats(job.organization_id)
 
 
 def _shown(job: Job) -> dict[str, Any]:

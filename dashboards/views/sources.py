@@ -20,6 +20,7 @@ from finops.api import paging
 from finops.ingest import selectors as quarantine
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.services import discard, replay, replay_held
+from finops.months import selectors as months
 from finops.orgs.rules import Permission
 from finops.polling import selectors as polling
 from finops.sources import selectors, services
@@ -59,8 +60,9 @@ def sources(request: HttpRequest, here: Here) -> HttpResponse:
     given = {"state": state, "code": code, "source": source}
     base, query = address(here, "sources"), {name: value for name, value in given.items() if value}
     polled = {feed.source_id: standing(feed, here.now) for feed in polling.feeds(here.id)}
+    changed = months.sources_changed(here.id)
     context = {
-        "sources": [(row, polled.get(row.id)) for row in rows],
+        "sources": [(row, polled.get(row.id), row.id in changed) for row in rows],
         "reasons": reasons,
         "source": source,
         "records": found.rows,

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from finops.alerts import selectors
 from finops.alerts.services.channels import add_channel
+from finops.alerts.services.late import LATE
 from finops.alerts.services.rules import add_rule
 from finops.alerts.services.thresholds import evaluate_thresholds
 from finops.alerts.services.watching import watch
@@ -43,4 +44,5 @@ def listen(organization_id: int, *, at: datetime) -> None:
         add_rule(organization_id=organization_id, draft=draft, by=_DEMO, at=at)
     evaluate_thresholds(organization_id=organization_id, at=at)
     watch(organization_id=organization_id, at=at)
+    watch(organization_id=organization_id, at=at, finders=LATE)
     add_channel(organization_id=organization_id, draft=_FINANCE, by=_DEMO, at=at)

@@ -11,7 +11,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from finops.alerts import selectors
-from finops.alerts.services import deliveries, foreseeing, incidents, signals, thresholds, watching
+from finops.alerts.services import deliveries, foreseeing, incidents, late, signals, thresholds, watching
 
 # Batches of signals in one go; a flood leaves room for others between.
 _BATCHES: Final = 20
@@ -49,8 +49,9 @@ def watch(**_: Any) -> None:
 
 @shared_task(name="alerts.foresee", queue="alerts")
 def foresee(**_: Any) -> None:
-    for organization_id in watching.watched(foreseeing.FORESEEN):
-        watching.watch(organization_id=organization_id, at=timezone.now(), finders=foreseeing.FORESEEN)
+    for finders in (foreseeing.FORESEEN, late.LATE):
+        for organization_id in watching.watched(finders):
+            watching.watch(organization_id=organization_id, at=timezone.now(), finders=finders)
     deliver.delay()
 
 

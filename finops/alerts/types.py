@@ -36,6 +36,7 @@ class Kind(StrEnum):
     DRIFTING = "classifier.drifting"
     CONCENTRATED = "concentration.exceeded"
     FEED = "feed.stopped"
+    MONTH = "month.changed"
 
 
 # Kinds that rooms below announce; all others are looked for on schedule.

@@ -12,9 +12,10 @@ from finops.api.docs import ApiDocs, ApiSchema
 
 # The rooms that have resources. The ledger's `people/discovered` is a word, so it stands before orgs' `people/<slug>`.
 _ROOMS: Final = (
-    "finops.ledger", "finops.orgs", "finops.sources", "finops.polling", "finops.ingest", "finops.pricing",
-    "finops.attribution", "finops.energy", "finops.reconciliation", "finops.budgets", "finops.alerts",
-    "routing.upstreams", "routing.tiers", "routing.captures", "routing.classify", "routing.evidence",
+    "finops.ledger", "finops.orgs", "finops.sources", "finops.polling", "finops.seats", "finops.ingest",
+    "finops.pricing", "finops.attribution", "finops.energy", "finops.reconciliation", "finops.months",
+    "finops.budgets", "finops.alerts", "routing.upstreams", "routing.tiers", "routing.captures", "routing.classify",
+    "routing.evidence",
     "routing.prospects", "routing.rules", "routing.recommend", "routing.bills", "routing.rollouts", "routing.value",
     "routing.experiments", "finops.jobs",
 )  # fmt: skip

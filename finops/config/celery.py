@@ -74,6 +74,7 @@ app.conf.beat_schedule = {
         "schedule": 300.0,
         "options": {"queue": "ingest", "expires": 300},
     },
+    "follow seats": {"task": "seats.follow", "schedule": 300.0, "options": {"queue": "control", "expires": 300}},
     "train classifiers": {"task": "classify.train_daily", "schedule": 24 * 3600.0, "options": {"queue": "routing"}},
     "take sampled calls": {
         "task": "classify.take_sampled",

@@ -53,6 +53,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 ROOMS = [
     "finops.alerts",
     "finops.polling",
+    "finops.seats",
     "finops.ingest",
     "routing.batches",
     "routing.captures",
@@ -72,6 +73,7 @@ ROOMS = [
     "finops.energy",
     "finops.statements",
     "finops.reconciliation",
+    "finops.months",
     "finops.ledger",
     "finops.attribution",
     "finops.pricing",

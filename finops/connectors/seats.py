@@ -8,24 +8,46 @@ ledger keeps the list price of those beside it. What goes over the pool is Usage
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from finops.connectors.foreign import key_of, tags_of
-from finops.connectors.types import NO_COUNTS, GivenCost, UsageEvent
+from finops.connectors.types import NO_COUNTS, Dimensions, GivenCost, UsageEvent
 from finops.core.money import allocate, to_ledger, to_pico
 from finops.core.periods import DayRange, day_start, month_start, months
 
 # The tag of a call that a seat pays for, and its word.
 BILLING: Final = "billing"
 SUBSCRIPTION: Final = "subscription"
-_LONGEST_TERM: Final = 60
+# The tag of a call that a plan of the organization's own pays for: which one. No source may say it.
+PAID_BY: Final = "capstan.seat_plan"
+LONGEST_TERM: Final = 60
 _MOST_SEATS: Final = 10**6
+# Stands among identities for whoever a source named outright.
+_NAMED: Final = "person"
+
+
+class Holder(NamedTuple):
+    """Who has a seat, by a name that tools know them by: an identity's kind and value.
+
+    `key` stands for the holder in the ids of charges, the name itself where it is ''. `person` is the slug of somebody
+    who was erased, and whose seat it still is.
+    """
+
+    kind: str
+    value: str
+    key: str = ""
+    person: str = ""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """As it is compared: identities have no case."""
+        return (_NAMED, self.person) if self.person else (self.kind, self.value.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +55,9 @@ class SeatPlan:
     """A plan as a contract describes it. `price` and `included` are of one seat and one term, in `currency`.
 
     A term is `term_months` long and begins on the day of `anchor`; the plan is held `[start, end)`, to None for good. A
-    term that is held in part is paid by the day where `prorated`, else whole. `holders` are who has a seat by name, as
-    (kind, value) of an identity; the other seats are nobody's. A plan whose seats or price change is another plan from
-    that day on, with a name of its own or an end. Raises ValueError for what no plan is.
+    term that is held in part is paid by the day where `prorated`, else whole. `holders` are who has a seat by name; the
+    other seats are nobody's. A plan whose seats or price change is another plan from that day on. `key` stands for the
+    plan in the ids of charges, its name where it is ''. Raises ValueError for what no plan is.
     """
 
     name: str
@@ -49,16 +71,18 @@ class SeatPlan:
     term_months: int = 1
     prorated: bool = True
     included: Decimal = Decimal(0)
-    holders: tuple[tuple[str, str], ...] = ()
+    holders: tuple[Holder, ...] = ()
     account: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not 0 <= self.seats <= _MOST_SEATS or len(self.holders) > self.seats:
             raise ValueError("a plan has a name, and not more holders than seats")
-        if len(set(self.holders)) != len(self.holders):
+        # Somebody who was erased may have had a seat by each of two names: their keys still tell these apart.
+        if len({holder.key or holder.names for holder in self.holders}) != len(self.holders):
             raise ValueError("nobody holds two seats of a plan")
-        if self.price < 0 or self.included < 0 or not 1 <= self.term_months <= _LONGEST_TERM:
-            raise ValueError(f"a price is not below 0, and a term is 1 to {_LONGEST_TERM} months")
+        if self.price < 0 or self.included < 0 or not 1 <= self.term_months <= LONGEST_TERM:
+            raise ValueError(f"a price is not below 0, and a term is 1 to {LONGEST_TERM} months")
         if len(self.currency) != 3 or not self.currency.isascii() or not self.currency.isupper():
             raise ValueError(f"{self.currency!r} is no currency, like USD")
         if (self.end is not None and self.end < self.start) or (self.anchor or self.start) > self.start:
@@ -90,6 +114,19 @@ def charges(plan: SeatPlan, period: DayRange, *, by: Literal["day", "month"] = "
     return made
 
 
+def cost_pico(plan: SeatPlan, period: DayRange) -> int:
+    """What all seats cost in a period, in picodollars of the plan's currency: what its charges by day sum to."""
+    return plan.seats * sum(pico for _, pico in _days(plan, period))
+
+
+def next_term(plan: SeatPlan, day: date) -> date:
+    """The first day of a term of the plan that is not before `day`."""
+    anchor = plan.anchor or plan.start
+    number = _term_of(anchor, day, plan.term_months)
+    begins = _later(anchor, number * plan.term_months)
+    return begins if begins >= day else _later(anchor, (number + 1) * plan.term_months)
+
+
 def included_pico(plan: SeatPlan) -> int:
     """What all seats together include in one term, in picodollars of the plan's currency: the pool."""
     return to_pico(to_ledger(plan.included)) * plan.seats
@@ -109,6 +146,60 @@ def covered(event: UsageEvent) -> UsageEvent:
     tags = dict(event.tags) | {BILLING: SUBSCRIPTION}
     currency = "USD" if event.cost is None else event.cost.currency
     return replace(event, cost=GivenCost(0, currency), tags=tags_of(tags))
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Whose calls a plan pays for: its holders' at its provider, from these sources, on `[start, end)`."""
+
+    plan: str
+    provider: str
+    sources: frozenset[int]
+    start: date
+    end: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """All that an organization's plans pay for, by the holder. False where there is nothing."""
+
+    covers: dict[tuple[str, str], tuple[Cover, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.covers)
+
+    def plan_of(self, event: UsageEvent, source_id: int, provider: str) -> str:
+        """The name of the plan that pays for a call, '' where none does. `provider` as the house calls it.
+
+        It follows from what the call says alone, so that it is the same whenever the call comes, and in whatever order.
+        """
+        if event.category != "Usage":
+            return ""
+        named = [(kind, value.lower()) for kind, value in event.identities]
+        if event.dimensions.person:
+            named.append((_NAMED, event.dimensions.person))
+        day = event.occurred_at.date()
+        for name in named:
+            for cover in self.covers.get(name, ()):
+                if (
+                    source_id in cover.sources
+                    and provider == cover.provider
+                    and cover.start <= day
+                    and (cover.end is None or day < cover.end)
+                ):
+                    return cover.plan
+        return ""
+
+
+def coverage_of(plans: Iterable[tuple[SeatPlan, frozenset[int]]]) -> Coverage:
+    """What plans, each with the sources it covers, pay for. Of two for the same call it is the first."""
+    found: dict[tuple[str, str], tuple[Cover, ...]] = {}
+    for plan, sources in plans:
+        if sources:
+            cover = Cover(plan.name, plan.provider, sources, plan.start, plan.end)
+            for names in {holder.names for holder in plan.holders}:
+                found[names] = (*found.get(names, ()), cover)
+    return Coverage(found)
 
 
 def _days(plan: SeatPlan, period: DayRange) -> Iterator[tuple[date, int]]:
@@ -150,10 +241,14 @@ def _each(days: DayRange) -> Iterator[date]:
 
 
 def _purchase(
-    plan: SeatPlan, day: date, first: date, by: str, pico: int, holder: tuple[str, str] | None, seats: int
+    plan: SeatPlan, day: date, first: date, by: str, pico: int, holder: Holder | None, seats: int
 ) -> UsageEvent:
+    whose: tuple[str, ...] = ()
+    if holder is not None:
+        whose = (holder.key,) if holder.key else (holder.kind, holder.value)
+    erased = holder is not None and holder.person
     return UsageEvent(
-        external_id=key_of(["seats", plan.name, by, day.isoformat(), *(holder or ())]),
+        external_id=key_of(["seats", plan.key or plan.name, by, day.isoformat(), *whose]),
         occurred_at=day_start(first),
         provider=plan.provider,
         model="",
@@ -161,7 +256,8 @@ def _purchase(
         provider_account=plan.account,
         category="Purchase",
         evidence="billed",
-        identities=() if holder is None else (holder,),
+        dimensions=Dimensions(person=holder.person) if holder is not None else Dimensions(),
+        identities=() if holder is None or erased else ((holder.kind, holder.value),),
         tags=tags_of({"plan": plan.name, "seats": str(seats)}),
         cost=GivenCost(pico, plan.currency),
     )

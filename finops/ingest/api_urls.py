@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from finops.api.converters import register
-from finops.ingest.api import doors, erasure, preview, quarantine, rework, webhooks
+from finops.ingest.api import doors, erasure, exports, preview, quarantine, rework, webhooks
 
 register()
 
@@ -19,6 +19,9 @@ urlpatterns = [
     path("litellm/events", webhooks.LiteLLMEvents.as_view()),
     path("portkey/logs", webhooks.PortkeyLogs.as_view()),
     path("langfuse/observations", webhooks.LangfuseObservations.as_view()),
+    path("openmeter/events", exports.OpenMeterEvents.as_view()),
+    path("openrouter/generations", exports.OpenRouterGenerations.as_view()),
+    path("managed-agents/sessions", exports.ManagedAgentSessions.as_view()),
     path("helicone/webhooks/<uuid:webhook_id>", webhooks.HeliconeWebhook.as_view()),
     path("sources/<slug:source>/webhook", webhooks.WebhookOfSource.as_view()),
     path("sources/<slug:source>/webhook/remove", webhooks.RemoveWebhookOfSource.as_view()),

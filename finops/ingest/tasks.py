@@ -14,13 +14,13 @@ from kombu.exceptions import OperationalError as BrokerAway
 from finops.core.errors import FinopsError
 from finops.ingest.services.allocate import ALLOCATE, run_allocation
 from finops.ingest.services.inbox import book_inbox
-from finops.ingest.services.rework import REATTRIBUTE, RERATE, run_rework
+from finops.ingest.services.rework import COVER, REATTRIBUTE, RERATE, run_rework
 from finops.ingest.services.telemetry import forget_series
 from finops.jobs import selectors as jobs_selectors
 from finops.jobs.models import Job
 from finops.jobs.working import work
 
-WORKED_HERE = (RERATE, REATTRIBUTE, ALLOCATE)
+WORKED_HERE = (RERATE, REATTRIBUTE, COVER, ALLOCATE)
 logger = logging.getLogger(__name__)
 
 

@@ -20,7 +20,8 @@ class Job(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
-    # `rerate`, `reattribute`, `allocate`, `replay`, `rebuild`, `import`, `train`, `experiment`, `backfill`.
+    # `rerate`, `reattribute`, `allocate`, `replay`, `rebuild`, `import`, `train`, `experiment`, `backfill`,
+    # `cover`, `seats`.
     kind = models.CharField(max_length=20)
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     # What to do: periods, filters, a file's digest. Enough to resume from.

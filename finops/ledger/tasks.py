@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
+from django.db import OperationalError
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected
 
 from finops.ledger import services
 from finops.orgs.models import Organization
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="ledger.fold_rollups")
@@ -39,4 +44,10 @@ def rematch(*, hours: int, **_: Any) -> None:
     since = at - timedelta(hours=hours)
     services.forget_lone(before=at - services.KEPT)
     for organization_id in services.with_lone(since=since):
-        services.rematch(organization_id=organization_id, since=since, at=at)
+        try:
+            services.rematch(organization_id=organization_id, since=since, at=at)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
+            # Somebody revised what was looked at. The others are not kept waiting for it: it is looked at again soon.
+            logger.warning("rematch of organization %s gave way to a revision", organization_id)

@@ -71,6 +71,8 @@ class Permission(StrEnum):
     # Acknowledge and resolve incidents.
     ALERTS_HANDLE = "alerts.handle"
     ALERTS_MANAGE = "alerts.manage"
+    # Close a month with what is known of it, and take the last closing back.
+    MONTHS_CLOSE = "months.close"
     JOBS_RUN = "jobs.run"
     AUDIT_READ = "audit.read"
 
@@ -112,6 +114,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
             Permission.PRICING_MANAGE,
             Permission.ATTRIBUTION_MANAGE,
             Permission.QUARANTINE_MANAGE,
+            Permission.MONTHS_CLOSE,
             Permission.JOBS_RUN,
             Permission.AUDIT_READ,
             Permission.ALERTS_HANDLE,

@@ -39,6 +39,13 @@ def oldest(feed: Feed, at: datetime) -> datetime:
     return ceiling(at - feed.history, feed.width)
 
 
+def is_past(feed: Feed, round_at: datetime, at: datetime) -> bool:
+    """Whether nothing of a round that was left lying is told any more: gone on with, it would end well and have asked
+    for nothing.
+    """
+    return ceiling(round_at, feed.width) <= oldest(feed, at)
+
+
 def again_from(feed: Feed, *, watermark: datetime, begun_from: datetime, at: datetime) -> datetime:
     """Where a round begins: everything that may have changed since it was read is read again.
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 
 from finops.core.errors import NotFound
 from finops.core.periods import DayRange
-from finops.ledger.selectors import spend, term_ids
+from finops.ledger.selectors import on_a_bill, spend, term_ids
 from finops.ledger.types import Grain, SpendQuestion
 from finops.reconciliation.models import CountingRule, ReconciledDay
 from finops.reconciliation.types import Compared, Total
@@ -91,8 +91,13 @@ def _read(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         yield dict(row)
 
 
-def waiting_days(organization_id: int, period: DayRange, *, at: datetime) -> dict[str, tuple[date, ...]]:
-    """By provider that has a rule, days that are over and had calls, and that nobody stated the cost of yet."""
+def waiting_days(
+    organization_id: int, period: DayRange, *, at: datetime, not_over: bool = False
+) -> dict[str, tuple[date, ...]]:
+    """By provider that has a rule, days that are over and had calls, and that nobody stated the cost of yet. Calls that
+    a plan of seats pays for are on no bill. `not_over`: with the days that are not to be compared yet, whatever is
+    stated of them.
+    """
     by_provider = {one.provider: one for one in rules(organization_id)}
     terms = term_ids(organization_id, "provider", by_provider)
     usage = term_ids(organization_id, "category", ["Usage"])
@@ -110,13 +115,17 @@ def waiting_days(organization_id: int, period: DayRange, *, at: datetime) -> dic
     )  # fmt: skip
     named = {term: provider for provider, term in terms.items()}
     stated = statements.stated_days(organization_id, period)
-    found: dict[str, set[date]] = {}
+    waiting: set[tuple[int, date]] = set()
     for row in spend(asked):
         one = by_provider[named[row.values[0]]]
-        if row.bucket is None or not row.calls or (one.provider, row.bucket) in stated:
+        if row.bucket is None or not row.calls or row.bucket < one.since:
             continue
-        if one.since <= row.bucket < over_before(one, at):
-            found.setdefault(one.provider, set()).add(row.bucket)
+        over = row.bucket < over_before(one, at)
+        if (one.provider, row.bucket) not in stated if over else not_over:
+            waiting.add((row.values[0], row.bucket))
+    found: dict[str, set[date]] = {}
+    for term, day in on_a_bill(organization_id, waiting):
+        found.setdefault(named[term], set()).add(day)
     return {provider: tuple(sorted(each)) for provider, each in sorted(found.items())}
 
 

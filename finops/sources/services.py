@@ -18,15 +18,14 @@ from finops.core.actors import Actor
 from finops.core.errors import FinopsError, Invalid, NotFound
 from finops.core.sealing import Sealer
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
+from finops.sources.kinds import ACCOUNT, GATEWAY, SEATS
 from finops.sources.models import Source, SourceAccess
 
 KINDS: Final = (
     *("api", "cloudevents", "file", "litellm", "gateway", "otlp"),
     *("helicone", "portkey", "langfuse"),
+    *("openmeter", "openrouter", "managed-agents"),
 )
-# Of what is fetched from an account that was connected.
-ACCOUNT: Final = "account"
-GATEWAY: Final = "capstan-gateway"
 LONGEST_DELAY: Final = timedelta(days=3)
 LONGEST_EFFECT: Final = timedelta(hours=1)
 _LONGEST_CREDENTIAL: Final = 2_000
@@ -55,7 +54,7 @@ def add_source(
     at: datetime,
 ) -> Source:
     """Raises SlugInvalid, SlugTaken, NameInvalid, and SourceInvalid for a kind or level there is not."""
-    if kind not in (*KINDS, ACCOUNT):
+    if kind not in (*KINDS, ACCOUNT, SEATS):
         raise SourceInvalid(f"kind is one of {', '.join(KINDS)}", field="kind")
     if level not in Source.Level.values:
         raise SourceInvalid(f"level is one of {', '.join(Source.Level.values)}", field="level")

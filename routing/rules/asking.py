@@ -14,7 +14,7 @@ from finops.attribution.rules import Snapshot, attribute
 from finops.attribution.selectors import load_snapshot
 from finops.attribution.types import DIMENSIONS, Owner
 from finops.connectors.types import NO_COUNTS, Dimensions, UsageEvent
-from finops.sources.services import GATEWAY
+from finops.sources.kinds import GATEWAY
 from routing.rules import rules, selectors
 from routing.rules.concentration import put_last, why_last
 from routing.rules.hot import Decided, Subject

@@ -36,6 +36,7 @@ from finops.orgs import services as orgs
 from finops.orgs.models import User, VirtualKey
 from finops.polling.models import PolledFeed
 from finops.polling.services import open_backfill
+from finops.seats.types import HolderName
 from finops.sources.services import add_source
 from routing.upstreams.services import archive_upstream
 from tests.factories import alerts, captures, polling, upstreams
@@ -43,8 +44,11 @@ from tests.factories.attribution import shared_draft, shared_rule
 from tests.factories.budgets import budget
 from tests.factories.company import Company, book, busy_company, event
 from tests.factories.enforcement import blocked, key_of, reach
+from tests.factories.ledger import Book
+from tests.factories.months import closed_company
 from tests.factories.orgs import HOUSE, actor
 from tests.factories.routed import routed
+from tests.factories.seats import BOB, DANA, Seats, draft
 from tests.factories.statements import billed_company
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -117,6 +121,11 @@ def company(transactional_db: None) -> Company:
     over = stop_now(dimension="team", subject=str(made.cast.chat.id), reason="The bill of the night", **stopped)
     lift_stop(organization_id=acme.id, stop_id=over.id, by=stopped["by"], at=at)
     stop_now(dimension="person", subject=str(made.cast.bob.id), until=at + timedelta(hours=1), **stopped)
+    held = (BOB, DANA, HolderName("github", "somebody-else"))
+    plans = Seats(Book(acme, at=at))
+    plans.begin(draft(start=at.date() - timedelta(days=40), seats=5, provider="openai", holders=held))
+    plans.begin(name="Copilot", price=Decimal(19), start=at.date(), included=Decimal(19), holders=())
+    plans.booked()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT budgets_trip(%s, 'session', 'nightly-3f2a', 'more than 20 identical calls in a row', 900, '{}')",
@@ -144,6 +153,7 @@ def company(transactional_db: None) -> Company:
     captures.captured(acme.id, "c" * 24, task_type="triage", at=at)
     routed(made)
     billed_company(made)
+    closed_company(made)
     return made
 
 

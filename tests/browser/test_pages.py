@@ -17,10 +17,12 @@ from playwright.sync_api import Page, expect
 
 from finops.alerts.models import AlertRule, Channel, Incident
 from finops.budgets.models import Budget
-from finops.core.periods import DayRange
+from finops.core.periods import DayRange, next_month
 from finops.ledger import selectors as ledger
+from finops.months.selectors import closings
 from finops.polling.models import PolledFeed
 from finops.reconciliation.models import CountingRule
+from finops.seats.models import SeatPlan
 from routing.recommend.models import Recommendation
 from routing.rules.models import RoutingRule
 from routing.upstreams.models import Upstream
@@ -83,6 +85,7 @@ def addresses(company: Company) -> dict[str, str]:
         "channel": f"{acme}alerts/channels/{Channel.objects.get(kind='slack').id}/",
         "channel-new": f"{acme}alerts/channels/new/?kind=webhook",
         **tied(acme),
+        **months(acme),
         "sources": f"{acme}sources/",
         "source": f"{acme}sources/anthropic-usage/",
         "source-limited": f"{acme}sources/anthropic-cost/",
@@ -94,6 +97,11 @@ def addresses(company: Company) -> dict[str, str]:
         "prices": f"{acme}prices/?q=sonnet",
         "model": f"{acme}prices/model/?provider=anthropic&model=claude-sonnet-4-5",
         "discount": f"{acme}prices/discount/",
+        "seats": f"{acme}seats/",
+        "seat-plan-new": f"{acme}seats/new/",
+        "seat-plan": f"{acme}seats/{SeatPlan.objects.earliest('id').id}/",
+        "seat-plan-withdraw": f"{acme}seats/{SeatPlan.objects.earliest('id').id}/withdraw/",
+        "seat-plan-change": f"{acme}seats/{SeatPlan.objects.earliest('id').id}/change/",
         "people": f"{acme}people/",
         "person": f"{acme}people/who/bob/",
         "projects": f"{acme}people/kinds/project/",
@@ -137,6 +145,21 @@ def tied(acme: str) -> dict[str, str]:
         "charges-unseen": f"{acme}charges/?{bill}",
         "charge-unseen": f"{acme}charges/{unseen.id}/",
         "charge-corrected": f"{acme}charges/{corrected.id}/",
+    }
+
+
+def months(acme: str) -> dict[str, str]:
+    """Two that are closed, of which one changed since, and one that can be."""
+    second, first = (row.month for row in closings(CountingRule.objects.get().organization_id))
+    over = next_month(second)
+    return {
+        "months": f"{acme}months/",
+        "month": f"{acme}months/{second:%Y-%m}/?by=person",
+        "month-carried": f"{acme}months/{first:%Y-%m}/",
+        "month-over": f"{acme}months/{over:%Y-%m}/",
+        "month-close": f"{acme}months/{over:%Y-%m}/close/",
+        "month-reopen": f"{acme}months/{second:%Y-%m}/reopen/",
+        "source-changed": f"{acme}sources/provider-report/",
     }
 
 
@@ -241,6 +264,9 @@ def test_a_page_at_320_pixels_scrolls_only_its_tables(visit: Visit, company: Com
         "savings",
         "tiers",
         "reconciliation",
+        "months",
+        "month",
+        "month-over",
     ):
         page = alice.open(addresses(company)[name])
         assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), name

@@ -22,11 +22,15 @@ class Asked(NamedTuple):
 
 
 class Fake:
-    """Answers by `answer`; keeps what it was asked. `fail(…)` has the next requests answered so instead."""
+    """Answers by `answer`; keeps what it was asked. `fail(…)` has the next requests answered so instead, and `hold(…)`
+    has one wait for its answer until `let_go()`.
+    """
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
-        self._failures: list[tuple[int, Any, Headers]] = []
+        self._failures: list[tuple[int, Any, Headers] | None] = []
+        self._holds_at = 0
+        self._held, self._let_go = threading.Event(), threading.Event()
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -36,9 +40,34 @@ class Fake:
     def answer(self, asked: Asked) -> tuple[int, Any]:
         raise NotImplementedError
 
-    def fail(self, *statuses: int, body: Any = None, headers: Headers | None = None) -> None:
+    def fail(self, *statuses: int, body: Any = None, headers: Headers | None = None, after: int = 0) -> None:
+        """`after` requests more that are answered as ever."""
         with self._lock:
+            self._failures += [None] * after
             self._failures += [(status, body if body is not None else {}, headers or {}) for status in statuses]
+
+    def forgive(self) -> None:
+        """Nothing fails any more."""
+        with self._lock:
+            self._failures.clear()
+
+    def hold(self, number: int) -> None:
+        """The request that is so many from now (1 is the next) waits for its answer; see `is_holding`."""
+        with self._lock:
+            self._holds_at = len(self.asked) + number
+            self._held.clear()
+            self._let_go.clear()
+
+    @property
+    def is_holding(self) -> bool:
+        return self._held.is_set()
+
+    def let_go(self) -> None:
+        """What is held is answered, if somebody still waits for it, and nothing is held any more."""
+        with self._lock:
+            self._holds_at = 0
+            self._held.clear()
+            self._let_go.set()
 
     @property
     def host(self) -> str:
@@ -49,6 +78,7 @@ class Fake:
         return f"http://{self.host}"
 
     def close(self) -> None:
+        self.let_go()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -56,7 +86,13 @@ class Fake:
     def _answered(self, asked: Asked) -> tuple[int, Any, Headers]:
         with self._lock:
             self.asked.append(asked)
-            return self._failures.pop(0) if self._failures else (*self.answer(asked), {})
+            is_held = len(self.asked) == self._holds_at
+        if is_held:
+            self._held.set()
+            self._let_go.wait()
+        with self._lock:
+            failure = self._failures.pop(0) if self._failures else None
+            return failure or (*self.answer(asked), {})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         fake = self
@@ -89,6 +125,13 @@ class Fake:
                 self.end_headers()
                 self.wfile.write(raw)
 
-            do_GET = do_POST = _serve  # noqa: N815 - the library's names
+            def _answer(self) -> None:
+                try:
+                    self._serve()
+                except (BrokenPipeError, ConnectionResetError):
+                    # Whoever asked was killed.
+                    self.close_connection = True
+
+            do_GET = do_POST = _answer  # noqa: N815 - the library's names
 
         return Handler

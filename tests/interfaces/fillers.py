@@ -58,6 +58,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
     "account_id": lambda world: world.feed.account_id,
     "feed_id": lambda world: world.feed.id,
     "counting_rule_id": lambda world: world.counting_rule.id,
+    "seat_plan_id": lambda world: world.seat_plan.id,
     "exception_id": lambda world: world.exception.id,
     "alias_id": lambda world: world.alias.id,
     # The price book is everybody's; no such price.
@@ -68,7 +69,7 @@ FILLERS: Final[dict[str, Callable[[World], object]]] = {
 }
 
 # Path parameters that are words of ours, not objects of anybody.
-WORDS: Final = {"kind": "project", "dimension": "model"}
+WORDS: Final = {"kind": "project", "dimension": "model", "month": "2026-10"}
 
 # Ids of globex that a question may be asked with, `?team=12`.
 QUERIES: Final[dict[str, Callable[[World], int]]] = {

@@ -28,6 +28,9 @@ DOORS = {
     "/api/v1/litellm/events",
     "/api/v1/portkey/logs",
     "/api/v1/langfuse/observations",
+    "/api/v1/openmeter/events",
+    "/api/v1/openrouter/generations",
+    "/api/v1/managed-agents/sessions",
     "/api/v1/helicone/webhooks/{webhook_id}",
 }
 

@@ -23,6 +23,7 @@ GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 NEEDED = (
     "usage.write", "spend.read", "spend.read_people", "charges.read", "jobs.run", "attribution.manage", "budgets.read",
     "budgets.team", "budgets.manage", "alerts.read", "alerts.manage", "calls.stop", "sources.manage",
+    "audit.read", "months.close", "export",
 )  # fmt: skip
 _EXAMPLE = re.compile(r"```sh\n(curl .*?)```\n```json\n(.*?)```", re.DOTALL)
 _COMMANDS = re.compile(r"^curl ", re.MULTILINE)
@@ -66,7 +67,7 @@ def agrees(said: Any, told: Any) -> bool:
     return bool(said == told)
 
 
-@pytest.mark.parametrize("guide", ["api.md", "engineer.md", "alerts.md"])
+@pytest.mark.parametrize("guide", ["api.md", "engineer.md", "alerts.md", "finance.md"])
 @pytest.mark.django_db
 def test_the_examples_of_a_guide_answer_as_it_says(guide: str) -> None:
     cast = the_cast()

@@ -35,6 +35,9 @@ from finops.polling.models import PolledFeed
 from finops.pricing import services as pricing
 from finops.pricing.models import Contract, ModelAlias
 from finops.reconciliation.models import CountingRule
+from finops.seats.models import SeatPlan
+from finops.seats.services import begin
+from finops.seats.types import HolderName
 from finops.sources import services as sources
 from finops.sources.models import Source
 from routing.captures.models import Capture
@@ -59,6 +62,7 @@ from tests.factories import (
     polling,
     recommend,
     rollouts,
+    seats,
     upstreams,
 )
 from tests.factories import rules as routing_rules
@@ -240,6 +244,12 @@ class World:
         return CountingRule.objects.create(
             organization=self.globex, provider=MARKER, source=self.source, since=NOON.date(), set_at=NOON
         )
+
+    @cached_property
+    def seat_plan(self) -> SeatPlan:
+        held = HolderName("email", f"{MARKER}-seat@globex.example")
+        plan = seats.draft(name=f"{MARKER} plan", provider=MARKER, account=MARKER, holders=(held,))
+        return begin(organization_id=self.globex.id, draft=plan, **WHO)
 
     @cached_property
     def exception(self) -> BudgetException:

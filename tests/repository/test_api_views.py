@@ -24,6 +24,8 @@ NOT_IDEMPOTENT_BY_KEY = {
     "logs",
     "metrics",
     "observations",
+    "generations",
+    "sessions",
     "<uuid:webhook_id>",
     "quote",
     "preview",

@@ -29,11 +29,14 @@ from finops.ingest.models import QuarantinedRecord
 from finops.ledger import selectors as ledger
 from finops.ledger.services import settle_days
 from finops.ledger.types import Grain, SpendQuestion, SpendRow
+from finops.months import selectors as months
 from finops.orgs.models import Agent, Identity, Membership, Organization, Person, Project, Team, VirtualKey
 from finops.pricing import selectors as pricing
 from finops.pricing.rules.rating import input_tokens
 from finops.reconciliation import selectors as reconciliation
 from finops.runtime.demo_login import DEMO_FINANCE
+from finops.seats.selectors import plans as seat_plans
+from finops.seats.worth import worth_of
 from tests.factories.budgets import standing
 
 # Founding a company of 300 takes some ten thousand statements: seconds, but many on a busy machine.
@@ -91,7 +94,7 @@ def test_an_interrupted_demo_is_completed_by_the_next_run(monkeypatch: pytest.Mo
     assert seeding.is_complete(half)
     charged = rows(
         "SELECT s.slug, c.external_id FROM ledger_charge c JOIN sources_source s ON s.id = c.source_id"
-        " WHERE c.organization_id = %s AND c.reason = ''",
+        " WHERE c.organization_id = %s AND c.reason = '' AND s.kind <> 'seats'",
         half.id,
     )
     assert sorted(charged) == sorted(events_of(half))
@@ -165,7 +168,7 @@ def test_the_answer_names_the_logins(acme: Organization) -> None:
 def test_every_record_is_charged_once_and_the_pages_add_up_to_the_charges(acme: Organization) -> None:
     charged = rows(
         "SELECT s.slug, c.external_id FROM ledger_charge c JOIN sources_source s ON s.id = c.source_id"
-        " WHERE c.organization_id = %s AND c.reason = ''",
+        " WHERE c.organization_id = %s AND c.reason = '' AND s.kind <> 'seats'",
         acme.id,
     )
     assert sorted(charged) == sorted(events_of(acme))
@@ -182,9 +185,40 @@ def test_every_record_is_charged_once_and_the_pages_add_up_to_the_charges(acme: 
         assert sum(row.reporting_cost for row in answer) == reporting
 
 
+def test_a_team_codes_on_seats_and_four_of_them_are_idle(acme: Organization) -> None:
+    [found] = worth_of(acme.id, list(seat_plans(acme.id)), today=date.fromisoformat(AS_OF))
+    # Four who write no code; and in so small a demo some of the team too.
+    assert 4 <= len(found.idle) < found.plan.seats
+    assert (found.unknown, found.unassigned) == ((), 0)
+    assert found.calls > 0
+    assert found.month_equivalent > 0
+    covered = "tags ->> 'capstan.seat_plan' = 'Claude Team' AND reverses IS NULL"
+    paid = rows(
+        "SELECT sum(effective_cost), sum(list_cost) > 0 FROM ledger_charge"
+        f" WHERE organization_id = %s AND {covered}", acme.id,
+    )  # fmt: skip
+    assert paid == [(0, True)]
+    assert rows("SELECT made_until FROM seats_seatbooks WHERE organization_id = %s", acme.id) == [(date(2026, 11, 21),)]
+
+
 def test_the_days_that_lie_behind_are_settled(acme: Organization) -> None:
     assert len(rows("SELECT until FROM ledger_settled WHERE organization_id = %s", acme.id)) == 1
     assert settle_days(organization_id=acme.id) is None, "nothing is left to settle"
+
+
+def test_october_is_closed_and_one_call_of_it_was_taken_back_since(acme: Organization) -> None:
+    [row] = months.closings(acme.id)
+    assert (row.month, row.closed_at.date(), row.carried) == (date(2026, 10, 1), date(2026, 11, 3), Decimal(0))
+    assert row.reason
+    [late] = months.late(acme.id)
+    assert (late.charges, late.calls) == (1, -1)
+    assert late.reporting_cost < 0
+    [(spent,)] = rows(
+        "SELECT sum(reporting_cost) FROM ledger_charge WHERE organization_id = %s"
+        " AND occurred_at >= '2026-10-01T00:00Z' AND occurred_at < '2026-11-01T00:00Z'",
+        acme.id,
+    )
+    assert row.amount + late.reporting_cost == spent
 
 
 def test_everything_is_priced_but_the_model_nobody_knows_yet(acme: Organization) -> None:
@@ -251,8 +285,10 @@ def test_several_providers_and_ways_to_buy(acme: Organization) -> None:
 
 def test_a_discount_shows_from_the_day_it_was_agreed(acme: Organization) -> None:
     anthropic = ledger.term_ids(acme.id, "provider", ["anthropic"])["anthropic"]
+    usage = ledger.term_ids(acme.id, "category", ["Usage"])["Usage"]
+    of = {"provider": frozenset({anthropic}), "category": frozenset({usage})}
     for period, off in ((DayRange(PERIOD.start, date(2026, 10, 1)), 0), (DayRange(date(2026, 10, 1), PERIOD.end), 12)):
-        [row] = ledger.spend(SpendQuestion(acme.id, period, (), {"provider": frozenset({anthropic})}))
+        [row] = ledger.spend(SpendQuestion(acme.id, period, (), of))
         assert row.contracted_cost / row.list_cost == pytest.approx(Decimal(100 - off) / 100)
 
 

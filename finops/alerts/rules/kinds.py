@@ -84,6 +84,7 @@ PARAMS: Final[Mapping[Kind, Mapping[str, tuple[Read, Any]]]] = MappingProxyType(
         Kind.DRIFTING: {},
         Kind.CONCENTRATED: {},
         Kind.FEED: {},
+        Kind.MONTH: {"least_amount": (_amount, "10")},
     }
 )
 

@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, str]] = {
     Kind.DRIFTING: "Task types named wrongly",
     Kind.CONCENTRATED: "Too much spend with one maker of models",
     Kind.FEED: "Sources that cannot be read",
+    Kind.MONTH: "Closed months that changed",
 }
 EVENTS: Final[Mapping[str, str]] = {
     Event.OPENED: "",
@@ -124,6 +125,17 @@ def _quiet(details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, 
     )
 
 
+def _month(details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, ...]]:
+    title = f"{details.get('month')} changed after it was closed"
+    charges = details.get("charges")
+    changed = f"{amount(details.get('amount'), called.currency)} by {charges} charge{'' if charges == 1 else 's'}"
+    moved = f"; {amount(details.get('moved'), called.currency)} is charged otherwise than it was stated."
+    return title, (
+        f"{changed} since {_instant(details.get('closed_at'))}{moved}",
+        f"The statement of {details.get('carried_by')} carries it.",
+    )
+
+
 def _signal(kind: str, details: Mapping[str, Any], called: Called) -> tuple[str, tuple[str, ...]]:
     title = {
         Kind.CAP: f"{called.account} refuses calls",
@@ -163,4 +175,5 @@ _TELLERS: Final[Mapping[str, _Teller]] = {
     Kind.UNATTRIBUTED: _unattributed,
     Kind.UNPRICED: _unpriced,
     Kind.QUIET: _quiet,
+    Kind.MONTH: _month,
 }

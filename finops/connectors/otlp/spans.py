@@ -18,7 +18,9 @@ from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Rows,
 from finops.connectors.otlp.values import (
     ALWAYS,
     CONVENTION,
+    OF_WHOM,
     PROVIDER,
+    Whose,
     Wrong,
     count,
     decimal,
@@ -83,7 +85,9 @@ _TAGS: Final = ("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.n
 _READ: Final = tuple(
     dict.fromkeys((*_OPERATION, *_PROVIDER, *_MODEL, *_RESPONSE, *_SESSION, *_TIER, *_USAGE, *_TAGS, *ALWAYS))
 )
+_OF_WHOM: Final = (*OF_WHOM, *_TAGS)
 _WANTED: Final = frozenset((*_READ, _ERROR))
+_TEXTS: Final = frozenset({str, type(None)})
 _MOST_STEPS: Final = 50
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
@@ -110,13 +114,8 @@ def calls(body: bytes, encoding: Encoding) -> Calls:
     """
     rows, tellers = Rows(), set[str]()
     spans, rejected = decode.spans(body, encoding, _WANTED)
-    received = []
-    tags: dict[int, dict[str, str]] = {}
-    for span in _calls(spans, rows, tellers):
-        of_resource = tags.get(id(span.resource))
-        if of_resource is None:
-            of_resource = tags[id(span.resource)] = tags_of(span.resource)
-        received.append(_received(span, of_resource=of_resource)._replace(unwritten=span))
+    known = _Known()
+    received = [_received(span, b"", span, known) for span in _calls(spans, rows, tellers)]
     return Calls(received, rejected, frozenset(tellers))
 
 
@@ -145,17 +144,45 @@ def _calls(spans: Sequence[Span], rows: Rows, tellers: set[str]) -> Iterator[Spa
         yield msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known)
 
 
-def _received(span: Span, raw: bytes = b"", of_resource: Mapping[str, str] | None = None) -> Received:
+class _Known:
+    """Whose the calls of a body are: few people make them, each many. Resources are told apart by who they are, so
+    they must live as long as this does.
+    """
+
+    def __init__(self) -> None:
+        self._tags: dict[int, dict[str, str]] = {}
+        self._whose: dict[tuple[Any, ...], Whose] = {}
+
+    def whose(self, span: Span) -> Whose:
+        said = tuple(map(span.attributes.get, _OF_WHOM))
+        key = (id(span.resource), *said)
+        # Only of texts: 1 and true are the same key.
+        found = self._whose.get(key) if _TEXTS.issuperset(map(type, said)) else None
+        if found is None:
+            of_resource = self._tags.get(id(span.resource))
+            if of_resource is None:
+                of_resource = self._tags[id(span.resource)] = tags_of(span.resource)
+            found = self._whose[key] = whose(span.attributes, span.resource, _TAGS, of_resource=of_resource)
+        return found
+
+
+def _received(span: Span, raw: bytes, unwritten: Span | None = None, known: _Known | None = None) -> Received:
     external_id = ""
     try:
         external_id = _external_id(span)
-        return Received(raw, _event(span, external_id, of_resource), None, external_id)
+        made = _event(
+            span, external_id, whose(span.attributes, span.resource, _TAGS) if known is None else known.whose(span)
+        )
+        return Received(raw, made, None, external_id, unwritten)
     except Wrong as wrong:
-        return refused(raw, wrong.problem, external_id)
+        return refused(raw, wrong.problem, external_id)._replace(unwritten=unwritten)
 
 
 def _operation(span: Span) -> str:
-    return next((said for name in _OPERATION if (said := word(span.attributes, name))), "")
+    for name in _OPERATION:
+        if said := word(span.attributes, name):
+            return said
+    return ""
 
 
 def _not_counted(span: Span) -> str:
@@ -204,7 +231,7 @@ def _external_id(span: Span) -> str:
     return f"{span.trace_id}:{span.span_id}"
 
 
-def _event(span: Span, external_id: str, of_resource: Mapping[str, str] | None) -> UsageEvent:
+def _event(span: Span, external_id: str, owned: Whose) -> UsageEvent:
     said = span.attributes
     tier = text(said, *_TIER).lower()[:60]
     return event(
@@ -217,7 +244,7 @@ def _event(span: Span, external_id: str, of_resource: Mapping[str, str] | None) 
         service_tier="" if tier == "auto" else tier,
         provider_request_id=text(said, *_RESPONSE),
         session=text(said, *_SESSION),
-        whose=whose(said, span.resource, _TAGS, of_resource=of_resource),
+        whose=owned,
     )
 
 

@@ -41,6 +41,9 @@ ALWAYS: Final = (
 _NO_TAGS: Final = ("process.", "telemetry.", "os.", "host.", "user.", "enduser.", "capstan.", "service.instance.")
 _READ_OF_RESOURCE: Final = (*ALWAYS, "service.name", "organization.id", "user.organization.id")
 
+# What `whose` reads of a record, beside its tags.
+OF_WHOM: Final = (*(name for names in _OWNERS.values() for name in names), *_USERS, TASK_TYPE)
+
 T = TypeVar("T")
 
 

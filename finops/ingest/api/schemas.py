@@ -148,6 +148,11 @@ PARTS_INSIDE: Final = OpenApiParameter(
 )
 
 
+EVENT_TYPES: Final = OpenApiParameter(
+    "types", description="Which event types are calls of models, with commas between; all where none is said."
+)
+
+
 def records(what: str) -> dict[str, Any]:
     """Bodies of somebody else's records."""
     one = {"type": "object", "additionalProperties": True, "description": what}

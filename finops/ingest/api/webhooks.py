@@ -56,7 +56,7 @@ class LiteLLMEvents(Resource):
         """An array, one object a line, or one object; gzip is read, at most 10,000 calls. Always answered with
         200 where the body can be read, for LiteLLM forgets what it could not deliver. Sending again adds nothing.
         """
-        return _taken(request, litellm.cut, litellm.parse, litellm.PARSER, "litellm", "a body of LiteLLM's callback")
+        return taken(request, litellm.cut, litellm.parse, litellm.PARSER, "litellm", "a body of LiteLLM's callback")
 
 
 class PortkeyLogs(Resource):
@@ -73,7 +73,7 @@ class PortkeyLogs(Resource):
         """The lines of an export as they were downloaded, at most 10,000 in a request; gzip is read. Sending again adds
         nothing.
         """
-        return _taken(request, portkey.cut, portkey.parse, portkey.PARSER, "portkey", "an export of Portkey's logs")
+        return taken(request, portkey.cut, portkey.parse, portkey.PARSER, "portkey", "an export of Portkey's logs")
 
 
 class LangfuseObservations(Resource):
@@ -95,7 +95,7 @@ class LangfuseObservations(Resource):
         def cut(raw: bytes) -> Page:
             return langfuse.cut(b'{"data":[' + raw + b"]}", inclusive=inclusive)
 
-        return _taken(request, cut, langfuse.parse, langfuse.PARSER, "langfuse", "a page of Langfuse's observations")
+        return taken(request, cut, langfuse.parse, langfuse.PARSER, "langfuse", "a page of Langfuse's observations")
 
 
 class Signed(BaseAuthentication):
@@ -194,7 +194,7 @@ class RemoveWebhookOfSource(Resource):
         return Response(status=204)
 
 
-def _taken(
+def taken(
     request: Request,
     cut: Callable[[bytes], Page],
     parse: Callable[[bytes], Received],
@@ -202,6 +202,9 @@ def _taken(
     kind: str,
     what: str,
 ) -> Response:
+    """Books a body of somebody else's records, which `cut` is given one by one; the answer says what became of each.
+    `kind` is the source they come to where none is named.
+    """
     bodies.media_type(request._request, _TYPES)
     body = bodies.read(request._request)
     return _booked(source_of(request, kind), body, cut, parse, parser, what, sent_with=key_of(request))

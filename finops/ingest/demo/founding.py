@@ -28,6 +28,7 @@ from finops.pricing import services as pricing
 from finops.pricing.rules.terms import GivenRate
 from finops.pricing.types import StepRates
 from finops.sources import services as sources
+from finops.sources.kinds import ACCOUNT
 from finops.sources.models import Source
 
 DEMO: Final = system("demo")
@@ -58,7 +59,7 @@ def found(company: plan.Company, span: Span, say: Say = lambda done, total: None
     for slug, name, kind, level in _SOURCES:
         sources.add_source(slug=slug, name=name, kind=kind, level=level, **ids.common)
     for slug, name, level, states in _STATEMENTS:
-        kind = sources.ACCOUNT
+        kind = ACCOUNT
         sources.add_source(slug=slug, name=name, kind=kind, level=level, revises=True, states=states, **ids.common)
     total = len(company.people) + len(company.agents)
     _teams(ids, company)

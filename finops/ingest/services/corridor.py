@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from finops.attribution import selectors as attribution
 from finops.attribution.rules import attribute
+from finops.connectors.seats import PAID_BY, Coverage
 from finops.connectors.types import UsageEvent, content_hash
 from finops.core.money import MAX_PICO, convert_pico
 from finops.ingest.rules import calls_of, request_key
@@ -27,6 +29,15 @@ _ONE = Decimal(1)
 _KEPT: Final = 100
 _REMEMBERED: Final = 50_000
 _kept: dict[int, Corridor] = {}
+# Of an organization, the same object for as long as nothing has changed.
+LoadCoverage = Callable[[int], Coverage]
+_NO_COVERAGE: Final = Coverage()
+_coverage: list[LoadCoverage] = []
+
+
+def cover_by(load: LoadCoverage) -> None:
+    """Have calls paid for by what a room above knows to be a seat's. Once, when the process starts."""
+    _coverage[:] = [load]
 
 
 def corridor_for(organization_id: int) -> Corridor:
@@ -53,6 +64,7 @@ class Corridor:
         self.pricer = pricing.load_pricer(organization_id)
         self.exchange = pricing.load_exchange(organization_id)
         self.snapshot = attribution.load_snapshot(organization_id)
+        self.coverage = _coverage[0](organization_id) if _coverage else _NO_COVERAGE
         self._slots = dict(self.snapshot.tag_slots)
         self._shapes: dict[tuple[Any, ...], tuple[Shape, Found]] = {}
         self._owners: dict[tuple[Any, ...], Ownership] = {}
@@ -61,7 +73,8 @@ class Corridor:
 
     def is_as(self, other: Corridor) -> bool:
         """Whether both work from the very same snapshots."""
-        return self.pricer is other.pricer and self.exchange is other.exchange and self.snapshot is other.snapshot
+        parts = ("pricer", "exchange", "snapshot", "coverage")
+        return all(getattr(self, name) is getattr(other, name) for name in parts)
 
     @property
     def remembered(self) -> int:
@@ -83,6 +96,10 @@ class Corridor:
         priced = self.price(event, found)
         if isinstance(priced, Problem):
             return priced
+        tags = event.tags
+        if self.coverage or tags_say_paid(tags):
+            tags = self.paid_by(event, shape)
+            priced = free_of_charge(priced) if tags_say_paid(tags) else priced
         return Posting(
             source_id,
             event.external_id,
@@ -96,9 +113,15 @@ class Corridor:
             event.counts,
             shape,
             self.ownership(event, source_id),
-            self.tagging(event.tags),
+            self.tagging(tags),
             priced,
         )
+
+    def paid_by(self, event: UsageEvent, shape: Shape) -> tuple[tuple[str, str], ...]:
+        """The tags of a call, with the plan that pays for it where one does. What it says of that is left out."""
+        tags = tuple(tag for tag in event.tags if tag[0] != PAID_BY)
+        plan = self.coverage.plan_of(event, shape.source_id, shape.provider)
+        return tuple(sorted((*tags, (PAID_BY, plan)))) if plan else tags
 
     def _is_bound(self, prefix: str) -> bool:
         defaults = self.snapshot.keys.get(prefix)
@@ -203,6 +226,18 @@ class Corridor:
         if key not in self._rates:
             self._rates[key] = self.exchange.rate(currency, day)
         return self._rates[key]
+
+
+def tags_say_paid(tags: tuple[tuple[str, str], ...]) -> bool:
+    return any(key == PAID_BY for key, _ in tags)
+
+
+def free_of_charge(priced: Priced) -> Priced:
+    """What a call comes to that a seat pays for: nothing, with what it would have come to beside it as an equivalent
+    (FOCUS: a commitment makes the effective cost 0, and not the list or contracted one). What its source said of its
+    cost stays too: when no plan pays for it any more, that is what it costs.
+    """
+    return replace(priced, effective_pico=0, reporting_pico=0)
 
 
 def rate_text(rate: Decimal) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 
@@ -11,6 +13,16 @@ from finops.ledger.services import forget_identities
 from finops.orgs import selectors as orgs_selectors
 from finops.orgs import services as orgs
 from finops.orgs.models import Identity, Person
+
+# What rooms above know of people: called with the person as they are called now, and the (kind, value) names they had.
+Forget = Callable[[Person, Sequence[tuple[str, str]]], None]
+_forgetting: Final[list[Forget]] = []
+
+
+def forget_by(forget: Forget) -> None:
+    """Have a function called in the transaction of each erasure. Once, when the process starts."""
+    if forget not in _forgetting:
+        _forgetting.append(forget)
 
 
 @transaction.atomic
@@ -28,6 +40,9 @@ def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetim
     if before.email:
         names.append((Identity.Kind.EMAIL, before.email))
     after = orgs.erase_person(organization_id=organization_id, person_id=person_id, by=by, at=at)
+    # First: what they keep would write the names into the ledger again, behind us.
+    for forget in _forgetting:
+        forget(after, names)
     forget_identities(
         organization_id=organization_id,
         person_slug=after.slug,

@@ -1,4 +1,6 @@
-"""The corridor fed from the ledger: re-rating and re-attribution of history, by pages, each its own transaction."""
+"""The corridor fed from the ledger: history rated or attributed anew, or looked at for what plans of seats pay for. By
+pages, each its own transaction.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from finops.core.errors import Invalid
 from finops.core.money import to_pico
 from finops.core.periods import DayRange
 from finops.ingest.rules import request_key
-from finops.ingest.services.corridor import Corridor, rate_text
+from finops.ingest.services.corridor import Corridor, free_of_charge, rate_text, tags_say_paid
 from finops.ingest.types import Problem
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
@@ -26,6 +28,7 @@ from finops.ledger.types import UNPRICED, ChargeRow, Ownership, Posting, Priced,
 
 RERATE: Final = "rerate"
 REATTRIBUTE: Final = "reattribute"
+COVER: Final = "cover"
 # A request for more than this is a mistake in the year.
 MOST_DAYS: Final = 3_660
 
@@ -39,7 +42,10 @@ def open_rework(
     by: Actor,
     at: datetime,
 ) -> Job:
-    """Queue re-rating or re-attribution of a period's charges. Raises Invalid when the period makes no sense."""
+    """Queue re-rating or re-attribution of a period's charges, or a look at which of them a plan of seats pays for.
+
+    Raises Invalid when the period makes no sense.
+    """
     if not 0 < period.days <= MOST_DAYS:
         raise Invalid(f"a period of {period.days} days cannot be worked over", field="period")
     parameters = {"start": period.start.isoformat(), "end": period.end.isoformat(), "filters": filters or {}}
@@ -121,18 +127,24 @@ def _reworked(
     """The charge this one becomes, None when it stays as it is, or why that cannot be said."""
     source_id = row.dimensions["source"]
     stood = priced_of(row, background)
-    if kind == RERATE:
-        shape, found = corridor.shape(event, source_id)
-        priced = corridor.price(event, found)
-        ownership = ownership_of(row, background)
-        if isinstance(priced, Problem):
-            return priced
-        if priced == stood and _same_model(row, shape, background):
+    if kind == REATTRIBUTE:
+        shape, priced, tags = shape_of(row, background), stood, event.tags
+        ownership = corridor.ownership(event, source_id)
+        if _same_owner(row, ownership, background) and _same_slots(row, corridor.tagging(tags), background):
             return None
     else:
-        shape, priced = shape_of(row, background), stood
-        ownership = corridor.ownership(event, source_id)
-        if _same_owner(row, ownership, background) and _same_slots(row, corridor.tagging(event.tags), background):
+        shape, found = corridor.shape(event, source_id)
+        ownership = ownership_of(row, background)
+        tags = corridor.paid_by(event, shape)
+        if kind == COVER and tags == event.tags:
+            return None
+        # What was never paid for by a plan keeps the price it was booked at.
+        was_paid = tags_say_paid(event.tags)
+        rated = stood if kind == COVER and not was_paid else corridor.price(event, found)
+        if isinstance(rated, Problem):
+            return rated
+        priced = free_of_charge(rated) if tags_say_paid(tags) else rated
+        if kind == RERATE and priced == stood and _same_model(row, shape, background):
             return None
     return Posting(
         key_source_id=0,
@@ -147,7 +159,7 @@ def _reworked(
         counts=row.counts,
         shape=shape,
         ownership=ownership,
-        tagging=corridor.tagging(event.tags),
+        tagging=corridor.tagging(tags),
         priced=priced,
         reason=kind,
         revision=0,

@@ -20,8 +20,8 @@ from finops.ingest.services.corridor import corridor_for
 from finops.ingest.types import Outcome, Problem, Received, Status
 from finops.ledger.services import Batch, ClaimMoved, post, post_lone
 from finops.ledger.types import Posted, Posting
+from finops.sources.kinds import ACCOUNT, GATEWAY
 from finops.sources.models import Source
-from finops.sources.services import ACCOUNT, GATEWAY
 from finops.statements import services as statements
 
 # Large enough to amortise a transaction, small enough that its locks and its memory are.

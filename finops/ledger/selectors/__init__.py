@@ -20,7 +20,7 @@ from finops.ledger.selectors.sessions import SessionRow, sessions
 from finops.ledger.selectors.spend import crossed, settled_until, spend
 from finops.ledger.selectors.trees import SessionTree, handed_on, names_of, session_tree
 from finops.ledger.selectors.unpriced import UnpricedGroup, unpriced
-from finops.ledger.selectors.used import Standing, Used, standing, used
+from finops.ledger.selectors.used import Standing, Used, on_a_bill, standing, used
 
 __all__ = [
     "NOBODY",
@@ -49,6 +49,7 @@ __all__ = [
     "looked_back",
     "named",
     "names_of",
+    "on_a_bill",
     "options",
     "origin_of",
     "session_tree",

@@ -162,13 +162,13 @@ def sightings(organization_id: int, charge_id: UUID) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def content_matches(organization_id: int, source_id: int) -> int:
-    """How many of a source's calls were told to be another's by what they say, and not by the provider's id."""
+def content_matches(organization_id: int, source_id: int, *, since: datetime) -> int:
+    """How many calls that a source told since then are another's by what they say, and not by the provider's id."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM ledger_sighting WHERE organization_id = %s AND source_id = %s"
-            " AND matched_by = 'content'",
-            [organization_id, source_id],
+            " AND matched_by = 'content' AND seen_at >= %s",
+            [organization_id, source_id, since],
         )
         (found,) = cursor.fetchone() or (0,)
     return int(found)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from django.db import connection
 
+from finops.connectors.seats import PAID_BY
 from finops.core.periods import day_start
 from finops.core.tokens import METERS
 from finops.ledger.selectors.labels import term_ids
@@ -22,6 +23,7 @@ LEFT JOIN ledger_term AS a ON a.id = c.provider_account_id
 LEFT JOIN ledger_term AS m ON m.id = c.model_id
 WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s AND c.provider_id = %s
     AND c.category_id = %s AND c.evidence_id <> %s AND c.host_id = 0 AND c.source_id <> ALL(%s)
+    AND NOT coalesce(jsonb_exists(c.tags, '{PAID_BY}'), false)
 GROUP BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
 ORDER BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
 """
@@ -40,8 +42,8 @@ class Used(NamedTuple):
 
 
 def used(organization_id: int, *, provider: str, day: date, but_sources: Collection[int]) -> list[Used]:
-    """Usage of a UTC day at the provider itself, net of reversals, but for what charges of some sources say, and for
-    what allocation moved.
+    """Usage of a UTC day at the provider itself, net of reversals, but for what charges of some sources say, for what
+    allocation moved, and for what a plan of seats pays for, which is on no bill of calls.
     """
     at = term_ids(organization_id, "provider", [provider]).get(provider)
     usage = term_ids(organization_id, "category", ["Usage"]).get("Usage")
@@ -66,6 +68,33 @@ def used(organization_id: int, *, provider: str, day: date, but_sources: Collect
         )
         for row in rows
     ]
+
+
+_ON_A_BILL: Final = f"""
+SELECT a.provider, a.day
+FROM unnest(%s::int[], %s::date[], %s::timestamptz[]) AS a(provider, day, begins)
+WHERE EXISTS (
+    SELECT FROM ledger_charge AS c
+    WHERE c.organization_id = %s AND c.occurred_at >= a.begins AND c.occurred_at < a.begins + interval '24 hours'
+        AND c.provider_id = a.provider AND c.category_id = %s AND c.host_id = 0 AND c.calls > 0 AND c.reverses IS NULL
+        AND NOT coalesce(jsonb_exists(c.tags, '{PAID_BY}'), false)
+        AND NOT EXISTS (SELECT FROM ledger_charge_key AS r WHERE r.organization_id = c.organization_id
+            AND r.source_id = 0 AND r.external_id = 'rev:' || c.id))
+"""
+
+
+def on_a_bill(organization_id: int, days: Collection[tuple[int, date]]) -> set[tuple[int, date]]:
+    """Of (provider's id, UTC day) those with a call at the provider itself that no plan of seats pays for. One
+    question, which reads a day's charges up to the first such call.
+    """
+    usage = term_ids(organization_id, "category", ["Usage"]).get("Usage")
+    if usage is None or not days:
+        return set()
+    providers, dates = zip(*days, strict=True)
+    with connection.cursor() as cursor:
+        begins = [day_start(day) for day in dates]
+        cursor.execute(_ON_A_BILL, [list(providers), list(dates), begins, organization_id, usage])
+        return set(cursor.fetchall())
 
 
 _STANDING: Final = """

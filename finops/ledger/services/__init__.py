@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from finops.ledger.services.announce import Spending, listen
+from finops.ledger.services.batch import Batch
+from finops.ledger.services.claims import ClaimMoved
 from finops.ledger.services.correct import Correction, correct, correction_key
 from finops.ledger.services.fold import compact_day, fold, fold_all, settle_days
 from finops.ledger.services.matching import KEPT, forget_lone, post_lone, rematch, with_lone
 from finops.ledger.services.partitions import ensure_months, months_ahead
-from finops.ledger.services.post import Batch, ClaimMoved, post
+from finops.ledger.services.post import post
 from finops.ledger.services.rebuild import rebuild
 from finops.ledger.services.reverse import reverse_in_transaction
 from finops.ledger.services.scrub import forget_identities

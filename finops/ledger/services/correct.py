@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from finops.ledger.services.post import Batch, post
+from finops.ledger.services.batch import Batch
+from finops.ledger.services.post import post
 from finops.ledger.services.reverse import reverse_in_transaction
 from finops.ledger.types import Posted, Posting
 

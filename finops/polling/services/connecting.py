@@ -32,8 +32,9 @@ from finops.polling.services.common import (
     seal,
     told_over,
 )
+from finops.sources.kinds import ACCOUNT
 from finops.sources.models import Source
-from finops.sources.services import ACCOUNT, add_source
+from finops.sources.services import add_source
 
 LONGEST_CREDENTIAL: Final = 8_000
 _LONGEST_SETTING: Final = 500

@@ -88,7 +88,7 @@ def _walk(turn: Turn, feed: Feed, access: Access, pages: _Pages, now: Clock) -> 
     """False: there is more, and the turn is over."""
     row = turn.row
     began = now()
-    if row.round_at is None or row.reached is None:
+    if row.round_at is None or row.reached is None or rules.is_past(feed, row.round_at, began):
         row.round_at = began
         row.reached = rules.again_from(feed, watermark=row.watermark, begun_from=row.begun_from, at=began)
         turn.write(round_at=row.round_at, reached=row.reached)

@@ -77,7 +77,8 @@ class CursorReports(Reporting):
         return Truth(len(self.events), counts, {"USD": int(cents * 10**10)})
 
     def revise(self) -> None:
-        self.events[-1] = {**self.events[-1], "kind": "Usage-based", "chargedCents": 99.5}
+        last = self.events[-1]
+        self.events[-1] = {**last, "kind": "Usage-based", "chargedCents": last["chargedCents"] + 94.25}
 
 
 def _event(number: int, at: int) -> dict[str, Any]:

@@ -23,7 +23,8 @@ ADMIN_PAGES = (
     "stops", "stop_new", "limit_new", "breaker_new", "account_add", "incidents", "alert_rules",
     "alert_rule_add", "channels", "channel_add", "upstreams", "upstream_add", "wishes_add", "captures",
     "connect", "recommendations", "experiments", "experiment_add", "routing_rules", "routing_rule_add",
-    "task_types", "savings", "tiers", "value", "reconciliation", "discovered", "discovered_assign",
+    "task_types", "savings", "tiers", "value", "reconciliation", "months", "discovered", "discovered_assign",
+    "seats", "seat_plan_add",
 )  # fmt: skip
 
 

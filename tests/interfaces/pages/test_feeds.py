@@ -13,12 +13,15 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from finops.connectors.otlp import logs
+from finops.connectors.types import Received
 from finops.ingest.models import QuarantinedRecord
+from finops.ingest.services import take
 from finops.jobs.models import Job
 from finops.polling import tasks
 from finops.polling.models import ConnectedAccount, PolledFeed
 from finops.sources.models import Source
-from tests.factories.ledger import small_book
+from tests.factories.ledger import Book, event, small_book
 from tests.factories.orgs import Cast
 from tests.factories.polling import AT, calling, put
 from tests.fakes.reports.anthropic import AnthropicReports
@@ -185,6 +188,17 @@ def test_a_source_that_sends_by_itself_has_a_page_too(alice: Client, cast: Cast)
     Source.objects.create(organization=cast.acme, slug="proxy", name="Proxy", kind="litellm")
     assert "no: other content for a known id is a conflict" in words(alice, "proxy")
     assert alice.get(at("source", source="nothing")).status_code == 404
+
+
+def test_calls_that_another_source_charged_are_counted(alice: Client, cast: Cast) -> None:
+    book = Book(cast.acme)
+    book.take(event("a", provider_request_id="req-a"), event("b", provider_request_id="req-b"))
+    told = [event(f"t{n}", provider_request_id=f"another-{n}") for n in range(2)]
+    take(
+        organization_id=cast.acme.id, source_id=book.source("codex").id, parser=logs.PARSER,
+        received=[Received(one.external_id.encode(), one) for one in told], at=NOW,
+    )  # fmt: skip
+    assert re.search(r"Matched by content 2\b", words(alice, "codex"))
 
 
 def test_pages_cost_the_same_however_many_accounts_there_are(alice: Client, cast: Cast, feed: PolledFeed) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from finops.alerts.models import Incident, SourceRhythm
+from finops.alerts.models import AlertRule, Incident, SourceRhythm
+from finops.alerts.selectors import stories
+from finops.alerts.services.incidents import acknowledge
+from finops.alerts.services.late import LATE
 from finops.alerts.services.rules import archive_rule
 from finops.alerts.services.watching import note_rhythms, watch, watched
+from finops.alerts.types import Event
 from finops.connectors.types import Dimensions
 from finops.sources.models import Source
 from tests.factories.alerts import incidents, rule
-from tests.factories.ledger import AT, Book, event
+from tests.factories.ledger import AT, THEN, Book, event
+from tests.factories.months import SEPTEMBER, close
 from tests.factories.orgs import HOUSE
 
 
@@ -84,3 +89,30 @@ def test_a_rule_that_is_no_more_ends_what_it_found(book: Book) -> None:
     watch(organization_id=acme, at=AT)
     assert [one[2] for one in incidents(acme)] == ["over"]
     assert watched() == []
+
+
+def test_a_closed_month_that_changed_is_told_until_the_next_statement_carries_it(book: Book) -> None:
+    acme = book.organization.id
+    AlertRule.objects.filter(kind="month.changed").update(params={"least_amount": "0.02"})
+    book.take(event("sep", occurred_at=THEN.replace(month=9)), event("oct"))
+    close(book, SEPTEMBER)
+    book.take(event("late", occurred_at=THEN.replace(month=9)))
+    # Less than somebody wants to hear of.
+    assert watch(organization_id=acme, at=book.now(), finders=LATE) == 0
+    book.take(event("later", occurred_at=THEN.replace(month=9)))
+    assert watch(organization_id=acme, at=book.now(), finders=LATE) == 1
+    row = Incident.objects.get()
+    assert (row.details["month"], row.details["charges"], row.step) == ("2026-09", 2, 1)
+    [told] = stories(acme, [(row, Event.OPENED)])
+    assert told.title == "2026-09 changed after it was closed"
+    assert "0.024000 USD by 2 charges since" in told.sentences[0]
+    assert told.sentences[1] == "The statement of 2026-10 carries it."
+    acknowledge(organization_id=acme, incident_id=row.id, by=HOUSE, at=book.now())
+    # More of it is known already; twice as much is told again.
+    book.take(*[event(f"more {n}", occurred_at=THEN.replace(month=9)) for n in range(2)])
+    watch(organization_id=acme, at=book.now(), finders=LATE)
+    row.refresh_from_db()
+    assert (row.step, row.acknowledged_at) == (2, None)
+    close(book)
+    watch(organization_id=acme, at=book.now(), finders=LATE)
+    assert [one[2] for one in incidents(acme)] == ["over"]

@@ -28,7 +28,7 @@ WHO: dict[str, Any] = {"by": HOUSE, "at": NOON}
 def test_an_organization_has_its_first_rules_when_it_is_made(cast: Cast) -> None:
     for organization in (cast.acme, cast.globex):
         found = selectors.rules(organization.id)
-        assert {one.kind for one in found} == {"budget.threshold", "budget.forecast", *SIGNALLED}
+        assert {one.kind for one in found} == {"budget.threshold", "budget.forecast", "month.changed", *SIGNALLED}
         assert all(one.every_channel and one.enabled for one in found)
 
 

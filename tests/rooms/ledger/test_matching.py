@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from finops.connectors.otlp import logs
 from finops.connectors.types import UsageEvent
+from finops.core.periods import DayRange
+from finops.ingest import services as ingest
 from finops.ingest.services import take
 from finops.ingest.types import Received, Status
+from finops.jobs import services as jobs
 from finops.ledger.selectors import content_matches
-from finops.ledger.services import rematch
+from finops.ledger.services import matching, rematch
+from finops.pricing.services import Agreed, set_discount
 from tests.factories.ledger import PRICE, THEN, Book, event, rows
+from tests.factories.orgs import HOUSE
 from tests.factories.pricing import counts
+
+OCTOBER = DayRange(date(2026, 10, 1), date(2026, 11, 1))
 
 
 def codex(book: Book, *events: UsageEvent, source: str = "codex") -> list[Status]:
@@ -50,7 +59,7 @@ def test_what_the_gateway_charged_is_sighted(book: Book) -> None:
     assert codex(book, told("t1")) == [Status.SIGHTED]
     assert codex(book, told("t1")) == [Status.DUPLICATE]
     assert (book.total(), sightings(book)) == (PRICE, [("t1", "content")])
-    assert content_matches(book.organization.id, book.source("codex").id) == 1
+    assert content_matches(book.organization.id, book.source("codex").id, since=THEN) == 1
     assert book.disagreements() == []
 
 
@@ -139,6 +148,68 @@ def test_views_of_a_view_lead_to_the_charge_that_stands(book: Book) -> None:
     assert rows("SELECT DISTINCT charge_id FROM ledger_sighting") == standing
     assert (book.total(), len(sightings(book))) == (PRICE, 2)
     assert codex(book, told("f1"), source="files") == [Status.DUPLICATE]
+
+
+def test_a_call_traced_twice_stands_behind_the_one_charge(book: Book) -> None:
+    book.take(event("a", provider_request_id="msg_1"))
+    twice = [told(name, provider_request_id="req_1") for name in ("span 1", "span 2")]
+    assert codex(book, *twice) == [Status.SIGHTED] * 2
+    assert codex(book, *twice) == [Status.DUPLICATE] * 2
+    assert sightings(book) == [("span 1", "content"), ("span 2", "request")]
+    assert book.total() == PRICE
+    # Nothing leads from the tool's own id: the charge it was matched with has another.
+    assert rows("SELECT external_id FROM ledger_charge_key WHERE source_id = 0") == [("req:openai:msg_1",)]
+    assert book.disagreements() == []
+
+
+def test_many_are_looked_at_in_parts(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "_AT_A_TIME", 2)
+    names = [f"t\t{n}" for n in range(5)]
+    assert codex(book, *map(told, names)) == [Status.CHARGED] * 5
+    assert again(book) == 0
+    book.take(*(event(f"a{n}", provider_request_id=f"req-{n}") for n in range(4)))
+    assert (again(book), again(book), book.total()) == (4, 0, 5 * PRICE)
+    assert codex(book, *map(told, names)) == [Status.DUPLICATE] * 5
+    assert rows("SELECT count(*) FROM ledger_lone") == [(1,)]
+    assert book.disagreements() == []
+
+
+def test_what_was_rated_anew_meanwhile_stands_aside_too(book: Book) -> None:
+    assert codex(book, told("t1")) == [Status.CHARGED]
+    half = Agreed(provider="openai", effective_from=OCTOBER.start)
+    set_discount(organization_id=book.organization.id, about=half, percent=Decimal(50), by=HOUSE, at=book.now())
+    job = ingest.open_rework(
+        organization_id=book.organization.id, kind=ingest.RERATE, period=OCTOBER, by=HOUSE, at=book.now()
+    )  # fmt: skip
+    claimed = jobs.claim(job_id=job.id, at=book.now())
+    assert claimed is not None
+    ingest.run_rework(job=claimed, now=book.now)
+    book.take(event("a", provider_request_id="req-a"))
+    assert book.total() == PRICE
+    assert (again(book), again(book), book.total()) == (1, 0, PRICE / 2)
+    assert codex(book, told("t1")) == [Status.DUPLICATE]
+    assert book.disagreements() == []
+
+
+def test_a_hundred_that_say_the_same_are_a_hundred_at_once(book: Book) -> None:
+    book.take(*(event(f"a{n}", provider_request_id=f"req-{n}") for n in range(100)))
+    assert codex(book, *(told(f"t{n}", n / 100) for n in range(101))) == [Status.SIGHTED] * 100 + [Status.CHARGED]
+
+
+def test_an_index_finds_them(book: Book) -> None:
+    """However many calls a time has: what is wanted says the same expressions as the index, word by word."""
+    book.take(event("a", provider_request_id="req-a"))
+    given: dict[str, Any] = {"wanted": "[]", "window": matching.WINDOW, "organization": 1, "source": 2, "alike": 9}
+    with connection.cursor() as cursor:
+        # Of one charge, any other way is as quick.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("DROP INDEX ledger_charge_newest")
+        cursor.execute("EXPLAIN " + matching._ALIKE, given)
+        plan = " ".join(line for (line,) in cursor.fetchall())
+        cursor.execute("SET LOCAL enable_seqscan = on")
+    assert re.search(
+        r"Index Cond: .*date_bin.* AND .*input_uncached.* = w.input.* AND .*output_text.* = w.output", plan
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

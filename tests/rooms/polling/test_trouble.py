@@ -52,7 +52,7 @@ def test_limited_for_ever_it_says_since_when_and_somebody_is_told_after_a_day(an
     assert told[-1][1] == 1
     assert open_incidents(anthropic) == ["Anthropic: Cost by the day cannot be read at its provider"]
     assert Incident.objects.get().count == 1
-    anthropic.fake._failures.clear()
+    anthropic.fake.forgive()
     assert anthropic.later(COST).state == "active"
     assert open_incidents(anthropic) == []
     assert anthropic.kept(COST) == anthropic.fake.truth(COST)

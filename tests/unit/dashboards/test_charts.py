@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from dashboards.charts.as_plotly import as_plotly
 from dashboards.charts.as_svg import HEIGHT, as_svg, spark
 from dashboards.charts.spec import ChartSpec, Series, slots
-from dashboards.exports.spend_csv import guarded
 from dashboards.panels.trend import bucket_start, buckets
 from finops.core.periods import DayRange
+from finops.core.sheets import guarded
 from finops.ledger.types import Grain
 
 D = Decimal

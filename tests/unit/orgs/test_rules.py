@@ -56,6 +56,7 @@ TABLE = {
     "alerts.read": "owner admin finance team_lead engineer",
     "alerts.handle": "owner admin finance team_lead",
     "alerts.manage": "owner admin finance",
+    "months.close": "owner admin finance",
     "jobs.run": "owner admin finance",
     "audit.read": "owner admin finance",
 }

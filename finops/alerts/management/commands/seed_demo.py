@@ -21,7 +21,9 @@ from finops.core.periods import day_start
 from finops.ingest.demo import seeding
 from finops.ingest.demo.company import LOGINS
 from finops.ingest.demo.workers import WorkerFailed
+from finops.months import demo as months
 from finops.reconciliation.services import reconcile
+from finops.seats.demo import seat
 
 # A demo as of a given day ends here, whatever the clock says, so that the same day always gives the same data.
 _AFTERNOON = timedelta(hours=15)
@@ -56,6 +58,9 @@ class Command(BaseCommand):
             made = seeding.seed(plan=plan, processes=options["processes"], screen=screen, at=now)
             with screen.step("Comparing what was billed with what was seen"):
                 reconcile(organization_id=made.organization.id, at=made.plan.until)
+            with screen.step("Booking its seats"):
+                seat(made.organization.id, charges=made.plan.charges, at=made.plan.until)
+            months.close_last(made.organization.id, at=made.plan.until)
             demo.listen(made.organization.id, at=made.plan.until)
         except FinopsError as error:
             raise CommandError(error.message) from None

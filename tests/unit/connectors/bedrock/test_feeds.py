@@ -163,7 +163,11 @@ def test_an_object_that_was_written_anew_is_read_later(fake: BedrockReports) -> 
         list(Bucket(access(fake), LOGS).pieces(one))
 
 
-@pytest.mark.parametrize("body", [b"<html></html>", gzip.compress(b"<html></html>"), gzip.compress(b"{}\n" * 90)[:-9]])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html></html>", gzip.compress(b"<html></html>"), gzip.compress(b"{}\n" * 90)[:-9]],
+    ids=["html", "html in gzip", "cut off"],
+)
 def test_a_file_that_is_no_log_is_not_passed_over(fake: BedrockReports, body: bytes) -> None:
     fake.s3.put_object(Bucket=LOGS, Key=f"{folder(fake.calls[0])}20261120T0.json.gz", Body=body)
     with pytest.raises(BodyUnreadable):

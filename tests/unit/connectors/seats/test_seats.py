@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops.connectors.seats import SeatPlan, charges, covered, included_pico, over
+from finops.connectors.seats import Holder, SeatPlan, charges, covered, included_pico, over
 from finops.connectors.types import GivenCost, UsageEvent, content_hash
 from finops.core.money import PICO
 from finops.core.periods import DayRange
@@ -50,7 +50,7 @@ def test_a_third_of_a_cent_is_lost_nowhere() -> None:
 
 
 def test_holders_have_a_charge_each_and_the_rest_is_nobodys() -> None:
-    holders = (("github", "octocat"), ("email", "bob@acme.example"))
+    holders = (Holder("github", "octocat"), Holder("email", "bob@acme.example"))
     made = charges(plan(holders=holders), NOVEMBER, by="month")
     assert [(event.identities, dollars(event)) for event in made] == [
         ((), "912"), ((("github", "octocat"),), "19"), ((("email", "bob@acme.example"),), "19"),
@@ -104,7 +104,7 @@ def test_what_a_day_costs_does_not_depend_on_what_is_asked_for(
     odd = plan(
         price=Decimal(price) / 100, seats=seats, term_months=months, start=begins, prorated=prorated,
         end=None if length is None else begins + timedelta(days=length), anchor=begins - timedelta(days=back),
-        holders=(("github", "octocat"),),
+        holders=(Holder("github", "octocat"),),
     )  # fmt: skip
     first, second, third = (zero + timedelta(days=day) for day in sorted(cuts))
     whole = charges(odd, DayRange(first, third))
@@ -149,8 +149,8 @@ def test_tokens_of_a_subscription_are_an_equivalent_and_no_dollars_openusage_213
         {"included": Decimal(-1)},
         {"term_months": 0},
         {"currency": "usd"},
-        {"seats": 0, "holders": (("github", "octocat"),)},
-        {"holders": (("github", "octocat"), ("github", "octocat"))},
+        {"seats": 0, "holders": (Holder("github", "octocat"),)},
+        {"holders": (Holder("github", "octocat"), Holder("github", "Octocat"))},
         {"end": date(2026, 10, 1)},
         {"anchor": date(2026, 11, 2)},
     ],
