@@ -22,6 +22,7 @@ from finops.core.periods import DayRange
 from finops.ledger import selectors as ledger
 from finops.ledger.types import UNATTRIBUTED
 from finops.orgs.rules import Permission
+from finops.reconciliation.counting import Counting
 from finops.reconciliation.models import ReconciledDay
 from finops.reconciliation.types import Compared, Total
 
@@ -113,18 +114,19 @@ class Lines:
     unattributed: frozenset[int]
     providers: Mapping[str, int]
 
-    def unseen(self, provider: str, source_id: int, day: date | None = None) -> str:
-        return self._address(provider, source_id, day, {})
+    def unseen(self, counting: Counting, day: date | None = None) -> str:
+        return self._address(counting, day, {})
 
-    def nobodys(self, provider: str, source_id: int, day: date | None = None) -> str:
+    def nobodys(self, counting: Counting, day: date | None = None) -> str:
         nobody = {name: frozenset({0}) for name in _NOR} | {"state": self.unattributed}
-        return self._address(provider, source_id, day, nobody)
+        return self._address(counting, day, nobody)
 
-    def _address(self, provider: str, source_id: int, day: date | None, more: Mapping[str, frozenset[int]]) -> str:
-        term = self.providers.get(provider)
+    def _address(self, counting: Counting, day: date | None, more: Mapping[str, frozenset[int]]) -> str:
+        term = self.providers.get(counting.provider)
         if not (self.base and term and self.categories and all(more.values())):
             return ""
-        filters = {"provider": frozenset({term}), "source": frozenset({source_id}), "category": self.categories}
+        sources = frozenset(rule.source_id for rule in counting.rules)
+        filters = {"provider": frozenset({term}), "source": sources, "category": self.categories}
         scope = self.scope.with_(group=(), compare=True, grain_given=False, filters={**filters, **more})
         query = scope.query()
         if day is not None:

@@ -22,6 +22,7 @@ from dashboards.views.spend import linker, pushed, scope_of
 from finops.api import paging
 from finops.orgs.rules import Permission
 from finops.reconciliation import selectors, services
+from finops.reconciliation.counting import Counting
 from finops.reconciliation.models import MOST_HOURS, CountingRule, ReconciledDay
 from finops.reconciliation.tasks import send
 from finops.reconciliation.types import Total
@@ -31,6 +32,7 @@ NAMED: Final = 5
 LEVELS: Final = {
     CountingRule.Level.BILLED: "What was billed is the money",
     CountingRule.Level.METERED: "What calls come to is the money",
+    CountingRule.Level.REPEATED: "Another bill says the same; this one counts for nothing",
 }
 _State = ReconciledDay.State
 STATES: Final = {
@@ -44,8 +46,10 @@ class CountingRuleForm(ActionForm):
     level = forms.ChoiceField(
         label="What counts as money", choices=[(one.value, words) for one, words in LEVELS.items()]
     )
-    source = forms.ChoiceField(label="Whose bill")
     since = DayField(label="From", help_text="The first day that is counted so. Days before it are as calls come to.")
+    until = DayField(
+        required=False, label="Until before", help_text="The first day that is not counted so any more. Empty: none."
+    )
     whole = forms.BooleanField(
         required=False,
         label="The bill is all there is to pay",
@@ -55,10 +59,6 @@ class CountingRuleForm(ActionForm):
         min_value=0, max_value=MOST_HOURS, label="Hours to wait",
         help_text="A day is compared when it has been over for so long: reports of a day come in parts.",
     )  # fmt: skip
-
-    def __init__(self, *args: Any, sources: list[tuple[str, str]], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["source"].choices = sources  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def reconciliation(request: HttpRequest, here: Here) -> HttpResponse:
     scope = scope.with_(group=(), compare=True, grain_given=False)
     provider = _provider(here, scope)
     period = scope.period.days
-    rules = {one.provider: one for one in selectors.rules(here.id)}
+    countings = {one.provider: one for one in selectors.countings(here.id)}
     found = selectors.totals(here.id, period, at=here.now)
     totals = [one for one in found if provider is None or one.provider == provider]
-    lines = tied.lines(here, scope, rules)
+    lines = tied.lines(here, scope, countings)
     compared = selectors.by_day(here.id, period, provider=provider or "")
     currencies = sorted({row.currency for row in compared})
     days = paging.page(
@@ -98,13 +98,13 @@ def reconciliation(request: HttpRequest, here: Here) -> HttpResponse:
     context = {
         "scope": scope,
         "bar": bar(here, scope, "reconciliation", with_compare=False, only=("provider",)),
-        "rows": [_row(one, rules, lines) for one in totals],
+        "rows": [_row(one, countings, lines) for one in totals],
         "tiles": [(one, tied.shown(one)) for one in (_sum(totals, currency) for currency in currencies)],
         "charts": [tied.chart(compared, currency, scope) for currency in currencies],
-        "days": [_day(one, rules, lines) for one in days.rows],
+        "days": [_day(one, countings, lines) for one in days.rows],
         "first": base if request.GET.get("cursor") else "",
         "next": f"{base}&cursor={days.next_cursor}" if days.next_cursor else "",
-        "rules": [(one, LEVELS[CountingRule.Level(one.level)]) for one in rules.values()],
+        "rules": [(rule, LEVELS[CountingRule.Level(rule.level)]) for one in countings.values() for rule in one.rules],
         "sources": address(here, "sources"),
         "may_change": here.caller.can(Permission.SOURCES_MANAGE),
         "may_run": here.caller.can(Permission.JOBS_RUN),
@@ -125,15 +125,15 @@ def _provider(here: Here, scope: Scope) -> str | None:
     return here.reader.names(scope, "provider", asked)[next(iter(asked))]
 
 
-def _row(total: Total, rules: Mapping[str, CountingRule], lines: Lines) -> Row:
-    rule = rules.get(total.provider)
-    if rule is None:
+def _row(total: Total, countings: Mapping[str, Counting], lines: Lines) -> Row:
+    counting = countings.get(total.provider)
+    if counting is None:
         return Row(total, tied.shown(total))
     return Row(
         total,
         tied.shown(total),
-        lines.unseen(total.provider, rule.source_id) if total.unseen else "",
-        lines.nobodys(total.provider, rule.source_id) if total.unattributed else "",
+        lines.unseen(counting) if total.unseen else "",
+        lines.nobodys(counting) if total.unattributed else "",
     )
 
 
@@ -144,8 +144,8 @@ def _sum(totals: list[Total], currency: str) -> Total:
     return Total("", currency, **{name: sum(getattr(one, name) for one in of) for name in names})
 
 
-def _day(row: ReconciledDay, rules: Mapping[str, CountingRule], lines: Lines) -> dict[str, Any]:
-    rule = rules.get(row.provider)
+def _day(row: ReconciledDay, countings: Mapping[str, Counting], lines: Lines) -> dict[str, Any]:
+    counting = countings.get(row.provider)
     told = row.state != _State.CURRENCIES
     state, tone = STATES[_State(row.state)]
     return {
@@ -155,7 +155,7 @@ def _day(row: ReconciledDay, rules: Mapping[str, CountingRule], lines: Lines) ->
         "corrected": row.billed - row.seen - row.unseen,
         "state": state,
         "tone": tone,
-        "nobodys": lines.nobodys(row.provider, rule.source_id, row.day) if rule and row.unattributed and told else "",
+        "nobodys": lines.nobodys(counting, row.day) if counting and row.unattributed and told else "",
     }
 
 
@@ -174,12 +174,8 @@ def run(request: HttpRequest, here: Here) -> HttpResponse:
 @page("reconciliation", Permission.SOURCES_MANAGE)
 def counting_rule(request: HttpRequest, here: Here, counting_rule_id: int) -> HttpResponse:
     rule = selectors.rule(here.id, counting_rule_id)
-    told = {name: getattr(rule, name) for name in ("level", "since", "whole", "after_hours")}
-    form = CountingRuleForm(
-        posted(request),
-        sources=[(one.slug, one.name) for one in selectors.bills_of(rule)],
-        initial=told | {"source": rule.source.slug},
-    )
+    told = {name: getattr(rule, name) for name in ("level", "since", "until", "whole", "after_hours")}
+    form = CountingRuleForm(posted(request), initial=told)
 
     def save(said: dict[str, Any]) -> None:
         services.change_rule(organization_id=here.id, rule_id=rule.id, **said, by=here.caller.actor, at=here.now)
@@ -187,7 +183,7 @@ def counting_rule(request: HttpRequest, here: Here, counting_rule_id: int) -> Ht
 
     return form_page(
         request, here, "reconciliation", form, save,
-        title=f"How {rule.provider} is counted", submit="Save the rule",
+        title=f"How {rule.source.name} counts for {rule.provider}", submit="Save the rule",
         back=("Reconciliation", address(here, "reconciliation")),
         done="The rule is changed; the days it is about are made anew within minutes.",
         lead="No charge is changed. What was added to meet a bill is added otherwise, or undone, by further charges.",

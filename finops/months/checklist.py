@@ -52,12 +52,10 @@ def _bills(organization_id: int, days: DayRange, at: datetime) -> Iterator[Item]
     """
     waiting = reconciliation.waiting_days(organization_id, days, at=at, not_over=True)
     yield _item(Check.BILLS, sum(map(len, waiting.values())), waiting)
-    untied = {
-        rule.provider: sum(
-            day < days.end for day, _ in reconciliation.changed(rule, since=days.start, at=at)
-        )
-        for rule in reconciliation.rules(organization_id)
-    }  # fmt: skip
+    untied = {}
+    for one in reconciliation.countings(organization_id):
+        changed = reconciliation.changed(one, since=days.start, at=at, not_come=True)
+        untied[one.provider] = sum(day < days.end for day, _ in changed)
     yield _item(Check.UNTIED, sum(untied.values()), [name for name, number in untied.items() if number])
     apart = reconciliation.days(organization_id, period=days).filter(state=ReconciledDay.State.CURRENCIES)
     providers = list(apart.values_list("provider", flat=True))

@@ -38,23 +38,25 @@ def _days_asked(request: Request, asked: Caller, *words: str) -> DayRange:
 
 
 class CountingRuleOutput(serializers.ModelSerializer[CountingRule]):
-    """`billed`: what the source states is the money, from `since` on, and calls say whose it was. `metered`: what calls
-    come to is the money, and the bill is only compared. `whole`: nothing is paid there but what is billed.
+    """What a source's bill counts for, on days from `since` on and before `until`. `billed`: what it states is the
+    money, and calls say whose it was; bills of several accounts are added up. `metered`: what calls come to is the
+    money, and the bill is only compared. `repeated`: another bill says the same. `whole`: nothing is paid there but
+    what is billed.
     """
 
     source = serializers.SlugRelatedField(slug_field="slug", read_only=True)  # type: ignore[assignment,var-annotated]
 
     class Meta:
         model = CountingRule
-        fields = ("id", "provider", "source", "level", "since", "whole", "after_hours", "set_at")
+        fields = ("id", "provider", "source", "level", "since", "until", "whole", "after_hours", "set_at")
 
 
 class CountingRuleChange(Input):
     level = serializers.ChoiceField(choices=CountingRule.Level.choices, required=False)
-    source = serializers.CharField(  # type: ignore[assignment]  # a field of ours, named as one of DRF's own
-        max_length=80, required=False, help_text="The slug of a source that states what this provider cost."
-    )
     since = serializers.DateField(required=False, help_text="The first day (UTC) that is counted so.")
+    until = serializers.DateField(
+        required=False, allow_null=True, help_text="The first day that is not any more; null: none."
+    )
     whole = serializers.BooleanField(required=False)
     after_hours = serializers.IntegerField(
         min_value=0, max_value=MOST_HOURS, required=False, help_text="A day is compared when it has been over so long."
@@ -62,7 +64,7 @@ class CountingRuleChange(Input):
 
 
 class CountingRules(Resource):
-    """What counts as money, by provider. A rule is made when a provider's cost is stated for the first time."""
+    """What counts as money, by provider and bill. A rule is made when a source states what a provider cost."""
 
     permission: ClassVar = {"GET": _READ}
 

@@ -14,19 +14,24 @@ MOST_HOURS: Final = 14 * 24
 
 
 class CountingRule(models.Model):
-    """What counts as money for a provider from a day on: what it billed, or what calls come to by their prices."""
+    """What a provider's bill counts for on some days. An account that is billed by itself has a bill of its own; bills
+    that count for the same days are added up.
+    """
 
     class Level(models.TextChoices):
         BILLED = "billed", "What it billed; calls say whose it was"
         METERED = "metered", "What calls come to; what it billed is only compared"
+        REPEATED = "repeated", "What another bill says as well; it counts for nothing"
 
     id = models.AutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
     provider = models.CharField(max_length=300)
-    # Whose statements are the money.
+    # Whose statements these are.
     source = models.ForeignKey(Source, on_delete=models.PROTECT)
-    level = models.CharField(max_length=7, choices=Level, default=Level.BILLED)
+    level = models.CharField(max_length=8, choices=Level, default=Level.BILLED)
     since = models.DateField()
+    # The first day that it is not about any more.
+    until = models.DateField(null=True, blank=True)
     # Nothing is paid there but what is billed. Otherwise calls of models that are not keep what they stand at.
     whole = models.BooleanField(default=True)
     # A day is compared when it has been over for so long: reports of a day come in parts.
@@ -35,7 +40,11 @@ class CountingRule(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["organization", "provider"], name="counting_rule_once"),
+            models.UniqueConstraint(fields=["organization", "provider", "source"], name="counting_rule_once"),
+            models.CheckConstraint(
+                name="counting_rule_days",
+                condition=models.Q(until__isnull=True) | models.Q(until__gt=models.F("since")),
+            ),
             models.CheckConstraint(name="counting_rule_soon", condition=models.Q(after_hours__lte=MOST_HOURS)),
         ]
 

@@ -14,8 +14,8 @@ from finops.core.periods import day_start
 from finops.core.tokens import METERS
 from finops.ingest.services.corridor import Corridor, rate_text
 from finops.ledger.types import Ownership, Posting, Priced, Shape, Tagging
+from finops.reconciliation.counting import Counting
 from finops.reconciliation.kinds import counts_of
-from finops.reconciliation.models import CountingRule
 from finops.reconciliation.types import Group, Kind, Line, Owner
 
 REASON: Final = "trueup"
@@ -33,21 +33,23 @@ SELECT source_id, external_id FROM ledger_charge_key WHERE organization_id = %s 
 class Writer:
     """Of one provider's day."""
 
-    def __init__(self, rule: CountingRule, day: date, currency: str, corridor: Corridor) -> None:
+    def __init__(self, counting: Counting, day: date, currency: str, corridor: Corridor) -> None:
         self.postings: list[Posting] = []
-        self._rule, self._day, self._currency = rule, day, currency
-        self._prefix = f"trueup:{day.isoformat()}:{_short(rule.provider)}:"
+        self._counting, self._day, self._currency = counting, day, currency
+        self._rules = {rule.source_id: rule.id for rule in counting.rules}
+        self._prefix = f"trueup:{day.isoformat()}:{_short(counting.provider)}:"
         self._reporting = corridor.exchange.reporting_currency
         # There is one: statements without a rate are in quarantine.
         self._rate = None if currency == self._reporting else corridor.exchange.rate(currency, day)
         self._shapes: dict[tuple[int, Group, str], Shape] = {}
 
-    def write(self, line: Line) -> None:
+    def write(self, line: Line, source_id: int) -> None:
+        """As a charge of the source whose bill it is on."""
         category = "Adjustment" if line.kind is Kind.CORRECTION else "Usage" if line.pico >= 0 else "Credit"
         key = f"{self._prefix}{_short(*line.group)}:{line.kind}:{'.'.join(map(str, line.owner))}"
         says = f"{line.pico} {self._currency} {sorted(line.counts.items())} {line.group}"
-        trace = [["day", self._day.isoformat(), "reconciliation", self._rule.id, _WHY[line.kind]]]
-        shape = self._shape(self._rule.source_id, line.group, category)
+        trace = [["day", self._day.isoformat(), "reconciliation", self._rules[source_id], _WHY[line.kind]]]
+        shape = self._shape(source_id, line.group, category)
         self._add(key, says, shape, line.owner, trace, counts_of(line.counts), line.pico)
 
     def undo_missing(self, sources: Collection[int]) -> None:
@@ -59,7 +61,7 @@ class Writer:
         with connection.cursor() as cursor:
             # `;` comes after `:`.
             begins = self._prefix
-            cursor.execute(_KEYS, [self._rule.organization_id, list(sources), begins, begins[:-1] + ";"])
+            cursor.execute(_KEYS, [self._counting.organization_id, list(sources), begins, begins[:-1] + ";"])
             for source_id, key in cursor.fetchall():
                 if (source_id, key) not in have:
                     owner = tuple(map(int, key.rpartition(":")[2].split(".")))
@@ -101,7 +103,7 @@ class Writer:
         if found is None:
             found = self._shapes[source_id, group, category] = Shape(
                 source_id=source_id,
-                provider=self._rule.provider,
+                provider=self._counting.provider,
                 model=group.model,
                 model_raw=group.model,
                 service_tier="",

@@ -15,17 +15,26 @@ from finops.core.errors import NotFound
 from finops.core.periods import DayRange
 from finops.ledger.selectors import on_a_bill, spend, term_ids
 from finops.ledger.types import Grain, SpendQuestion
+from finops.reconciliation.counting import Counting, by_provider
 from finops.reconciliation.models import CountingRule, ReconciledDay
 from finops.reconciliation.types import Compared, Total
 from finops.sources.models import Source
 from finops.statements import selectors as statements
 
 _State = ReconciledDay.State
+# Another account's bill may be a few days behind; an account that nobody uses has none.
+LONGEST_WAIT: Final = timedelta(days=3)
 _AMOUNTS: Final = ("billed", "seen", "unseen", "unattributed")
 
 
 def rules(organization_id: int) -> QuerySet[CountingRule]:
-    return CountingRule.objects.filter(organization_id=organization_id).select_related("source").order_by("provider")
+    rows = CountingRule.objects.filter(organization_id=organization_id).select_related("source")
+    return rows.order_by("provider", "source_id")
+
+
+def countings(organization_id: int) -> list[Counting]:
+    """By provider."""
+    return by_provider(rules(organization_id))
 
 
 def rule(organization_id: int, rule_id: int) -> CountingRule:
@@ -34,16 +43,6 @@ def rule(organization_id: int, rule_id: int) -> CountingRule:
     if found is None:
         raise NotFound("There is no such counting rule.")
     return found
-
-
-def bills_of(rule: CountingRule) -> list[Source]:
-    """Sources whose statements may be the provider's money: those that stated some, and the present one."""
-    house, provider = rule.organization_id, rule.provider
-    return [
-        one
-        for one in statements.money_sources(house)
-        if one.id == rule.source_id or statements.states_money_of(house, source_id=one.id, provider=provider)
-    ]
 
 
 def days(organization_id: int, *, provider: str = "", period: DayRange | None = None) -> QuerySet[ReconciledDay]:
@@ -98,8 +97,8 @@ def waiting_days(
     a plan of seats pays for are on no bill. `not_over`: with the days that are not to be compared yet, whatever is
     stated of them.
     """
-    by_provider = {one.provider: one for one in rules(organization_id)}
-    terms = term_ids(organization_id, "provider", by_provider)
+    counted = {one.provider: one for one in countings(organization_id)}
+    terms = term_ids(organization_id, "provider", counted)
     usage = term_ids(organization_id, "category", ["Usage"])
     if not (terms and usage):
         return {}
@@ -117,10 +116,10 @@ def waiting_days(
     stated = statements.stated_days(organization_id, period)
     waiting: set[tuple[int, date]] = set()
     for row in spend(asked):
-        one = by_provider[named[row.values[0]]]
-        if row.bucket is None or not row.calls or row.bucket < one.since:
+        one = counted[named[row.values[0]]]
+        if row.bucket is None or not row.calls or one.on(row.bucket) is None:
             continue
-        over = row.bucket < over_before(one, at)
+        over = row.bucket < one.over_before(at)
         if (one.provider, row.bucket) not in stated if over else not_over:
             waiting.add((row.values[0], row.bucket))
     found: dict[str, set[date]] = {}
@@ -129,72 +128,72 @@ def waiting_days(
     return {provider: tuple(sorted(each)) for provider, each in sorted(found.items())}
 
 
-def over_before(rule: CountingRule, at: datetime) -> date:
-    """The first day that is not to be compared yet."""
-    return (at - timedelta(hours=rule.after_hours)).date()
-
-
-def let_go(rule: CountingRule) -> list[ReconciledDay]:
-    """Days that were compared and that the rule does not speak for any more."""
-    rows = ReconciledDay.objects.filter(
-        organization_id=rule.organization_id, provider=rule.provider, day__lt=rule.since
-    )
+def let_go(counting: Counting) -> list[ReconciledDay]:
+    """Days that were compared and that no rule speaks of any more."""
+    rows = ReconciledDay.objects.filter(organization_id=counting.organization_id, provider=counting.provider)
+    for days, _ in counting.spans():
+        rows = rows.exclude(day__gte=days.start, day__lt=days.end)
     return list(rows.order_by("-day"))
 
 
-def is_behind(rule: CountingRule) -> bool:
-    """Whether days may lie far back that are not as the rule says: it was changed, or is new."""
-    known = ReconciledDay.objects.filter(
-        organization_id=rule.organization_id, provider=rule.provider, day__gte=rule.since
-    )
-    if known.exclude(basis__startswith=_by(rule)).exists():
-        return True
-    first = statements.first_day(rule.organization_id, provider=rule.provider, since=rule.since)
-    earliest = known.aggregate(day=Min("day"))["day"]
-    return first is not None and (earliest is None or first < earliest)
+def is_behind(counting: Counting) -> bool:
+    """Whether days may lie far back that are not as the rules say: one was changed, or is new."""
+    house, provider = counting.organization_id, counting.provider
+    for days, spoken in counting.spans():
+        known = ReconciledDay.objects.filter(
+            organization_id=house, provider=provider, day__gte=days.start, day__lt=days.end
+        )
+        if known.exclude(basis__startswith=spoken.by).exists():
+            return True
+        first = statements.first_day(house, provider=provider, days=days)
+        earliest = known.aggregate(day=Min("day"))["day"]
+        if first is not None and (earliest is None or first < earliest):
+            return True
+    return False
 
 
-def changed(rule: CountingRule, *, since: date, at: datetime) -> Iterator[tuple[date, str]]:
+def changed(counting: Counting, *, since: date, at: datetime, not_come: bool = False) -> Iterator[tuple[date, str]]:
     """Days of a provider that are to be compared, with what they are made of: they are over, stated, and not as they
     were when they were compared last. The newest first: when somebody stops, the oldest are left, by which it is known
-    that some are (`is_behind`).
+    that some are (`is_behind`). A day waits for a bill that did not come as far, as long as it may still come, unless
+    such days are asked for as well (`not_come`).
     """
-    over = over_before(rule, at)
-    since = max(since, rule.since)
+    house, provider, over = counting.organization_id, counting.provider, counting.over_before(at)
+    since = max(since, min(rule.since for rule in counting.rules))
     if over <= since:
         return
-    stated = statements.days(rule.organization_id, provider=rule.provider, since=since, before=over)
+    stated = statements.days(house, provider=provider, since=since, before=over)
     known = dict(
-        ReconciledDay.objects.filter(
-            organization_id=rule.organization_id, provider=rule.provider, day__gte=since
-        ).values_list("day", "basis")
+        ReconciledDay.objects.filter(organization_id=house, provider=provider, day__gte=since).values_list(
+            "day", "basis"
+        )
     )
-    called = _called(rule, DayRange(since, over)) if stated else {}
+    called = _called(counting, DayRange(since, over)) if stated else {}
+    come = statements.stated_until(house, provider=provider)
+    waits_from = over if not_come else over - LONGEST_WAIT
     for day, told_at in sorted(stated.items(), reverse=True):
-        basis = f"{_by(rule)}{told_at.isoformat()} {called.get(day, '')}"
+        spoken = counting.on(day)
+        if spoken is None or (day >= waits_from and not spoken.has_come(day, come)):
+            continue
+        basis = f"{spoken.by}{told_at.isoformat()} {called.get(day, '')}"
         if known.get(day) != basis:
             yield day, basis
 
 
-def _by(rule: CountingRule) -> str:
-    """How the basis of a day begins that was made by the rule as it is."""
-    return f"{rule.id} {rule.source_id} {rule.level} {rule.whole} "
-
-
-def _called(rule: CountingRule, period: DayRange) -> dict[date, str]:
+def _called(counting: Counting, period: DayRange) -> dict[date, str]:
     """What each day's calls come to, without what reconciling it added."""
-    provider = term_ids(rule.organization_id, "provider", [rule.provider])
+    provider = term_ids(counting.organization_id, "provider", [counting.provider])
     if not provider:
         return {}
     asked = SpendQuestion(
-        organization_id=rule.organization_id,
+        organization_id=counting.organization_id,
         period=period,
         group_by=("source",),
         filters={"provider": frozenset(provider.values())},
         grain=Grain.DAY,
     )
     # Charges of those are what reconciling added.
-    added = {(one.id,) for one in statements.money_sources(rule.organization_id)}
+    added = {(one.id,) for one in statements.money_sources(counting.organization_id)}
     found: dict[date, list[str]] = {}
     for row in spend(asked):
         if row.bucket is not None and row.values not in added:
@@ -205,11 +204,12 @@ def _called(rule: CountingRule, period: DayRange) -> dict[date, str]:
 
 
 def drift(source: Source, *, since: date) -> dict[str, Decimal]:
-    """What calls stood at beyond what a source billed for the same days, by currency; nothing where it is no money."""
+    """What calls stood at beyond what was billed for the same days by the providers that a source bills, by currency;
+    nothing where it is no money. A provider's bills are taken together: which calls are on which no call says.
+    """
+    counted = CountingRule.objects.filter(organization_id=source.organization_id, source=source)
     rows = ReconciledDay.objects.filter(organization_id=source.organization_id, day__gte=since).filter(
-        provider__in=CountingRule.objects.filter(organization_id=source.organization_id, source=source).values(
-            "provider"
-        )
+        provider__in=counted.exclude(level=CountingRule.Level.REPEATED).values("provider")
     )
     found = rows.values_list("currency").annotate(off=Sum("seen") - Sum("billed")).order_by("currency")
     return dict(found)

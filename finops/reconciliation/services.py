@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
+from types import EllipsisType
 from typing import Final, NamedTuple
 
 from django.db import Error, connection, transaction
@@ -21,6 +22,8 @@ from finops.ledger.selectors import used
 from finops.ledger.services import Batch, post
 from finops.pricing.rules import rate
 from finops.reconciliation import selectors
+from finops.reconciliation.counting import Counting, Spoken, by_provider
+from finops.reconciliation.evidence import Bills, FirstTold
 from finops.reconciliation.kinds import kinds_of, meter_of
 from finops.reconciliation.models import MOST_HOURS, CountingRule, ReconciledDay
 from finops.reconciliation.posting import Writer
@@ -42,12 +45,13 @@ class RuleInvalid(Invalid):
 
 
 class _Found(NamedTuple):
-    """A day in one currency, how many calls it had, and the currencies there are besides."""
+    """A day in one currency, how many calls it had, the currencies there are besides, and whose bill a group is on."""
 
     day: Day
     currency: str
     calls: int
     others: frozenset[str]
+    bills: Mapping[Group, int]
 
 
 def reconcile(*, organization_id: int, at: datetime) -> int:
@@ -56,17 +60,17 @@ def reconcile(*, organization_id: int, at: datetime) -> int:
     """
     done = 0
     with _alone(organization_id) as mine:
-        for rule in ensure_rules(organization_id=organization_id, at=at) if mine else ():
-            for gone in selectors.let_go(rule):
-                release_day(rule=rule, row=gone, at=at)
+        for counting in ensure_rules(organization_id=organization_id, at=at) if mine else ():
+            for gone in selectors.let_go(counting):
+                release_day(counting=counting, row=gone, at=at)
                 done += 1
-            since = rule.since if selectors.is_behind(rule) else (at - LOOKS_BACK).date()
-            for day, basis in selectors.changed(rule, since=since, at=at):
+            since = date.min if selectors.is_behind(counting) else (at - LOOKS_BACK).date()
+            for day, basis in selectors.changed(counting, since=since, at=at):
                 try:
-                    reconcile_day(rule=rule, day=day, basis=basis, at=at)
+                    reconcile_day(counting=counting, day=day, basis=basis, at=at)
                 except Exception:
                     logger.exception(
-                        "%s's %s of organization %d was not reconciled", rule.provider, day, organization_id
+                        "%s's %s of organization %d was not reconciled", counting.provider, day, organization_id
                     )
                 else:
                     done += 1
@@ -92,19 +96,42 @@ def _alone(organization_id: int) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
 
 
-def ensure_rules(*, organization_id: int, at: datetime) -> list[CountingRule]:
-    """The rules, made where a provider's cost is stated and nobody said how it counts: then what is billed is the
-    money, from the first day it is stated of.
+def ensure_rules(*, organization_id: int, at: datetime) -> list[Counting]:
+    """The rules by provider, made where a source states what a provider cost and nobody said how that counts: it is
+    money from its first day on, unless it is likely that another bill says the same.
     """
-    known = {rule.provider: rule for rule in CountingRule.objects.filter(organization_id=organization_id)}
+    known = {(rule.provider, rule.source_id): rule for rule in selectors.rules(organization_id)}
     for provider, source_id, since in statements.stated(organization_id):
-        if provider not in known:
-            known[provider], _ = CountingRule.objects.get_or_create(
+        if (provider, source_id) not in known:
+            billed = [
+                rule.source_id
+                for rule in known.values()
+                if rule.provider == provider and rule.level != CountingRule.Level.REPEATED
+            ]
+            repeated = any(_says_the_same(organization_id, provider, source_id, one) for one in billed)
+            known[provider, source_id], _ = CountingRule.objects.get_or_create(
                 organization_id=organization_id,
                 provider=provider,
-                defaults={"source_id": source_id, "since": since, "set_at": at},
+                source_id=source_id,
+                defaults={
+                    "level": CountingRule.Level.REPEATED if repeated else CountingRule.Level.BILLED,
+                    "since": since,
+                    "set_at": at,
+                },
             )
-    return sorted(known.values(), key=lambda rule: rule.provider)
+    return by_provider(known.values())
+
+
+def _says_the_same(organization_id: int, provider: str, source_id: int, other_id: int) -> bool:
+    """Whether two bills of a provider are likely to be of the same account. Money is not to be there twice: only a
+    report of the same form is taken for another account's, where it names none of the accounts that the other names,
+    nor tells half of its rows word by word.
+    """
+    one, other = (statements.bill(organization_id, source_id=each, provider=provider) for each in (source_id, other_id))
+    if one.parsers != other.parsers or "" in one.parsers or one.accounts & other.accounts:
+        return True
+    alike = statements.alike(organization_id, source_id=source_id, other_id=other_id, provider=provider)
+    return 2 * alike >= one.rows
 
 
 @transaction.atomic
@@ -113,15 +140,15 @@ def change_rule(
     organization_id: int,
     rule_id: int,
     level: str | None = None,
-    source: str | None = None,
     since: date | None = None,
+    until: date | EllipsisType | None = ...,
     whole: bool | None = None,
     after_hours: int | None = None,
     by: Actor,
     at: datetime,
 ) -> CountingRule:
-    """What is None stays. Days are made anew by it when the organization is reconciled next, also those that lie far
-    back. Raises NotFound, and RuleInvalid naming the field.
+    """What is None stays, and so does the end where it is left out: None is for ever. Days are made anew by it when the
+    organization is reconciled next, also those that lie far back. Raises NotFound, and RuleInvalid naming the field.
     """
     rule = CountingRule.objects.select_for_update().filter(organization_id=organization_id, id=rule_id).first()
     if rule is None:
@@ -131,12 +158,15 @@ def change_rule(
         if level not in CountingRule.Level.values:
             raise RuleInvalid(f"level is one of {', '.join(CountingRule.Level.values)}", field="level")
         rule.level = level
-    if source is not None:
-        rule.source = _whose_money(rule, source)
     if since is not None:
         if not EARLIEST <= since < LATEST:
             raise RuleInvalid(f"a rule begins on {EARLIEST} or later, and before {LATEST}", field="since")
         rule.since = since
+    if not isinstance(until, EllipsisType):
+        rule.until = until
+    if rule.until is not None and not rule.since < rule.until <= LATEST:
+        field = "since" if until is ... else "until"
+        raise RuleInvalid(f"a rule ends after the day it begins on, and by {LATEST}", field=field)
     if whole is not None:
         rule.whole = whole
     if after_hours is not None:
@@ -159,91 +189,91 @@ def change_rule(
     return rule
 
 
-def _whose_money(rule: CountingRule, slug: str) -> Source:
-    found = next((one for one in selectors.bills_of(rule) if one.slug == slug), None)
-    if found is None:
-        raise RuleInvalid(f"no source of that name states what {rule.provider} cost", field="source")
-    return found
-
-
 def _told(rule: CountingRule) -> dict[str, object]:
     return {
         "level": rule.level,
         "source": rule.source.slug,
         "since": rule.since.isoformat(),
+        "until": rule.until.isoformat() if rule.until is not None else None,
         "whole": rule.whole,
         "after_hours": rule.after_hours,
     }
 
 
-def reconcile_day(*, rule: CountingRule, day: date, basis: str, at: datetime) -> ReconciledDay:
-    """One provider's day, by whoever is alone at it."""
-    corridor = corridor_for(rule.organization_id)
-    sources = [one.id for one in statements.money_sources(rule.organization_id)]
-    compared = _compared(corridor, rule, day, sources)
-    lines, state = _lines(compared, rule)
-    writer = Writer(rule, day, compared.currency, corridor)
+def reconcile_day(*, counting: Counting, day: date, basis: str, at: datetime) -> ReconciledDay:
+    """One provider's day that a rule speaks of, by whoever is alone at it."""
+    house, spoken = counting.organization_id, counting.on(day)
+    if spoken is None:
+        raise RuntimeError(f"no rule speaks of {counting.provider}'s {day}")
+    corridor = corridor_for(house)
+    sources = [one.id for one in statements.money_sources(house)]
+    compared = _compared(corridor, counting, day, spoken, sources)
+    lines, state = _lines(compared, spoken)
+    writer = Writer(counting, day, compared.currency, corridor)
     for line in lines:
-        writer.write(line)
+        writer.write(line, compared.bills.get(line.group, spoken.money[0].source_id))
     writer.undo_missing(sources)
-    batch = Batch(organization_id=rule.organization_id, postings=writer.postings)
+    batch = Batch(organization_id=house, postings=writer.postings)
     with transaction.atomic():
         post(batch=batch, revises=True, at=at)
         row, _ = ReconciledDay.objects.update_or_create(
-            organization_id=rule.organization_id,
-            provider=rule.provider,
+            organization_id=house,
+            provider=counting.provider,
             day=day,
-            defaults=_said(compared, lines, rule) | {"state": state, "basis": basis, "reconciled_at": at},
+            defaults=_said(compared, lines, spoken) | {"state": state, "basis": basis, "reconciled_at": at},
         )
     return row
 
 
-def release_day(*, rule: CountingRule, row: ReconciledDay, at: datetime) -> None:
-    """A day from before the rule speaks: its lines are undone, and calls are what they come to by their prices."""
-    writer = Writer(rule, row.day, row.currency, corridor_for(rule.organization_id))
-    writer.undo_missing([one.id for one in statements.money_sources(rule.organization_id)])
+def release_day(*, counting: Counting, row: ReconciledDay, at: datetime) -> None:
+    """A day that no rule speaks of: its lines are undone, and calls are what they come to by their prices."""
+    house = counting.organization_id
+    writer = Writer(counting, row.day, row.currency, corridor_for(house))
+    writer.undo_missing([one.id for one in statements.money_sources(house)])
     with transaction.atomic():
-        post(batch=Batch(organization_id=rule.organization_id, postings=writer.postings), revises=True, at=at)
+        post(batch=Batch(organization_id=house, postings=writer.postings), revises=True, at=at)
         row.delete()
 
 
-def _lines(compared: _Found, rule: CountingRule) -> tuple[list[Line], str]:
+def _lines(compared: _Found, spoken: Spoken) -> tuple[list[Line], str]:
     if compared.others:
         return [], _State.CURRENCIES
-    if rule.level == CountingRule.Level.METERED:
+    if not spoken.billed:
         return [], _State.COMPARED
-    return reconciled(compared.day, whole=rule.whole), _State.TIED
+    return reconciled(compared.day, whole=spoken.whole), _State.TIED
 
 
-def _compared(corridor: Corridor, rule: CountingRule, day: date, sources: Collection[int]) -> _Found:
+def _compared(corridor: Corridor, counting: Counting, day: date, spoken: Spoken, sources: Collection[int]) -> _Found:
+    house = counting.organization_id
     money: dict[str, dict[Group, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     reported: dict[Group, dict[Owner, Use]] = defaultdict(dict)
-    provider = rule.provider
-    usage_source = 0
-    for source, event in statements.of_day(rule.organization_id, rule.provider, day):
-        shape, found = corridor.shape(event, source.id)
+    provider, usage, bills = counting.provider, FirstTold(), Bills(spoken)
+    for row in statements.of_day(house, counting.provider, day):
+        event = row.event
+        shape, found = corridor.shape(event, row.source.id)
         provider = shape.provider
         group = Group(event.provider_account, shape.model)
-        if source.states == Source.States.MONEY:
-            if source.id == rule.source_id and event.cost is not None:
+        if row.source.states == Source.States.MONEY:
+            if event.cost is not None and bills.counts(row.source.id, group):
                 money[event.cost.currency][group][meter_of(event)] += event.cost.pico
-            continue
-        # Of several reports of the same usage, the one that was connected first.
-        usage_source = usage_source or source.id
-        if source.id == usage_source:
-            owner = corridor.ownership(event, source.id).ids
+        elif usage.is_new(row):
+            owner = corridor.ownership(event, row.source.id).ids
             worth = rate(found, event.counts, event.occurred_at).effective_pico
             reported[group][owner] = _more(reported[group].get(owner), worth, kinds_of(event.counts))
     seen: dict[Group, dict[Owner, Use]] = defaultdict(dict)
     calls, currencies = 0, set(money)
-    for row in used(rule.organization_id, provider=provider, day=day, but_sources=sources):
-        group = Group(row.account, row.model)
-        seen[group][row.owner] = _more(seen[group].get(row.owner), to_pico(row.effective_cost), kinds_of(row.counts))
-        calls += row.calls
-        if row.effective_cost:
-            currencies.add(row.currency)
+    for use in used(house, provider=provider, day=day, but_sources=sources):
+        group = Group(use.account, use.model)
+        if bills.leaves_out(group.account):
+            continue
+        seen[group][use.owner] = _more(seen[group].get(use.owner), to_pico(use.effective_cost), kinds_of(use.counts))
+        calls += use.calls
+        if use.effective_cost:
+            currencies.add(use.currency)
     currency = min(money, default="USD")
-    return _Found(Day(money.get(currency, {}), reported, seen), currency, calls, frozenset(currencies - {currency}))
+    asked = {group: by_owner for group, by_owner in reported.items() if not bills.leaves_out(group.account)}
+    others = frozenset(currencies - {currency})
+    return _Found(Day(money.get(currency, {}), asked, seen), currency, calls, others, bills.of)
 
 
 def _more(to: Use | None, pico: int, counts: Mapping[str, int]) -> Use:
@@ -253,11 +283,11 @@ def _more(to: Use | None, pico: int, counts: Mapping[str, int]) -> Use:
     return Use(to.pico + pico, {kind: to.counts.get(kind, 0) + counts.get(kind, 0) for kind in kinds})
 
 
-def _said(compared: _Found, lines: Iterable[Line], rule: CountingRule) -> dict[str, object]:
+def _said(compared: _Found, lines: Iterable[Line], spoken: Spoken) -> dict[str, object]:
     """What was compared: where the bill is not all there is to pay, calls of what is not on it stand beside."""
     day = comparable(compared.day)
     billed = sum(pico for kinds in day.money.values() for pico in kinds.values())
-    groups = [owners for group, owners in day.seen.items() if rule.whole or group in day.money]
+    groups = [owners for group, owners in day.seen.items() if spoken.whole or group in day.money]
     stood = sum(one.pico for owners in groups for one in owners.values())
     unseen = [line for line in lines if line.kind is Kind.UNSEEN]
     return {

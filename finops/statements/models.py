@@ -21,6 +21,9 @@ class Statement(models.Model):
     day = models.DateField()
     # As the report says it.
     provider = models.CharField(max_length=300)
+    # What read it, so that two reports of one form are known; and the account at the provider, '' where it names none.
+    parser = models.CharField(max_length=40, blank=True, default="", db_default="")
+    account = models.CharField(max_length=300, blank=True, default="", db_default="")
     content_hash = models.BinaryField(max_length=16)
     # A `connectors.types.UsageEvent` in MessagePack.
     event = models.BinaryField()

@@ -15,6 +15,7 @@ from finops.ledger.selectors import Used, used
 from finops.reconciliation.models import ReconciledDay
 from finops.reconciliation.services import reconcile
 from finops.sources.services import add_source
+from finops.statements.models import Statement
 from tests.factories.company import Company
 from tests.factories.ledger import THEN, Book, event, rows
 from tests.factories.orgs import HOUSE
@@ -27,11 +28,11 @@ MIDNIGHT = THEN.replace(hour=0, minute=0)
 class Stated:
     """Reports of usage and of cost of one provider, into Acme's books."""
 
-    def __init__(self, book: Book) -> None:
-        self.book = book
+    def __init__(self, book: Book, name: str = "openai", *, form: str = "openai_report") -> None:
+        self.book, self.form = book, form
         made = {
             states: add_source(
-                organization_id=book.organization.id, slug=f"openai-{states}", kind="account", revises=True,
+                organization_id=book.organization.id, slug=f"{name}-{states}", kind="account", revises=True,
                 states=states, by=HOUSE, at=book.now(),
             )
             for states in ("money", "usage")
@@ -64,7 +65,7 @@ class Stated:
 
     def told(self, source_id: int, made: UsageEvent) -> Status:
         (outcome,) = take(
-            organization_id=self.book.organization.id, source_id=source_id, parser="openai_cost_report",
+            organization_id=self.book.organization.id, source_id=source_id, parser=self.form,
             received=[Received(made.external_id.encode(), made)], at=self.book.now(),
         )  # fmt: skip
         return outcome.status
@@ -87,11 +88,15 @@ class Stated:
 
 
 def billed_company(company: Company, *, days: int = 20, provider: str = "openai") -> Stated:
-    """Of the days before yesterday, bills of a company that saw most of it: its rates are a little lower than the price
-    book's, and a tenth of what was used nobody saw. The newest day waits.
+    """Of so many days before yesterday that had calls, bills of a company that saw most of it: its rates are a little
+    lower than the price book's, and a tenth of what was used nobody saw. The newest day waits.
     """
     made = Stated(Book(company.cast.acme, at=company.at))
-    for back in range(2, days + 2):
+    back = 1
+    while (
+        Statement.objects.filter(source=made.money_source).values("day").distinct().count() < days and back < days + 10
+    ):
+        back += 1
         at = (company.at - timedelta(days=back)).replace(hour=0, minute=0, second=0, microsecond=0)
         seen: dict[str, list[Used]] = {}
         for row in used(company.cast.acme.id, provider=provider, day=at.date(), but_sources=()):

@@ -143,7 +143,8 @@ def _books(
     """What books a batch inside a transaction: as charges, or as the statements that the source makes."""
     house = source.organization_id
     if source.states:
-        return partial(statements.keep, organization_id=house, source_id=source.id, events=events, at=at)
+        told = partial(statements.keep, organization_id=house, source_id=source.id, parser=parser)
+        return partial(told, events=events, at=at)
     batch = Batch(organization_id=house, postings=postings)
     if parser in BY_CONTENT:
         return partial(post_lone, batch=batch, revises=revises, at=at)

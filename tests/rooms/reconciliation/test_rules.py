@@ -14,7 +14,6 @@ from finops.core.periods import DayRange
 from finops.reconciliation import selectors
 from finops.reconciliation.models import CountingRule, ReconciledDay
 from finops.reconciliation.services import LOOKS_BACK, RuleInvalid, change_rule
-from finops.sources.services import add_source
 from tests.factories.ledger import PRICE, Book, event
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.statements import MIDNIGHT, Stated
@@ -29,7 +28,7 @@ def stated(book: Book) -> Stated:
 
 def changed(stated: Stated, **said: Any) -> CountingRule:
     book = stated.book
-    rule = CountingRule.objects.get(organization_id=book.organization.id)
+    rule = CountingRule.objects.get(organization_id=book.organization.id, source=stated.money_source)
     return change_rule(organization_id=book.organization.id, rule_id=rule.id, **said, by=HOUSE, at=book.now())
 
 
@@ -67,15 +66,17 @@ def test_another_source_takes_the_place_of_the_one_before(book: Book, stated: St
     book.take(event("a"))
     stated.billed("5")
     stated.reconciled()
-    invoices = add_source(
-        organization_id=book.organization.id, slug="invoices", kind="account", revises=True, states="money", by=HOUSE,
-        at=book.now(),
-    )  # fmt: skip
-    stated.money_source = invoices
-    stated.billed("6", name="invoice")
+    invoices = Stated(book, "invoices", form="invoice")
+    invoices.billed("6")
+    # It may be the same money, so that it is none until somebody says so.
     assert (stated.reconciled(), book.total()) == (1, Decimal(5))
-    changed(stated, source="invoices")
-    assert (stated.reconciled(), book.total()) == (1, Decimal(6))
+    changed(stated, until=DAY + timedelta(days=1))
+    changed(invoices, level="billed", since=DAY + timedelta(days=1))
+    invoices.billed("7", occurred_at=MIDNIGHT + timedelta(days=1))
+    assert (stated.reconciled(), book.total()) == (1, Decimal(12))
+    changed(invoices, since=DAY)
+    changed(stated, level="repeated")
+    assert (stated.reconciled(), book.total()) == (1, Decimal(13))
     assert (stated.day().seen, stated.day().calls) == (PRICE, 1)
     assert stated.reconciled() == 0
     assert book.disagreements() == []
@@ -111,9 +112,8 @@ def test_where_the_bill_is_not_all_what_is_not_on_it_stands_beside(book: Book, s
 @pytest.mark.parametrize(
     ("said", "field"),
     [
-        ({"source": "openai-usage"}, "source"),
-        ({"source": "gateway"}, "source"),
-        ({"source": "another"}, "source"),
+        ({"until": DAY}, "until"),
+        ({"until": date(2999, 1, 1)}, "until"),
         ({"since": date(1999, 1, 1)}, "since"),
         ({"after_hours": 400}, "after_hours"),
         ({"level": "guessed"}, "level"),
@@ -123,7 +123,6 @@ def test_what_cannot_be_is_refused_by_its_field(book: Book, stated: Stated, said
     book.take(event("a"))
     stated.billed("5")
     stated.reconciled()
-    add_source(organization_id=book.organization.id, slug="another", states="money", by=HOUSE, at=book.now())
     with pytest.raises(RuleInvalid) as refused:
         changed(stated, **said)
     assert refused.value.field == field
