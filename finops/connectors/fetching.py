@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from finops.connectors.addresses import Unreachable
 from finops.connectors.outgoing import Outgoing
 from finops.connectors.pages import Page
-from finops.connectors.paging import followed
+from finops.connectors.paging import Other, followed
 from finops.core.errors import FinopsError
 
 # How long it is waited where a server that has enough of us does not say how long.
@@ -243,8 +243,12 @@ def by_token(
 ) -> Iterator[Sequence[bytes]]:
     """The pages of a report that is asked for by `page`, the token that the page before gave. Raises as `Pages` do."""
 
+    other = Other()
+
     def ask(after: str) -> Page:
-        return cut(server.get(path, [*query, *([("page", after)] if after else [])]))
+        body = server.get(path, [*query, *([("page", after)] if after else [])])
+        other.check([body])
+        return cut(body)
 
     return followed(ask)
 

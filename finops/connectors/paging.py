@@ -1,12 +1,13 @@
 """Whether the pages of a report come to an end. Pure.
 
-Providers have sent the same token twice, and `has_more` without any token. Followed blindly, the first asks for ever,
-and the second loses the rest of a report in silence.
+Providers have sent the same token twice, the same page for every number, and `has_more` without any token. Followed
+blindly, the first two ask for ever, and the last loses the rest of a report in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 from finops.connectors.pages import Page
@@ -56,13 +57,38 @@ def following(seen: Sequence[str], page: Page) -> str:
 def followed(ask: Callable[[str], Page]) -> Iterator[Sequence[bytes]]:
     """The rows of each page in turn; `ask` gets the page of a token, '' for the first. Raises PagesBroken, after the
     rows of the last page that could be read, and what `ask` raises.
+
+    Where pages are asked for by their number, a server that looks at none gives the first one again and again: rows
+    that are those of the page before are the end of it. An empty page may follow an empty one.
     """
     seen: list[str] = []
-    after = ""
+    after, other = "", Other()
     while True:
         page = ask(after)
+        other.check(page.rows)
         yield page.rows
         after = following(seen, page)
         if not after:
             return
         seen.append(after)
+
+
+class Other:
+    """Knows a page from the one before it. Where equal rows are numbered over pages, a page that comes again would be
+    other rows: such pages are looked at before they are numbered.
+    """
+
+    def __init__(self) -> None:
+        self._last = b""
+
+    def check(self, rows: Iterable[bytes]) -> None:
+        """Raises PagesBroken for rows that are those of the page before; none may follow none."""
+        found, has_any = blake2b(digest_size=16), False
+        for row in rows:
+            has_any = True
+            found.update(len(row).to_bytes(8, "big"))
+            found.update(row)
+        told = found.digest() if has_any else b""
+        if told and told == self._last:
+            raise PagesBroken("A page of the report says what the page before it said.")
+        self._last = told

@@ -35,7 +35,8 @@ def reconciled(day: Day, *, whole: bool = True) -> list[Line]:
 def comparable(day: Day) -> Day:
     """Calls that do not say an account that is billed are compared with all accounts together, and all must be then."""
     accounts = {group.account for group in day.money}
-    if all(group.account in accounts for group in day.seen):
+    # One that is billed without a name (a default workspace) is taken at its word where there is no other.
+    if all(group.account in accounts and (group.account or len(accounts) == 1) for group in day.seen):
         return day
 
     def used(of: Mapping[Group, Mapping[Owner, Use]]) -> dict[Group, Mapping[Owner, Use]]:

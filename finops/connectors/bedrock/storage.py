@@ -80,17 +80,22 @@ class Bucket:
         return bool(self._list(Prefix=prefix, MaxKeys=1).get("Contents"))
 
     def pieces(self, stored: Stored) -> Iterator[bytes]:
-        """What an object holds, as it was when it was listed: another one since then raises Away."""
-        until = time.monotonic() + LONGEST_READING_S
+        """What an object holds, as it was when it was listed: another one since then raises Away, and one of another
+        length BodyUnreadable, for without its bytes it would say that nothing was used.
+        """
+        until, read = time.monotonic() + LONGEST_READING_S, 0
         with _told():
             body = self._client.get_object(Bucket=self._name, Key=stored.key, IfMatch=stored.version)["Body"]
             try:
                 for piece in body.iter_chunks(_PIECE):
                     if time.monotonic() > until:
                         raise Away("the object takes too long")
+                    read += len(piece)
                     yield piece
             finally:
                 body.close()
+        if read != stored.size:
+            raise BodyUnreadable(f"The object has {read:,} bytes, and was listed with {stored.size:,}.")
 
     def _listed(self, **said: str) -> Iterator[dict[str, Any]]:
         """Pages of a listing. Raises PagesBroken where they lead nowhere."""

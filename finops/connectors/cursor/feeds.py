@@ -11,7 +11,7 @@ from typing import Final
 from finops.connectors.cursor.parse import PARSER, PROVIDER, cut
 from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
 from finops.connectors.pages import Page
-from finops.connectors.paging import followed
+from finops.connectors.paging import Other, followed
 
 _EVENTS: Final = "/teams/filtered-usage-events"
 # No most is documented (10 is the default); others ask for as many, and its answer says how many it gave.
@@ -32,9 +32,13 @@ def _events(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
     asked = {"startDate": _milliseconds(window.since), "endDate": _milliseconds(window.until), "pageSize": _MOST_ROWS}
     # Equals are of one millisecond, so never of two windows.
     counted: Counter[str] = Counter()
+    other = Other()
 
     def ask(after: str) -> Page:
-        return cut(server.post(_EVENTS, {**asked, "page": int(after or 1)}), counted=counted)
+        body = server.post(_EVENTS, {**asked, "page": int(after or 1)})
+        # As it came: pages of events that all say the same differ by their number.
+        other.check([body])
+        return cut(body, counted=counted)
 
     return followed(ask)
 

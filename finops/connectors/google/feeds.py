@@ -18,7 +18,7 @@ from finops.connectors.google.billing import PARSER, PROVIDER, cut
 from finops.connectors.google.service_account import token
 from finops.connectors.keeping import object_of
 from finops.connectors.pages import BodyUnreadable, Page
-from finops.connectors.paging import followed, next_of
+from finops.connectors.paging import Other, followed, next_of
 from finops.connectors.telling import mapping, words
 
 _DAY: Final = timedelta(days=1)
@@ -53,10 +53,13 @@ def _billing(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
     server = _server(access)
     told: dict[str, int] = {}
     job: dict[str, str] = {}
+    other = Other()
 
     def ask(after: str) -> Page:
         said = _finished(server, path, query, job) if not after else _next(server, path, job, after)
-        return Page(cut(b"[" + b",".join(_rows(said)) + b"]", told=told).rows, next_of(None, said.get("pageToken")))
+        rows = list(_rows(said))
+        other.check(rows)
+        return Page(cut(b"[" + b",".join(rows) + b"]", told=told).rows, next_of(None, said.get("pageToken")))
 
     return followed(ask)
 

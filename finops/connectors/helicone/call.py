@@ -14,7 +14,7 @@ from typing import Any, Final
 from finops.connectors.anthropic.usage import tier_of
 from finops.connectors.dialects import tools_in, usage_of
 from finops.connectors.foreign import Part, Wrong, counts_of, plain, tags_of
-from finops.connectors.keeping import ALL, Shape, kept, value_of
+from finops.connectors.keeping import ALL, Shape, kept, object_of, value_of
 from finops.connectors.telling import first, identities, mapping, words
 from finops.connectors.types import NO_TIME, GivenCost, UsageEvent
 from finops.core.money import to_ledger
@@ -49,11 +49,10 @@ def answer_of(said: Any) -> dict[str, Any] | None:
 
 
 def stored_answer(stored: bytes) -> Any:
-    """The answer in the object that Helicone keeps of a call (`{"request": …, "response": …}`); None for another."""
-    try:
-        return mapping(value_of(stored)).get("response")
-    except ValueError:
-        return None
+    """The answer in the object that Helicone keeps of a call (`{"request": …, "response": …}`); None where it has none.
+    Raises BodyUnreadable for what is no such object: a page of HTML, or nothing.
+    """
+    return object_of(stored, "what Helicone keeps of a call").get("response")
 
 
 def event_of(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from finops.connectors import stored
-from finops.connectors.fetching import Access, Account, Feed, Refused, RequestRefused, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Feed, RequestRefused, Says, Server, Window
 from finops.connectors.foreign import rows_of
 from finops.connectors.helicone.call import answer_of, stored_answer
 from finops.connectors.helicone.requests import PARSER, cut
@@ -63,7 +63,8 @@ def _within(window: Window) -> dict[str, Any]:
 
 def _answers(access: Access, body: bytes) -> Mapping[str, bytes]:
     """What is kept apart of a page's calls, by their ids: of each its counts alone, so that a page of long answers
-    stays small. One that is there no more is left out, and its call is held for want of usage.
+    stays small. One that is there no more is left out, and its call is held for want of usage. Raises FetchError where
+    the store answers for none, and BodyUnreadable for what is no object of Helicone's: else all calls would be held.
     """
     found: dict[str, bytes] = {}
     for row in rows_of(object_of(body, _WHAT), "data", _WHAT):
@@ -71,14 +72,19 @@ def _answers(access: Access, body: bytes) -> Mapping[str, bytes]:
         address = _address(said.get("signed_body_url"))
         if not address or _is_told(said):
             continue
-        try:
-            answer = answer_of(stored_answer(stored.read(access, address)))
-        except (Refused, RequestRefused):
-            # An address that has run out says no less than a wrong key would.
-            continue
+        kept = _kept_at(access, address)
+        answer = None if kept is None else answer_of(stored_answer(kept))
         if answer is not None:
             found[words(said.get("request_id"))] = written({"response": answer | {"error": answer.get("failed")}})
     return found
+
+
+def _kept_at(access: Access, address: str) -> bytes | None:
+    """What an address leads to, None where that is nothing any more, or nothing that may be asked."""
+    try:
+        return stored.read(access, address)
+    except RequestRefused:
+        return None
 
 
 def _address(value: Any) -> str:

@@ -71,16 +71,19 @@ def _emails(server: Server, users: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
-def _directory(server: Server, users: str) -> Iterable[Mapping[str, Any]]:
+def _directory(server: Server, asked: str) -> Iterable[Mapping[str, Any]]:
     """All pages: LiteLLM takes a single id for a part of one, which many may have."""
 
     def ask(after: str) -> Page:
         page = int(after or 1)
-        query = [("user_ids", users), ("page", str(page)), ("page_size", str(_MOST_USERS))]
+        query = [("user_ids", asked), ("page", str(page)), ("page_size", str(_MOST_USERS))]
         said = object_of(server.get("/user/list", query), _USERS)
-        listed.extend(mapping(one) for one in rows_of(said, "users", _USERS))
+        users = [mapping(one) for one in rows_of(said, "users", _USERS)]
+        listed.extend(users)
         pages = said.get("total_pages")
-        return Page((), str(page + 1) if type(pages) is int and page < pages else "")
+        # By whom a page that comes again is known; without the others their calls would be nobody's.
+        told = tuple([words(one.get("user_id")).encode() for one in users])
+        return Page(told, str(page + 1) if type(pages) is int and page < pages else "")
 
     listed: list[Mapping[str, Any]] = []
     for _ in followed(ask):

@@ -14,6 +14,7 @@ from finops.connectors import stored
 from finops.connectors.fetching import Access, Account, Away, Feed, Need, RequestRefused, Says, Server, Window
 from finops.connectors.given import slug
 from finops.connectors.keeping import object_of
+from finops.connectors.pages import BodyUnreadable
 from finops.connectors.portkey.logs import PARSER, cut
 from finops.connectors.telling import words
 
@@ -37,7 +38,9 @@ def _server(access: Access) -> Server:
 
 
 def _logs(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
-    """A window of more calls than an export holds is read in halves."""
+    """A window of more calls than an export holds is read in halves. An export without calls is no line, where it was
+    not said to hold some.
+    """
     server = _server(access)
     name, total = _made(access, server, window)
     if total <= _MOST_LINES:
@@ -46,6 +49,8 @@ def _logs(access: Access, window: Window) -> Iterator[Sequence[bytes]]:
         for rows in _downloaded(access, server, name):
             read += len(rows)
             yield cut(b"\n".join(rows)).rows
+        if total > 0 and not read:
+            raise BodyUnreadable(f"Portkey's export is empty, and was said to hold {total:,} calls.")
         # Where it did not say beforehand how many there are.
         if read < _MOST_LINES:
             return

@@ -194,3 +194,16 @@ def test_an_account_that_is_used_no_more_holds_nothing_up(book: Book, stated: St
     stated.billed("2", provider_account="main", occurred_at=later)
     book.at = later + timedelta(days=1, hours=12)
     assert (stated.reconciled(), book.total()) == (1, Decimal(4))
+
+
+def test_a_call_that_names_no_account_may_be_of_any_beside_one_without_a_name(
+    book: Book, stated: Stated, cast: Cast
+) -> None:
+    """The default workspace has no name, and a tool that tells no workspace may be used in another."""
+    called(book, "a", cast.alice)
+    stated.billed("0.012", "output", provider_account="lab")
+    stated.billed("0.012", "output")
+    stated.reported(output_text=100, provider_account="lab")
+    stated.reconciled()
+    assert stated.by_person()[cast.alice.id] == Decimal("0.024")
+    assert book.total() == Decimal("0.024")

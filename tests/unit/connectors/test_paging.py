@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from finops.connectors.pages import Page
-from finops.connectors.paging import LONGEST_TOKEN, MOST_PAGES, UNSAID, PagesBroken, following, next_of
+from finops.connectors.paging import LONGEST_TOKEN, MOST_PAGES, UNSAID, Other, PagesBroken, followed, following, next_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,23 @@ def test_no_report_has_pages_without_end() -> None:
     assert following(seen, Page(())) == ""
     with pytest.raises(PagesBroken, match="more than"):
         following(seen, Page((), "one more"))
+
+
+def test_a_page_that_comes_again_is_not_taken_twice() -> None:
+    """Whoever counts pages itself would ask for ever: no token leads back."""
+    numbers = iter(range(1, 100))
+    read = followed(lambda _: Page((b"{}", b"{}"), str(next(numbers))))
+    assert next(read) == (b"{}", b"{}")
+    with pytest.raises(PagesBroken, match="says what the page before it said"):
+        next(read)
+
+
+def test_pages_without_rows_may_follow_each_other_and_pages_are_told_by_their_rows() -> None:
+    pages = iter([Page((), "a"), Page((), "b"), Page((b"ab", b"c"), "c"), Page((b"a", b"bc"))])
+    assert list(followed(lambda _: next(pages))) == [(), (), (b"ab", b"c"), (b"a", b"bc")]
+    other = Other()
+    other.check([b"1"])
+    other.check([])
+    other.check([b"1"])
+    with pytest.raises(PagesBroken):
+        other.check([b"1"])

@@ -32,7 +32,7 @@ def account(store: Store, **changes: Any) -> Access:
 
 def test_a_signature_arrives_as_it_was_given_and_the_credential_does_not(store: Store) -> None:
     address = f"{store.address}/bucket/a%20b.json?X-Amz-Credential=A%2F20261120&X-Amz-Signature=5i%2Bg%3D&empty="
-    assert stored.read(account(store), address).startswith(b'{"line": 1}')
+    assert (stored.read(account(store), address) or b"").startswith(b'{"line": 1}')
     (asked,) = store.asked
     assert asked.path == "/bucket/a%20b.json"
     assert asked.query == {"X-Amz-Credential": "A/20261120", "X-Amz-Signature": "5i+g="}
@@ -65,6 +65,26 @@ def test_a_file_that_is_not_there_is_tried_again_and_its_signature_is_not_told(s
     with pytest.raises(Away) as found:
         list(stored.lines(account(store), f"{store.address}/file?signature=5ig"))
     assert "5ig" not in str(found.value)
+
+
+@pytest.mark.parametrize(("status", "raised"), [(401, Away), (302, Away), (500, Away), (429, Limited)])
+def test_a_store_refuses_no_credential_for_it_was_shown_none(
+    store: Store, status: int, raised: type[Exception]
+) -> None:
+    store.fail(status, status, headers={"retry-after": "30"})
+    for read in (stored.read, lambda *given: list(stored.lines(*given))):
+        with pytest.raises(raised) as found:
+            read(account(store), f"{store.address}/file?signature=5ig")
+        assert "5ig" not in str(found.value)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_one_object_that_is_there_no_more_is_none(store: Store, status: int) -> None:
+    store.fail(status)
+    assert stored.read(account(store), f"{store.address}/file") is None
+    store.fail(403, headers={"retry-after": "30"})
+    with pytest.raises(Limited):
+        stored.read(account(store), f"{store.address}/file")
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,26 @@ def test_a_file_that_is_no_log_is_not_passed_over(fake: BedrockReports, body: by
         fetched(fake, CALLS)
 
 
+@pytest.mark.parametrize("name", [CALLS, COSTS])
+@pytest.mark.parametrize("body", [b"", b"<!doctype html><title>Sign in</title>"], ids=["nothing", "html"])
+def test_a_file_that_comes_without_its_bytes_is_no_hour_without_calls(
+    fake: BedrockReports, name: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What S3 listed with its length is answered with another."""
+    page = fake.page
+    monkeypatch.setattr(fake, "page", lambda asked: (200, body) if asked.path.endswith(".gz") else page(asked))
+    with pytest.raises(BodyUnreadable):
+        fetched(fake, name)
+
+
+@pytest.mark.parametrize("body", [b"", gzip.compress(b"")], ids=["nothing", "nothing in gzip"])
+def test_a_file_that_was_written_empty_has_no_calls(fake: BedrockReports, body: bytes) -> None:
+    """It is as long as it was listed."""
+    one = f"{folder(fake.calls[0])}20261120T0.json.gz"
+    fake.s3.put_object(Bucket=LOGS, Key=one, Body=body)
+    assert 0 < len(fetched(fake, CALLS)) < len(fake.calls)
+
+
 def test_a_whole_delivery_is_the_bill_and_no_other(fake: BedrockReports) -> None:
     fetched(fake, COSTS)
     read = {one.path for one in fake.asked if one.path.endswith(".gz")}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from finops.connectors.feeds import FEEDS
-from finops.connectors.fetching import Away
+from finops.connectors.fetching import Away, Limited
 from finops.connectors.helicone.requests import parse
+from finops.connectors.pages import BodyUnreadable
 from tests.factories.feeds import PROMISES, Promise, access, fetched, several_pages_are_followed, windows
 from tests.fakes.reports.helicone import HeliconeReports
 
@@ -40,12 +42,13 @@ def test_long_answers_are_fetched_where_they_lie_and_without_the_key(fake: Helic
     assert all("authorization" not in one.headers for one in stored)
 
 
-def test_an_answer_that_is_there_no_more_holds_its_call_and_no_other(fake: HeliconeReports) -> None:
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_an_answer_that_is_there_no_more_holds_its_call_and_no_other(fake: HeliconeReports, status: int) -> None:
     """An address that ran out is answered 403, which says nothing of the key."""
     fake.calls = [one for one in fake.calls if one["is_long"]][:2]
     feed, answer = FEEDS[FEED], fake.answer
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fake, "answer", lambda each: (403, {}) if each.path.startswith("/store/") else answer(each))
+        patch.setattr(fake, "answer", lambda each: (status, {}) if each.path.startswith("/store/") else answer(each))
         problems = [
             parse(row).problem
             for window in windows(feed, fake)
@@ -55,8 +58,23 @@ def test_an_answer_that_is_there_no_more_holds_its_call_and_no_other(fake: Helic
     assert [problem.code for problem in problems if problem] == ["connectors.usage_missing"] * 2
 
 
-def test_a_store_that_is_away_is_asked_again(fake: HeliconeReports) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "raised"),
+    [
+        (503, {}, Away),
+        # No credential was shown, so none is refused.
+        (401, {}, Away),
+        (302, {}, Away),
+        (429, {}, Limited),
+        (200, b"<!doctype html><title>Sign in</title>", BodyUnreadable),
+        (200, b"", BodyUnreadable),
+        (200, b"[]", BodyUnreadable),
+    ],
+)
+def test_a_store_that_answers_for_no_call_holds_none_for_it(
+    fake: HeliconeReports, status: int, body: Any, raised: type[Exception]
+) -> None:
     answer = fake.answer
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Away):
-        patch.setattr(fake, "answer", lambda each: (503, {}) if each.path.startswith("/store/") else answer(each))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(raised):
+        patch.setattr(fake, "answer", lambda each: (status, body) if each.path.startswith("/store/") else answer(each))
         fetched(fake, FEED)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from finops.connectors.fetching import Away, RequestRefused
+from finops.connectors.fetching import Away, Limited, RequestRefused
+from finops.connectors.pages import BodyUnreadable
 from finops.connectors.portkey import feeds
 from tests.factories.feeds import PROMISES, Promise, fetched, first, told
 from tests.fakes.reports.portkey import PortkeyReports
@@ -52,6 +53,32 @@ def test_more_calls_than_an_export_holds_are_read_in_halves(
     fake.says_totals = says_totals
     assert told(fetched(fake, FEED)) == fake.truth(FEED)
     assert len(fake.exports) == 6
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "raised"),
+    [
+        (401, b"", Away),
+        (403, b"<Error><Code>AccessDenied</Code></Error>", Away),
+        (429, b"", Limited),
+        (200, b"<!doctype html>\n<title>Sign in</title>\n", BodyUnreadable),
+        # 145 calls were said to be in it.
+        (200, b"", BodyUnreadable),
+    ],
+)
+def test_what_is_downloaded_instead_of_an_export_is_no_day_without_calls(
+    fake: PortkeyReports, status: int, body: bytes, raised: type[Exception]
+) -> None:
+    answer = fake.answer
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(raised):
+        patch.setattr(fake, "answer", lambda each: (status, body) if each.path.startswith("/store/") else answer(each))
+        fetched(fake, FEED)
+
+
+@pytest.mark.parametrize("says_totals", [True, False])
+def test_an_export_without_calls_is_empty(fake: PortkeyReports, says_totals: bool) -> None:
+    fake.calls, fake.says_totals = [], says_totals
+    assert fetched(fake, FEED) == {}
 
 
 def test_more_than_can_be_told_apart_is_no_silent_loss(fake: PortkeyReports, monkeypatch: pytest.MonkeyPatch) -> None:
