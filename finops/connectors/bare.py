@@ -12,7 +12,12 @@ from typing import Any, Final
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 # Fields whose value is a word of the provider's, and what such a word looks like.
-_WORDS: Final = frozenset({"ttl", "type", "service_tier", "serviceTier", "speed", "inference_geo"})
+_WORDS: Final = frozenset(
+    {
+        "ttl", "type", "service_tier", "serviceTier", "speed", "inference_geo", "modality", "trafficType",
+        "traffic_type",
+    }
+)  # fmt: skip
 _WORD: Final = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _MOST_FIELDS: Final = 60
 _MOST_ITEMS: Final = 100

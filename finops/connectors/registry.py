@@ -18,6 +18,7 @@ from finops.connectors.copilot import parse as copilot
 from finops.connectors.cursor import parse as cursor
 from finops.connectors.devin import parse as devin
 from finops.connectors.files import parse as files
+from finops.connectors.google import answers as google_answers
 from finops.connectors.google import billing as google_billing
 from finops.connectors.helicone import requests as helicone_requests
 from finops.connectors.helicone import webhook as helicone_webhook
@@ -55,6 +56,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
     cursor.PARSER: cursor.parse,
     devin.PARSER: devin.parse,
     files.PARSER: files.parse,
+    google_answers.PARSER: google_answers.parse,
     google_billing.PARSER: google_billing.parse,
     helicone_requests.PARSER: helicone_requests.parse,
     helicone_webhook.PARSER: helicone_webhook.parse,

@@ -21,6 +21,7 @@ urlpatterns = [
     path("langfuse/observations", webhooks.LangfuseObservations.as_view()),
     path("openmeter/events", exports.OpenMeterEvents.as_view()),
     path("openrouter/generations", exports.OpenRouterGenerations.as_view()),
+    path("google/answers", exports.GoogleAnswers.as_view()),
     path("managed-agents/sessions", exports.ManagedAgentSessions.as_view()),
     path("helicone/webhooks/<uuid:webhook_id>", webhooks.HeliconeWebhook.as_view()),
     path("sources/<slug:source>/webhook", webhooks.WebhookOfSource.as_view()),

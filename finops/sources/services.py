@@ -24,7 +24,7 @@ from finops.sources.models import Source, SourceAccess
 KINDS: Final = (
     *("api", "cloudevents", "file", "litellm", "gateway", "otlp"),
     *("helicone", "portkey", "langfuse"),
-    *("openmeter", "openrouter", "managed-agents"),
+    *("openmeter", "openrouter", "google", "managed-agents"),
 )
 LONGEST_DELAY: Final = timedelta(days=3)
 LONGEST_EFFECT: Final = timedelta(hours=1)

@@ -30,6 +30,7 @@ DOORS = {
     "/api/v1/langfuse/observations",
     "/api/v1/openmeter/events",
     "/api/v1/openrouter/generations",
+    "/api/v1/google/answers",
     "/api/v1/managed-agents/sessions",
     "/api/v1/helicone/webhooks/{webhook_id}",
 }

@@ -25,6 +25,7 @@ NOT_IDEMPOTENT_BY_KEY = {
     "metrics",
     "observations",
     "generations",
+    "answers",
     "sessions",
     "<uuid:webhook_id>",
     "quote",

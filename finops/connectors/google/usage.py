@@ -21,6 +21,7 @@ _TRAFFIC: Final[Mapping[str, str]] = {
     "ON_DEMAND": "standard",
     "ON_DEMAND_PRIORITY": "priority",
     "ON_DEMAND_FLEX": "flex",
+    "ON_DEMAND_OFFPEAK": "offpeak",
 }
 
 

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from finops.api.views import Resource
 from finops.connectors import bodies
+from finops.connectors.google import answers as google
 from finops.connectors.managed_agents import parse as managed_agents
 from finops.connectors.openmeter import events as openmeter
 from finops.connectors.openrouter import generation as openrouter
@@ -64,6 +65,27 @@ class OpenRouterGenerations(Resource):
         return taken(
             request, openrouter.cut, openrouter.parse, openrouter.PARSER, "openrouter", "a generation of OpenRouter's"
         )
+
+
+class GoogleAnswers(Resource):
+    """What Gemini answered, call by call."""
+
+    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+
+    @extend_schema(
+        request=schemas.records(
+            "What `generateContent` answers, with `responseId`, `modelVersion` and `usageMetadata`; the rest is not kept"
+            " and may be left out. Names may be written as Google's Python SDK does (`usage_metadata`)."
+        ),
+        responses={200: _BOOKED},
+        parameters=[schemas.SOURCE],
+    )
+    def post(self, request: Request) -> Response:
+        """Answers as they came: one, an array of them or one a line, at most 10,000; gzip is read. Of a stream the last
+        piece counts, and the others are ignored. An answer that says no time is of the moment it comes in. Sending
+        again adds nothing.
+        """
+        return taken(request, google.cut, google.parse, google.PARSER, "google", "an answer of Gemini's")
 
 
 class ManagedAgentSessions(Resource):
