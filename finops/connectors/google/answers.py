@@ -1,7 +1,7 @@
 """Reads what Gemini answers to one call (`generateContent`), as its API writes it and as its Python SDK does.
 
-After Google's SDK (`google.genai.types.GenerateContentResponse`). Of an answer its id, its model, its time and its counts
-are kept, and nothing of what was asked or answered.
+After Google's SDK (`google.genai.types.GenerateContentResponse`). Of an answer its id, its model, its time and its
+counts are kept, and nothing of what was asked or answered.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class GoogleAnswers(Resource):
 
     @extend_schema(
         request=schemas.records(
-            "What `generateContent` answers, with `responseId`, `modelVersion` and `usageMetadata`; the rest is not kept"
-            " and may be left out. Names may be written as Google's Python SDK does (`usage_metadata`)."
+            "What `generateContent` answers, with `responseId`, `modelVersion` and `usageMetadata`; the rest is not"
+            " kept and may be left out. Names may be written as Google's Python SDK does (`usage_metadata`)."
         ),
         responses={200: _BOOKED},
         parameters=[schemas.SOURCE],

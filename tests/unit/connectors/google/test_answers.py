@@ -88,7 +88,9 @@ def test_pythons_sdk_writes_other_names() -> None:
         answer(
             {
                 "promptTokenCount": 1000, "candidatesTokenCount": 30, "thoughtsTokenCount": 20, "totalTokenCount": 1050,
-                "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 900}, {"modality": "TEXT", "tokenCount": 100}],
+                "promptTokensDetails": [
+                    {"modality": "AUDIO", "tokenCount": 900}, {"modality": "TEXT", "tokenCount": 100},
+                ],
                 "trafficType": "ON_DEMAND_FLEX",
             }
         )
@@ -102,7 +104,7 @@ def test_of_a_stream_only_the_last_piece_counts() -> None:
 
 
 def test_a_prompt_that_was_refused_was_read() -> None:
-    refused = {"promptFeedback": {"blockReason": "SAFETY"}, "candidates": None}
+    refused: dict[str, Any] = {"promptFeedback": {"blockReason": "SAFETY"}, "candidates": None}
     found = read(answer({"promptTokenCount": 12, "totalTokenCount": 12}, **refused))
     assert meters(found) == {"input_uncached": 12, "requests": 1}
 
