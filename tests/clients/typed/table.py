@@ -1,0 +1,21 @@
+"""Which types a vendor publishes of what our parsers read, and which of what the fakes answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Type(NamedTuple):
+    module: str
+    name: str
+    # That has its package.
+    environment: str = "clients"
+
+
+GEMINI: Final = Type("google.genai.types", "GenerateContentResponse")
+
+# Of each parser what it reads, as its vendor's package has it.
+MODELS: Final[Mapping[str, tuple[Type, ...]]] = {
+    "google_answers": (GEMINI,),
+}
