@@ -1,8 +1,8 @@
 """Bodies against the types of vendors' own SDKs, strictly: of `[[module, name, body], …]` on its input it prints for
 each what is wrong with it, and what the type makes of it, with the fields that are null and without.
 
-Runs in `.venv-clients` and `.venv-litellm`. A field that the type does not know is wrong, and so are one that is missing
-and a number that is text; types that let everything pass by themselves are no more patient here.
+Runs in `.venv-clients` and `.venv-litellm`. A field that the type does not know is wrong, and so is one that is missing,
+or a number that is text; types that let everything pass by themselves are no more patient here.
 """
 
 from __future__ import annotations

@@ -13,9 +13,13 @@ class Type(NamedTuple):
     environment: str = "clients"
 
 
+ACTIVITY: Final = Type("openrouter.components.activityresponse", "ActivityResponse")
 GEMINI: Final = Type("google.genai.types", "GenerateContentResponse")
+GENERATION: Final = Type("openrouter.components.generationresponse", "GenerationResponse")
 
 # Of each parser what it reads, as its vendor's package has it.
 MODELS: Final[Mapping[str, tuple[Type, ...]]] = {
     "google_answers": (GEMINI,),
+    "openrouter_activity": (ACTIVITY,),
+    "openrouter_generation": (GENERATION,),
 }

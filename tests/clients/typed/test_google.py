@@ -34,7 +34,7 @@ ANSWER: dict[str, Any] = {
 
 def test_every_count_of_an_answer_is_read() -> None:
     for said in written(GEMINI, ANSWER):
-        assert {name for name in said["usageMetadata"]} == set(USAGE)
+        assert set(said["usageMetadata"]) == set(USAGE)
         (row,) = cut(body(said)).rows
         found = event(parse(row))
         assert meters(found) == {
