@@ -1,8 +1,9 @@
-"""Bodies against the types of vendors' own SDKs, strictly: of `[[module, name, body], …]` on its input it prints for
-each what is wrong with it, and what the type makes of it, with the fields that are null and without.
+"""Bodies against the types of vendors' own SDKs, strictly. Of `[[module, name, body], …]` on its input it prints for
+each what is wrong with it, what the type makes of it, with the fields that are null and without, and the names of the
+type's own fields. Of `[module, name]` it prints these alone; of a module, `[module, ""]`, the texts of its constants.
 
-Runs in `.venv-clients` and `.venv-litellm`. A field that the type does not know is wrong, and so is one that is missing,
-or a number that is text; types that let everything pass by themselves are no more patient here.
+Runs in `.venv-clients` and `.venv-litellm`. A field that the type does not know is wrong, and so is one that is
+missing, or a number that is text; types that let everything pass by themselves are no more patient here.
 """
 
 from __future__ import annotations
@@ -11,24 +12,39 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 
-def held(module: str, name: str, body: Any) -> dict[str, Any]:
-    kind = getattr(importlib.import_module(module), name)
+def held(module: str, name: str, *bodies: Any) -> dict[str, Any]:
+    found = importlib.import_module(module)
+    kind = getattr(found, name) if name else found
+    said = {"wrong": [], "made": None, "bare": None, "names": sorted(_names(kind))}
+    return said | (_read(kind, bodies[0]) if bodies else {})
+
+
+def _read(kind: Any, body: Any) -> dict[str, Any]:
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
     try:
         read = adapter.validate_python(_renamed(kind, body, "read"), extra="forbid")
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        return {"wrong": wrong, "made": None, "bare": None}
+        return {"wrong": [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]}
     made, bare = (
         _renamed(kind, adapter.dump_python(read, mode="json", by_alias=True, exclude_none=none), "write")
         for none in (False, True)
     )
     return {"wrong": list(_otherwise(body, made, "")), "made": made, "bare": bare}
+
+
+def _names(kind: Any) -> Iterator[str]:
+    if isinstance(kind, ModuleType):
+        yield from (value for value in vars(kind).values() if type(value) is str)
+    elif hasattr(kind, "model_fields"):
+        yield from (field.alias or name for name, field in kind.model_fields.items())
+    else:
+        yield from getattr(kind, "__annotations__", ())
 
 
 def _renamed(kind: Any, body: Any, direction: str) -> Any:

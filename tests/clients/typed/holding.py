@@ -20,11 +20,14 @@ from tests.fakes.reporting import Reporting
 
 
 class Held(NamedTuple):
-    """What is wrong with a body by its type, and what the type writes of it: with fields that are null, and without."""
+    """What is wrong with a body by its type, and what the type writes of it: with fields that are null, and without.
+    `names` are those of the type's own fields.
+    """
 
     wrong: list[str]
     made: Any
     bare: Any
+    names: list[str]
 
 
 class Said(NamedTuple):
@@ -35,10 +38,19 @@ class Said(NamedTuple):
 def held(*asked: tuple[Type, Any]) -> list[Held]:
     """All of one environment."""
     (environment,) = {kind.environment for kind, _ in asked}
+    return _asked(environment, [[kind.module, kind.name, body] for kind, body in asked])
+
+
+def names_of(*kinds: Type) -> set[str]:
+    """The names of their fields; of a module, the texts of its constants."""
+    (environment,) = {kind.environment for kind in kinds}
+    return {name for one in _asked(environment, [[kind.module, kind.name] for kind in kinds]) for name in one.names}
+
+
+def _asked(environment: str, question: list[Any]) -> list[Held]:
     python = str(installed(environment) / "bin" / "python")
-    question = json.dumps([[kind.module, kind.name, body] for kind, body in asked])
-    script = CHECKOUT / "tests" / "clients" / "models.py"
-    return [Held(**one) for one in json.loads(run([python, str(script)], NO_PRICES, question))]
+    script = str(CHECKOUT / "tests" / "clients" / "models.py")
+    return [Held(**one) for one in json.loads(run([python, script], NO_PRICES, json.dumps(question)))]
 
 
 def written(kind: Type, *bodies: Any) -> list[Any]:
