@@ -24,6 +24,7 @@ ANALYTICS_COST: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_cost_item",
 ANALYTICS_USAGE: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_usage_item", "BetaAnalyticsUsageItem")
 BILLED: Final = Type(_GITHUB, "BillingUsageReport")
 CHAT: Final = Type("openai.types.chat", "ChatCompletion")
+CONVERSE: Final = Type("bedrock-runtime", "ConverseResponse", "botocore")
 COST_RESULT: Final = Type(f"{_ANTHROPIC}.beta_analytics_cost_bucketed_result", "BetaAnalyticsCostBucketedResult")
 EXPORT_CREATED: Final = Type(_PORTKEY, "LogsExportCreateResponse")
 EXPORT_DOWNLOAD: Final = Type(_PORTKEY, "LogsExportDownloadResponse")
