@@ -74,21 +74,23 @@ def _told(command: list[str], environment: Mapping[str, str] = MappingProxyType(
     return json.loads(run(command, environment))
 
 
-def run(command: list[str], environment: Mapping[str, str]) -> str:
-    """What a command that goes well writes."""
-    done = _run(command, environment, CHECKOUT)
+def run(command: list[str], environment: Mapping[str, str], told: str = "") -> str:
+    """What a command that goes well writes, and is told on its input."""
+    done = _run(command, environment, CHECKOUT, told)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
-def _run(command: list[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: list[str], environment: Mapping[str, str], folder: Path, told: str = ""
+) -> subprocess.CompletedProcess[str]:
     """With nothing of the person who tests in its environment: no key, no address."""
     usual = {"PATH": os.environ.get("PATH", "")}
     return subprocess.run(
         command,
         env={**usual, **environment},
         cwd=folder,
-        stdin=subprocess.DEVNULL,
+        input=told,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

@@ -24,74 +24,101 @@ CACHED: dict[str, Any] = {
     "inference_geo": "global",
     "iterations": None,
 }  # fmt: skip
+# What LiteLLM always tells, and mostly has nothing to say of.
+_NONE_OF_METADATA = dict.fromkeys(
+    (
+        "user_api_key_budget_reset_at", "user_api_key_user_spend", "user_api_key_user_max_budget",
+        "user_api_key_team_spend", "user_api_key_team_max_budget", "user_api_key_org_alias",
+        "user_api_key_project_alias", "user_api_key_auth_metadata", "prompt_management_metadata",
+        "mcp_tool_call_metadata", "vector_store_request_metadata", "routing_decision", "applied_guardrails",
+        "cold_storage_object_key", "team_alias", "team_id", "used_client_oauth_token",
+    )
+)  # fmt: skip
+_NONE_OF_HIDDEN = dict.fromkeys(
+    (
+        "cache_key", "api_base", "response_cost", "litellm_overhead_time_ms", "additional_headers", "batch_models",
+        "batch_successful_requests", "batch_failed_requests", "litellm_model_name", "usage_object",
+    )
+)  # fmt: skip
+_NONE_OF_PAYLOAD = dict.fromkeys(
+    ("autorouter_savings", "autorouter_savings_estimate", "autorouter_baseline_observation")
+)
 PLAIN: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
 
 
 def payload(usage: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """A StandardLoggingPayload. `metadata` is added to; other fields are replaced."""
     usage = CACHED if usage is None else usage
-    metadata = {
-        "user_api_key_hash": HASH,
-        "user_api_key_alias": "ci-key",
-        "user_api_key_spend": 1.5,
-        "user_api_key_max_budget": None,
-        "user_api_key_user_id": "u-7",
-        "user_api_key_user_email": "dev@acme.example",
-        "user_api_key_team_id": "team-1",
-        "user_api_key_team_alias": "search",
-        "user_api_key_org_id": "org-1",
-        "user_api_key_project_id": None,
-        "user_api_key_end_user_id": "customer-9",
-        "user_api_key_request_route": "/v1/chat/completions",
-        "spend_logs_metadata": {"ticket": "FIN-1"},
-        "requester_ip_address": "10.1.2.3",
-        "user_agent": "claude-cli/2.1 (external, cli)",
-        "requester_metadata": {"headers": {"authorization": "Bearer sk-secret"}, "session_id": "session-1"},
-        "requester_custom_headers": {"x-api-key": "sk-secret"},
-        "usage_object": usage,
-    } | changes.pop("metadata", {})
-    return {
-        "id": "msg_01Example",
-        "litellm_call_id": CALL,
-        "trace_id": "session-1",
-        "session_id": "",
-        "call_type": "acompletion",
-        "stream": True,
-        "response_cost": 0.187654321,
-        "cost_breakdown": {"input_cost": 0.00003, "total_cost": 0.187654321, "service_tier": None},
-        "response_cost_failure_debug_info": None,
-        "status": "success",
-        "status_fields": {"llm_api_status": "success", "guardrail_status": "not_run"},
-        "custom_llm_provider": "anthropic",
-        "total_tokens": usage.get("total_tokens", 0),
-        "prompt_tokens": usage.get("prompt_tokens", 0),
-        "completion_tokens": usage.get("completion_tokens", 0),
-        "startTime": 1795169700.1234567,
-        "endTime": 1795169702.5,
-        "completionStartTime": 1795169701.0,
-        "response_time": 2.4,
-        "model_map_information": {"model_map_key": "claude-opus-5-5", "model_map_value": {"max_tokens": 64000}},
-        "model": "claude-opus-5-5",
-        "model_id": "deployment-1",
-        "model_group": "smart",
-        "api_base": "https://api.anthropic.com/v1/messages",
-        "metadata": metadata,
-        "cache_hit": False,
-        "cache_key": None,
-        "saved_cache_cost": 0.0,
-        "request_tags": ["project:indexer", "urgent", "User-Agent: claude-cli", "User-Agent: claude-cli/2.1"],
-        "end_user": "customer-9",
-        "requester_ip_address": "10.1.2.3",
-        "user_agent": "claude-cli/2.1 (external, cli)",
-        "messages": [{"role": "user", "content": "a secret question"}],
-        "response": {"id": "msg_01Example", "choices": [{"message": {"content": "a secret answer"}}]},
-        "error_str": None,
-        "error_information": None,
-        "model_parameters": {"tools": [{"name": "secret"}]},
-        "hidden_params": {"model_id": "deployment-1", "batch_successful_requests": None, "usage_object": None},
-        "guardrail_information": None,
-        "standard_built_in_tools_params": None,
-    } | changes
+    metadata = (
+        _NONE_OF_METADATA
+        | {
+            "user_api_key_hash": HASH,
+            "user_api_key_alias": "ci-key",
+            "user_api_key_spend": 1.5,
+            "user_api_key_max_budget": None,
+            "user_api_key_user_id": "u-7",
+            "user_api_key_user_email": "dev@acme.example",
+            "user_api_key_team_id": "team-1",
+            "user_api_key_team_alias": "search",
+            "user_api_key_org_id": "org-1",
+            "user_api_key_project_id": None,
+            "user_api_key_end_user_id": "customer-9",
+            "user_api_key_request_route": "/v1/chat/completions",
+            "spend_logs_metadata": {"ticket": "FIN-1"},
+            "requester_ip_address": "10.1.2.3",
+            "user_agent": "claude-cli/2.1 (external, cli)",
+            "requester_metadata": {"headers": {"authorization": "Bearer sk-secret"}, "session_id": "session-1"},
+            "requester_custom_headers": {"x-api-key": "sk-secret"},
+            "usage_object": usage,
+        }
+        | changes.pop("metadata", {})
+    )
+    return (
+        _NONE_OF_PAYLOAD
+        | {
+            "id": "msg_01Example",
+            "litellm_call_id": CALL,
+            "trace_id": "session-1",
+            "session_id": "",
+            "call_type": "acompletion",
+            "stream": True,
+            "response_cost": 0.187654321,
+            "cost_breakdown": {"input_cost": 0.00003, "total_cost": 0.187654321, "service_tier": None},
+            "response_cost_failure_debug_info": None,
+            "status": "success",
+            "status_fields": {"llm_api_status": "success", "guardrail_status": "not_run"},
+            "custom_llm_provider": "anthropic",
+            "total_tokens": usage.get("total_tokens", 0),
+            "prompt_tokens": usage.get("prompt_tokens", 0),
+            "completion_tokens": usage.get("completion_tokens", 0),
+            "startTime": 1795169700.1234567,
+            "endTime": 1795169702.5,
+            "completionStartTime": 1795169701.0,
+            "response_time": 2.4,
+            "model_map_information": {"model_map_key": "claude-opus-5-5", "model_map_value": None},
+            "model": "claude-opus-5-5",
+            "model_id": "deployment-1",
+            "model_group": "smart",
+            "api_base": "https://api.anthropic.com/v1/messages",
+            "metadata": metadata,
+            "cache_hit": False,
+            "cache_key": None,
+            "saved_cache_cost": 0.0,
+            "request_tags": ["project:indexer", "urgent", "User-Agent: claude-cli", "User-Agent: claude-cli/2.1"],
+            "end_user": "customer-9",
+            "requester_ip_address": "10.1.2.3",
+            "user_agent": "claude-cli/2.1 (external, cli)",
+            "messages": [{"role": "user", "content": "a secret question"}],
+            "response": {"id": "msg_01Example", "choices": [{"message": {"content": "a secret answer"}}]},
+            "error_str": None,
+            "error_information": None,
+            "model_parameters": {"tools": [{"name": "secret"}]},
+            "hidden_params": _NONE_OF_HIDDEN | {"model_id": "deployment-1"},
+            "guardrail_information": None,
+            "standard_built_in_tools_params": None,
+        }
+        | changes
+    )
 
 
 def row(usage: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
@@ -149,4 +176,8 @@ def row(usage: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
         "agent_id": None,
         "litellm_call_id": CALL,
         "request_duration_ms": 2376,
+        # Kept by a proxy that is told to.
+        "messages": None,
+        "response": None,
+        "proxy_server_request": None,
     } | changes

@@ -72,6 +72,8 @@ def _bare(line: bytes, models: Mapping[str, str]) -> dict[str, Any] | None:
     record["input"] = {name: count_of(given[name]) for name in _INPUT if name in given}
     record["output"] = {name: count_of(answer[name]) for name in _OUTPUT if name in answer}
     record["usage"] = _usage(answer.get("outputBodyJson"))
+    if "serviceTier" not in record:
+        record["serviceTier"] = _short(_tier(answer.get("outputBodyJson")))
     resolved = models.get(said["modelId"]) if isinstance(said.get("modelId"), str) else None
     if resolved:
         record["resolvedModel"] = resolved
@@ -90,6 +92,15 @@ def _usage(answer: Any) -> dict[str, Any] | None:
         for holder in (_object(said.get("message")), said, _object(said.get("metadata"))):
             made |= usage_of(holder.get("usage")) or {}
     return made or None
+
+
+def _tier(answer: Any) -> Any:
+    """Which tier served a call, as Converse says it in its answer, or in the last event of its stream."""
+    said = None
+    for event in answer if isinstance(answer, list) else [answer]:
+        for holder in (_object(event), _object(_object(event).get("metadata"))):
+            said = _object(holder.get("serviceTier")).get("type", said)
+    return said
 
 
 def _metadata(told: Any) -> dict[str, str]:

@@ -71,13 +71,17 @@ def _event(record: Row) -> UsageEvent:
 
 
 def _counts(row: Row) -> Counts:
-    """Totals include their parts: the prompt what was cached, the completion what was thought."""
+    """Totals include their parts: the prompt what was cached, the completion what was thought. But what was answered
+    again from OpenRouter's own cache may count as cached and not as prompted, so that there is more of it: then the two
+    are told apart, and what is paid for is in the row's cost all the same.
+    """
     if not row.has("prompt_tokens") and not row.has("completion_tokens"):
         raise Wrong("connectors.usage_unreadable", f"{row.where}prompt_tokens", "the row says no usage")
+    prompted, cached = row.count("prompt_tokens"), row.count("cached_tokens")
     return counted(
         row,
-        input_tokens=row.count("prompt_tokens"),
-        cache_read_tokens=row.count("cached_tokens"),
+        input_tokens=prompted if cached <= prompted else prompted + cached,
+        cache_read_tokens=cached,
         output_tokens=row.count("completion_tokens"),
         reasoning_tokens=row.count("reasoning_tokens"),
         requests=row.count("requests"),

@@ -222,8 +222,11 @@ class BedrockReports(Reporting):
                 "cacheReadInputTokens": call.read,
                 "cacheWriteInputTokens": call.written,
                 "outputTokens": call.output,
+                "totalTokens": call.uncached + call.read + call.written + call.output,
             }
-            answer = {"output": {"message": PROMPT}, "usage": usage}
+            message = {"role": "assistant", "content": [{"text": PROMPT}]}
+            answer = {"output": {"message": message}, "stopReason": "end_turn", "metrics": {"latencyMs": 900}}
+            answer |= {"usage": usage}
             return said | {"input": {"inputBodyJson": {"p": PROMPT}}, "output": {"outputBodyJson": answer}}
         given = {"inputBodyJson": {"messages": [PROMPT]}, "inputTokenCount": call.uncached}
         given |= {"cacheReadInputTokenCount": call.read, "cacheWriteInputTokenCount": call.written}

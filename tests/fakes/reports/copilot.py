@@ -71,7 +71,7 @@ class CopilotReports(Reporting):
             return 422, {"message": "Validation Failed"}
         shown = _HOLDERS[(int(number) - 1) * _PAGE : int(number) * _PAGE]
         seats = [
-            {"created_at": "2026-01-05T09:00:00Z", "assignee": {"login": login, "id": 7}, "plan_type": "business"}
+            {"created_at": "2026-01-05T09:00:00Z", "assignee": _person(login), "plan_type": "business"}
             for login in shown
         ]
         return 200, {"total_seats": len(_HOLDERS), "seats": seats}
@@ -119,6 +119,24 @@ class CopilotReports(Reporting):
         self.seats[self.days_told[-1]] += 500
 
 
+def _person(login: str) -> dict[str, Any]:
+    address = f"https://api.github.com/users/{login}"
+    urls = ("followers", "following", "gists", "starred", "subscriptions", "organizations", "repos", "events",
+            "received_events")  # fmt: skip
+    return {
+        "login": login,
+        "id": 7,
+        "node_id": "MDQ6VXNlcjc=",
+        "avatar_url": "https://github.com/images/error/octocat_happy.gif",
+        "gravatar_id": "",
+        "url": address,
+        "html_url": f"https://github.com/{login}",
+        **{f"{name}_url": f"{address}/{name}" for name in urls},
+        "type": "User",
+        "site_admin": False,
+    }
+
+
 def _row(model: str, used: int) -> dict[str, Any]:
     pooled = used // _POOLED.get(model, used + 1)
     return {
@@ -143,6 +161,7 @@ def _billed(day: date, product: str, sku: str, unit: str, *, quantity: float, do
         "sku": sku,
         "quantity": quantity,
         "unitType": unit,
+        "pricePerUnit": dollars / quantity,
         "grossAmount": dollars,
         "discountAmount": 0.0,
         "netAmount": dollars,

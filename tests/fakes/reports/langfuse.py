@@ -1,4 +1,6 @@
-"""Langfuse's observations: the newer endpoint with cursors and groups of fields, the older one with page numbers."""
+"""Langfuse's observations, after the types of its SDK: the newer endpoint with cursors and groups of fields, the older
+one with page numbers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "basic": ("name", "level", "environment", "userId", "sessionId"),
     "io": ("input", "output"),
     "metadata": ("metadata",),
-    "model": ("providedModelName",),
+    "model": ("model", "internalModelId", "modelId"),
     "usage": ("usageDetails", "costDetails", "totalCost"),
     "trace_context": ("tags", "release", "traceName"),
 }
@@ -80,7 +82,7 @@ class LangfuseReports(Reporting):
         if not page.isdecimal() or int(page) < 1:
             return 400, {"message": "Invalid request data"}
         number, pages = int(page), -(-len(inside) // _PAGE)
-        rows = [{**one, "model": one["providedModelName"]} for one in inside[(number - 1) * _PAGE : number * _PAGE]]
+        rows = inside[(number - 1) * _PAGE : number * _PAGE]
         meta = {"page": number, "limit": _PAGE, "totalItems": len(inside), "totalPages": pages}
         return 200, {"data": rows, "meta": meta}
 
@@ -126,7 +128,9 @@ def _observation(number: int, at: datetime) -> dict[str, Any]:
         "input": "a question",
         "output": "an answer",
         "metadata": {"attributes": {}, "note": "a note"},
-        "providedModelName": "claude-opus-5-5",
+        "model": "claude-opus-5-5",
+        "internalModelId": None,
+        "modelId": None,
         "usageDetails": {**used, "total": sum(used.values())},
         "costDetails": {"total": 0.1},
         "totalCost": 0.1,

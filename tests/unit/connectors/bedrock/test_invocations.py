@@ -102,6 +102,19 @@ def test_a_stream_tells_totals_and_the_last_counts() -> None:
     assert meters(made) == {"input_uncached": 10, "output_text": 503, "requests": 1}
 
 
+def test_the_tier_that_served_is_in_converses_answer_and_has_a_price_of_its_own() -> None:
+    usage = {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}
+    whole = line(output={"outputBodyJson": {"usage": usage, "serviceTier": {"type": "flex"}}})
+    events = [
+        {"messageStop": {"stopReason": "end_turn"}},
+        {"metadata": {"usage": usage, "serviceTier": {"type": "flex"}}},
+    ]
+    streamed = line(output={"outputBodyJson": events}, operation="ConverseStream")
+    assert [made.service_tier for made in read(whole, streamed, line(), whole | {"serviceTier": "priority"})] == [
+        "flex", "flex", "", "priority",
+    ]  # fmt: skip
+
+
 def test_openais_models_count_as_openai_does() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 60}}
     (made,) = read(answered(usage, modelId="openai.gpt-oss-120b-1:0"))

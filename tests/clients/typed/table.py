@@ -1,0 +1,64 @@
+"""Which types a vendor publishes of what our parsers read, and which of what the fakes answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Type(NamedTuple):
+    module: str
+    name: str
+    # That has its package.
+    environment: str = "clients"
+
+
+_ANTHROPIC: Final = "anthropic.types.beta.organization"
+_GITHUB: Final = "githubkit_schemas.v2026_03_10.models"
+_LITELLM: Final = "litellm.types.utils"
+_OPENAI: Final = "openai.types.admin.organization"
+_PORTKEY: Final = "portkey_ai.api_resources.types.logs_type"
+ACTIVITY: Final = Type("openrouter.components.activityresponse", "ActivityResponse")
+AI_CREDITS: Final = Type(_GITHUB, "BillingAiCreditUsageReportOrg")
+ANALYTICS_COST: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_cost_item", "BetaAnalyticsCostItem")
+ANALYTICS_USAGE: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_usage_item", "BetaAnalyticsUsageItem")
+BILLED: Final = Type(_GITHUB, "BillingUsageReport")
+CHAT: Final = Type("openai.types.chat", "ChatCompletion")
+CONVERSE: Final = Type("bedrock-runtime", "ConverseResponse", "botocore")
+COST_RESULT: Final = Type(f"{_ANTHROPIC}.beta_analytics_cost_bucketed_result", "BetaAnalyticsCostBucketedResult")
+EXPORT_CREATED: Final = Type(_PORTKEY, "LogsExportCreateResponse")
+EXPORT_DOWNLOAD: Final = Type(_PORTKEY, "LogsExportDownloadResponse")
+EXPORT_JOB: Final = Type(_PORTKEY, "LogsExportRetrieveResponse")
+EXPORT_STARTED: Final = Type(_PORTKEY, "LogsExportStartResponse")
+GEMINI: Final = Type("google.genai.types", "GenerateContentResponse")
+GENERATION: Final = Type("openrouter.components.generationresponse", "GenerationResponse")
+LITELLM_CALL: Final = Type(_LITELLM, "StandardLoggingPayload", "litellm")
+LITELLM_ROW: Final = Type("litellm.proxy._types", "SpendLogsPayload", "litellm")
+LITELLM_ROW_METADATA: Final = Type("litellm.proxy._types", "SpendLogsMetadata", "litellm")
+LITELLM_USAGE: Final = Type(_LITELLM, "Usage", "litellm")
+MESSAGE: Final = Type("anthropic.types.beta", "BetaMessage")
+OBSERVATIONS: Final = Type("langfuse.api.observations.types.observations_v2response", "ObservationsV2Response")
+SEATS: Final = Type(_GITHUB, "OrgsOrgCopilotBillingSeatsGetResponse200")
+SESSION: Final = Type("anthropic.types.beta", "BetaManagedAgentsSession")
+USAGE_RESULT: Final = Type(f"{_ANTHROPIC}.beta_analytics_usage_bucketed_result", "BetaAnalyticsUsageBucketedResult")
+OPENAI_REPORTS: Final[Mapping[str, Type]] = {
+    "costs": Type(f"{_OPENAI}.usage_costs_response", "UsageCostsResponse"),
+    "usage/completions": Type(f"{_OPENAI}.usage_completions_response", "UsageCompletionsResponse"),
+    "usage/decisions": Type(f"{_OPENAI}.usage_decisions_response", "UsageDecisionsResponse"),
+    "usage/embeddings": Type(f"{_OPENAI}.usage_embeddings_response", "UsageEmbeddingsResponse"),
+    "usage/file_search_calls": Type(f"{_OPENAI}.usage_file_search_calls_response", "UsageFileSearchCallsResponse"),
+    "usage/moderations": Type(f"{_OPENAI}.usage_moderations_response", "UsageModerationsResponse"),
+    "usage/web_search_calls": Type(f"{_OPENAI}.usage_web_search_calls_response", "UsageWebSearchCallsResponse"),
+}
+
+# Of each parser what it reads, as its vendor's package has it.
+MODELS: Final[Mapping[str, tuple[Type, ...]]] = {
+    "copilot": (AI_CREDITS, BILLED, SEATS),
+    "google_answers": (GEMINI,),
+    "langfuse_observations": (OBSERVATIONS,),
+    "litellm_spend_logs": (LITELLM_ROW, LITELLM_ROW_METADATA, LITELLM_USAGE),
+    "litellm_webhook": (LITELLM_CALL, LITELLM_USAGE),
+    "openrouter_activity": (ACTIVITY,),
+    "openrouter_generation": (GENERATION,),
+    "portkey_logs": (CHAT, EXPORT_CREATED, EXPORT_DOWNLOAD, EXPORT_JOB, EXPORT_STARTED),
+}
