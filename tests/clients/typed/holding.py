@@ -42,7 +42,7 @@ def held(*asked: tuple[Type, Any]) -> list[Held]:
 
 
 def names_of(*kinds: Type) -> set[str]:
-    """The names of their fields; of a module, the texts of its constants."""
+    """The names of their fields; of an enumeration its values, of a module the texts of its constants."""
     (environment,) = {kind.environment for kind in kinds}
     return {name for one in _asked(environment, [[kind.module, kind.name] for kind in kinds]) for name in one.names}
 
