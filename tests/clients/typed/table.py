@@ -25,6 +25,8 @@ ANALYTICS_COST: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_cost_item",
 ANALYTICS_USAGE: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_usage_item", "BetaAnalyticsUsageItem")
 BILLED: Final = Type(_GITHUB, "BillingUsageReport")
 CHAT: Final = Type("openai.types.chat", "ChatCompletion")
+CHAT_USAGE: Final = Type("openai.types", "CompletionUsage")
+CLOUDEVENT: Final = Type("cloudevents.core.v1.event", "CloudEvent")
 CONVERSE: Final = Type("bedrock-runtime", "ConverseResponse", "botocore")
 COST_RESULT: Final = Type(f"{_ANTHROPIC}.beta_analytics_cost_bucketed_result", "BetaAnalyticsCostBucketedResult")
 EXPORT_CREATED: Final = Type(_PORTKEY, "LogsExportCreateResponse")
@@ -39,12 +41,13 @@ LITELLM_ROW_METADATA: Final = Type("litellm.proxy._types", "SpendLogsMetadata", 
 LITELLM_USAGE: Final = Type(_LITELLM, "Usage", "litellm")
 MESSAGE: Final = Type("anthropic.types.beta", "BetaMessage")
 OBSERVATIONS: Final = Type("langfuse.api.observations.types.observations_v2response", "ObservationsV2Response")
+RESPONSES_USAGE: Final = Type("openai.types.responses", "ResponseUsage")
 SEATS: Final = Type(_GITHUB, "OrgsOrgCopilotBillingSeatsGetResponse200")
 SEMCONV_ATTRIBUTES: Final = Type(f"{_SEMCONV}.attributes.gen_ai_attributes", "")
 SEMCONV_METRICS: Final = Type(f"{_SEMCONV}.metrics.gen_ai_metrics", "")
 SEMCONV_OPERATIONS: Final = Type(f"{_SEMCONV}.attributes.gen_ai_attributes", "GenAiOperationNameValues")
 SEMCONV_TOKENS: Final = Type(f"{_SEMCONV}.attributes.gen_ai_attributes", "GenAiTokenTypeValues")
-SESSION: Final = Type("anthropic.types.beta", "BetaManagedAgentsSession")
+SESSION_USAGE: Final = Type("anthropic.types.beta", "BetaManagedAgentsSessionUsage")
 USAGE_RESULT: Final = Type(f"{_ANTHROPIC}.beta_analytics_usage_bucketed_result", "BetaAnalyticsUsageBucketedResult")
 OPENAI_REPORTS: Final[Mapping[str, Type]] = {
     "costs": Type(f"{_OPENAI}.usage_costs_response", "UsageCostsResponse"),
@@ -58,12 +61,51 @@ OPENAI_REPORTS: Final[Mapping[str, Type]] = {
 
 # Of each parser what it reads, as its vendor's package has it.
 MODELS: Final[Mapping[str, tuple[Type, ...]]] = {
+    "anthropic_analytics": (ANALYTICS_COST, ANALYTICS_USAGE),
+    # These two by what analytics has of the same counts and amounts: the SDK has no type of the older reports.
+    "anthropic_cost_report": (COST_RESULT,),
+    "anthropic_usage_report": (USAGE_RESULT,),
+    "bedrock_invocations": (CONVERSE,),
+    "claude_code_session": (MESSAGE,),
+    "cloudevents": (CLOUDEVENT,),
     "copilot": (AI_CREDITS, BILLED, SEATS),
     "google_answers": (GEMINI,),
     "langfuse_observations": (OBSERVATIONS,),
     "litellm_spend_logs": (LITELLM_ROW, LITELLM_ROW_METADATA, LITELLM_USAGE),
     "litellm_webhook": (LITELLM_CALL, LITELLM_USAGE),
+    "managed_agents": (SESSION_USAGE,),
+    "openai_cost_report": (OPENAI_REPORTS["costs"],),
+    "openai_usage_report": tuple(kind for path, kind in OPENAI_REPORTS.items() if path != "costs"),
     "openrouter_activity": (ACTIVITY,),
     "openrouter_generation": (GENERATION,),
+    "otlp_metrics": (SEMCONV_ATTRIBUTES, SEMCONV_METRICS, SEMCONV_TOKENS),
+    "otlp_spans": (SEMCONV_ATTRIBUTES, SEMCONV_OPERATIONS),
     "portkey_logs": (CHAT, EXPORT_CREATED, EXPORT_DOWNLOAD, EXPORT_JOB, EXPORT_STARTED),
+}
+# Of these none is published; what was looked at. Their bodies are composed after documentation.
+NONE_PUBLISHED: Final[Mapping[str, str]] = {
+    "anthropic_claude_code": "the SDK has no type of usage_report/claude_code; its claude_code types are of settings",
+    "aws_cur": "columns of a file; botocore describes how an export is ordered, and not what stands in it",
+    "azure_cost_export": "columns of a file; the SDK of cost management describes the order, and not what stands in it",
+    "capstan": "our own record",
+    "codex_session": "Codex's files are written by a program in Rust; its SDKs have types of other events",
+    "cursor": "there is no SDK of the Admin API",
+    "devin": "there is no SDK of the consumption API",
+    "file": "files as people have them",
+    "google_billing": "rows of a table in BigQuery, whose client has types of pages and not of rows",
+    "helicone_requests": "its packages send calls, and have no type of what the API lists",
+    "helicone_webhook": "its packages send calls, and have no type of what is posted",
+    "otlp_logs": "OpenTelemetry's package names no events; those of Claude Code, Codex and Gemini CLI are their own",
+    "windsurf": "there is no SDK of the team API",
+}
+# Fakes whose answers are held against these types; no fake is of the rest.
+FAKES: Final[Mapping[str, tuple[Type, ...]]] = {
+    "anthropic": (ANALYTICS_COST, ANALYTICS_USAGE, COST_RESULT, USAGE_RESULT),
+    "bedrock": (CONVERSE,),
+    "copilot": (AI_CREDITS, BILLED, SEATS),
+    "langfuse": (OBSERVATIONS,),
+    "litellm": (LITELLM_ROW, LITELLM_ROW_METADATA, LITELLM_USAGE),
+    "openai": tuple(OPENAI_REPORTS.values()),
+    "openrouter": (ACTIVITY,),
+    "portkey": (EXPORT_CREATED, EXPORT_DOWNLOAD, EXPORT_JOB, EXPORT_STARTED),
 }

@@ -9,6 +9,7 @@ from finops.connectors.cloudevents.parse import REQUIRED, SINGLE_TYPE, from_head
 from finops.connectors.openmeter.events import cut
 from finops.runtime.places import CHECKOUT
 from tests.clients.running import run
+from tests.clients.typed.table import CLOUDEVENT
 from tests.environments import installed
 from tests.factories.metered import body, event, meters
 
@@ -35,7 +36,8 @@ COUNTED = {
 def written() -> dict[str, Any]:
     python = str(installed("clients") / "bin" / "python")
     script = str(CHECKOUT / "tests" / "clients" / "events.py")
-    (made,) = json.loads(run([python, script], {}, json.dumps([{"attributes": ATTRIBUTES, "data": DATA}])))
+    command = [python, script, CLOUDEVENT.module, CLOUDEVENT.name]
+    (made,) = json.loads(run(command, {}, json.dumps([{"attributes": ATTRIBUTES, "data": DATA}])))
     return dict(made)
 
 
