@@ -23,6 +23,7 @@ ACTIVITY: Final = Type("openrouter.components.activityresponse", "ActivityRespon
 AI_CREDITS: Final = Type(_GITHUB, "BillingAiCreditUsageReportOrg")
 ANALYTICS_COST: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_cost_item", "BetaAnalyticsCostItem")
 ANALYTICS_USAGE: Final = Type(f"{_ANTHROPIC}.analytics.beta_analytics_usage_item", "BetaAnalyticsUsageItem")
+API_KEY: Final = Type(_ANTHROPIC, "BetaAPIKey")
 BILLED: Final = Type(_GITHUB, "BillingUsageReport")
 CHAT: Final = Type("openai.types.chat", "ChatCompletion")
 CHAT_USAGE: Final = Type("openai.types", "CompletionUsage")
@@ -57,6 +58,14 @@ OPENAI_REPORTS: Final[Mapping[str, Type]] = {
     "usage/file_search_calls": Type(f"{_OPENAI}.usage_file_search_calls_response", "UsageFileSearchCallsResponse"),
     "usage/moderations": Type(f"{_OPENAI}.usage_moderations_response", "UsageModerationsResponse"),
     "usage/web_search_calls": Type(f"{_OPENAI}.usage_web_search_calls_response", "UsageWebSearchCallsResponse"),
+}
+
+# What is administered and no usage: of each example of the reference, its type.
+ADMINISTERED: Final[Mapping[str, Type]] = {
+    "anthropic_api_key": API_KEY,
+    "anthropic_spend_limit": Type(_ANTHROPIC, "BetaSpendLimit"),
+    "anthropic_user": Type(_ANTHROPIC, "BetaOrganizationUser"),
+    "openai_spend_limit": Type(_OPENAI, "OrganizationSpendLimit"),
 }
 
 # Of each parser what it reads, as its vendor's package has it.
