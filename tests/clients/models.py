@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -27,8 +28,14 @@ def held(module: str, name: str, *bodies: Any) -> dict[str, Any]:
     return said | (_read(kind, bodies[0]) if bodies else {})
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Of a large type it takes a while to make."""
+    return TypeAdapter(kind)
+
+
 def _read(kind: Any, body: Any) -> dict[str, Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    adapter = _adapter(kind)
     try:
         read = adapter.validate_python(_renamed(kind, body, "read"), extra="forbid")
     except ValidationError as error:
