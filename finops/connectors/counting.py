@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from finops.connectors.capstan.usage import INCLUSIVE_NAMES, disjoint
-from finops.connectors.types import Problem
+from finops.connectors.types import Counts, Problem
 from finops.connectors.wording import problem
 from finops.core.tokens import MAX_COUNT, METERS
 
@@ -43,13 +43,24 @@ def inside(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def meters(**counts: int) -> Meters | Problem:
-    """Totals and their parts, as the inclusive convention names them, as disjoint meters; one request at least, so that
-    what used nothing is not taken for what said nothing.
+def counts(**told: int) -> Counts | Problem:
+    """Totals and their parts, as the inclusive convention names them, as counts in the order of METERS; one request at
+    least, so that what used nothing is not taken for what said nothing.
     """
-    if not counts.keys() <= _NAMES:
-        raise TypeError(f"no such counts: {', '.join(sorted(counts.keys() - _NAMES))}")
-    made = disjoint({"requests": 1, **counts})
+    if not told.keys() <= _NAMES:
+        raise TypeError(f"no such counts: {', '.join(sorted(told.keys() - _NAMES))}")
+    told.setdefault("requests", 1)
+    return disjoint(told)
+
+
+def meters(**told: int) -> Meters | Problem:
+    """What `counts` gives, by name; those that are 0 are left out."""
+    made = counts(**told)
     if isinstance(made, Problem):
         return made
     return {name: number for name, number in zip(METERS, made, strict=True) if number}
+
+
+def ordered(made: Meters | Problem) -> Counts | Problem:
+    """Meters by name as counts in the order of METERS; a Problem as it is."""
+    return made if isinstance(made, Problem) else tuple([made.get(name, 0) for name in METERS])

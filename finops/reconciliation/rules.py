@@ -62,9 +62,11 @@ def _of_group(
     missed: dict[Owner, dict[str, int]] = defaultdict(dict)
     if reported is None:
         _by_worth(sum(money.values()), seen, costs, unseen)
-    for kind, billed in sorted(money.items()) if reported is not None else ():
+        reported = _NONE
+    for kind in _kinds(money, reported) if reported else ():
+        billed = money.get(kind, 0)
         used = {owner: one.of(kind) for owner, one in seen.items()}
-        missing = not_seen({owner: one.of(kind) for owner, one in (reported or {}).items()}, used)
+        missing = not_seen({owner: one.of(kind) for owner, one in reported.items()}, used)
         weights = {(True, owner): count for owner, count in used.items() if count}
         weights |= {(False, owner): count for owner, count in missing.items() if count}
         for (was_seen, owner), pico in allocate(billed, weights or {(False, NOBODY): 1}).items():
@@ -79,6 +81,11 @@ def _of_group(
             lines.append(Line(Kind.CORRECTION, group, owner, pico, {}))
     left = sorted({*(owner for owner, pico in unseen.items() if pico), *missed})
     return lines + [Line(Kind.UNSEEN, group, owner, unseen[owner], missed.get(owner, {})) for owner in left]
+
+
+def _kinds(money: Mapping[str, int], reported: Mapping[Owner, Use]) -> list[str]:
+    """Kinds of what was billed, and of what was reported: tokens that nobody is billed for were used all the same."""
+    return sorted({*money, *(kind for one in reported.values() for kind in one.counts)}) if money else []
 
 
 def _by_worth(billed: int, seen: Mapping[Owner, Use], costs: dict[Owner, int], unseen: dict[Owner, int]) -> None:

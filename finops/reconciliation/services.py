@@ -247,19 +247,29 @@ def _compared(corridor: Corridor, counting: Counting, day: date, spoken: Spoken,
     house = counting.organization_id
     money: dict[str, dict[Group, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     reported: dict[Group, dict[Owner, Use]] = defaultdict(dict)
+    # Where nobody reports usage, what a bill says of it itself.
+    by_bill: dict[Group, dict[Owner, Use]] = defaultdict(dict)
     provider, usage, bills = counting.provider, FirstTold(), Bills(spoken)
     for row in statements.of_day(house, counting.provider, day):
         event = row.event
         shape, found = corridor.shape(event, row.source.id)
         provider = shape.provider
         group = Group(event.provider_account, shape.model)
+        kinds = kinds_of(event.counts)
         if row.source.states == Source.States.MONEY:
-            if event.cost is not None and bills.counts(row.source.id, group):
-                money[event.cost.currency][group][meter_of(event)] += event.cost.pico
+            if event.cost is None or not bills.counts(row.source.id, group):
+                continue
+            money[event.cost.currency][group][meter_of(event)] += event.cost.pico
+            if not kinds:
+                continue
+            told = by_bill[group]
         elif usage.is_new(row):
-            owner = corridor.ownership(event, row.source.id).ids
-            worth = rate(found, event.counts, event.occurred_at).effective_pico
-            reported[group][owner] = _more(reported[group].get(owner), worth, kinds_of(event.counts))
+            told = reported[group]
+        else:
+            continue
+        owner = corridor.ownership(event, row.source.id).ids
+        worth = rate(found, event.counts, event.occurred_at).effective_pico
+        told[owner] = _more(told.get(owner), worth, kinds)
     seen: dict[Group, dict[Owner, Use]] = defaultdict(dict)
     calls, currencies = 0, set(money)
     for use in used(house, provider=provider, day=day, but_sources=sources):
@@ -271,7 +281,8 @@ def _compared(corridor: Corridor, counting: Counting, day: date, spoken: Spoken,
         if use.effective_cost:
             currencies.add(use.currency)
     currency = min(money, default="USD")
-    asked = {group: by_owner for group, by_owner in reported.items() if not bills.leaves_out(group.account)}
+    told_of = (reported or by_bill).items()
+    asked = {group: by_owner for group, by_owner in told_of if not bills.leaves_out(group.account)}
     others = frozenset(currencies - {currency})
     return _Found(Day(money.get(currency, {}), asked, seen), currency, calls, others, bills.of)
 

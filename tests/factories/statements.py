@@ -40,13 +40,14 @@ class Stated:
         self.money_source, self.usage_source = made["money"], made["usage"]
 
     def billed(self, amount: str, meter: str = "", *, model: str = "gpt", **given: Any) -> Status:
-        """A row of costs, of a day and a kind of token."""
+        """A row of costs, of a day and a kind of token; some say what was used beside it."""
+        used = {name: given.pop(name) for name in KINDS if name in given}
         at: datetime = given.pop("occurred_at", MIDNIGHT)
         account = given.get("provider_account", "")
         name = given.pop("name", f"cost/{at:%Y-%m-%d}/{account}/{model}/{meter}")
         currency = given.pop("currency", "USD")
         made = event(
-            name, occurred_at=at, model=model, counts=counts(), evidence="billed",
+            name, occurred_at=at, model=model, counts=counts(**used), evidence="billed",
             cost=GivenCost(to_pico(Decimal(amount)), currency), tags=(("meter", meter),) if meter else (), **given,
         )  # fmt: skip
         return self.told(self.money_source.id, made)

@@ -13,6 +13,7 @@ from finops.connectors.anthropic.cost_report import CENTS
 from finops.connectors.anthropic.reported import PROVIDER, fewest
 from finops.connectors.pages import Page
 from finops.connectors.reports import Row, Wrong, cost, counted, event, key, parsed, people, plain, tags
+from finops.connectors.seats import BILLING, SUBSCRIPTION
 from finops.connectors.types import Counts, GivenCost, Received, UsageEvent
 from finops.core.money import from_pico
 
@@ -20,7 +21,6 @@ PARSER: Final = "anthropic_claude_code"
 _REPORT: Final = "claude_code"
 # What a record of a day says of every model in it. Sessions, lines and commits are of the day, and no spend.
 _OF_DAY: Final = ("date", "actor", "organization_id", "customer_type", "subscription_type", "terminal_type")
-_SUBSCRIPTION: Final = "subscription"
 
 
 def parse(raw: bytes) -> Received:
@@ -52,6 +52,8 @@ def _event(record: Row) -> UsageEvent:
     groups = [("actor", email or key_name or actor.text("type")), *said.items(), ("model", model)]
     record.external_id = key(_REPORT, day, groups)
     given, estimate = _cost(row, said["customer_type"])
+    seat = SUBSCRIPTION if said["customer_type"] == SUBSCRIPTION else ""
+    shown = {"bucket": "1d", "product": _REPORT, "estimated_cost": estimate, "requests": "at least", BILLING: seat}
     return event(
         external_id=record.external_id,
         occurred_at=day,
@@ -61,7 +63,7 @@ def _event(record: Row) -> UsageEvent:
         provider_account="",
         evidence="reported",
         identities=people(email=email, key_alias=key_name),
-        tags=tags({"bucket": "1d", "product": _REPORT, "estimated_cost": estimate, "requests": "at least", **said}),
+        tags=tags(shown | said),
         cost=given,
     )
 
@@ -87,7 +89,7 @@ def _cost(row: Row, customer_type: str) -> tuple[GivenCost | None, str]:
     """What it cost, and the estimate as text. Of a subscription that is nothing more than its seat."""
     estimate = row.inside("estimated_cost")
     if not estimate.has("amount"):
-        return (GivenCost(0, "USD") if customer_type == _SUBSCRIPTION else None), ""
+        return (GivenCost(0, "USD") if customer_type == SUBSCRIPTION else None), ""
     given = cost(estimate, "amount", estimate.text("currency"), places=CENTS)
     shown = f"{plain(from_pico(given.pico)) or 0} {given.currency}"
-    return (GivenCost(0, given.currency) if customer_type == _SUBSCRIPTION else given), shown
+    return (GivenCost(0, given.currency) if customer_type == SUBSCRIPTION else given), shown

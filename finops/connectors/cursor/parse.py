@@ -56,10 +56,7 @@ def cut(body: bytes, *, counted: Counter[str] | None = None) -> Page:
     `counted` goes from page to page of one snapshot: equals may stand on two of them.
     """
     counted = Counter() if counted is None else counted
-    try:
-        page = _body(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise BodyUnreadable("This is not a page of Cursor's usage events.") from None
+    page = _page(body)
     events = [bytes(raw) for raw in page.usage_events]
     keys = [_key_of(raw) for raw in events]
     # Equals are told apart by all they say, so that another order of the same page makes the same ids.
@@ -69,6 +66,18 @@ def cut(body: bytes, *, counted: Counter[str] | None = None) -> Page:
         places[place] = counted[keys[place]]
     rows = [msgspec.json.encode(_Record(msgspec.Raw(raw), places[place])) for place, raw in enumerate(events)]
     return Page(tuple(rows), str(page.pagination.current_page + 1) if page.pagination.has_next_page else "")
+
+
+def events_of(body: bytes) -> list[bytes]:
+    """A page's events as they came. Raises BodyUnreadable."""
+    return [bytes(raw) for raw in _page(body).usage_events]
+
+
+def _page(body: bytes) -> _Body:
+    try:
+        return _body(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise BodyUnreadable("This is not a page of Cursor's usage events.") from None
 
 
 def _key_of(raw: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from finops.connectors.anthropic.usage import messages_usage, tier_of
-from finops.connectors.counting import Meters, meters
+from finops.connectors.counting import Meters, meters, ordered
 from finops.connectors.openai.usage import responses_usage
 from finops.connectors.otlp import decode
 from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Log, Rows, kept
@@ -89,9 +89,9 @@ _GEMINI_TAGS: Final = ("auth_type", "role")
 
 
 class _Tool(NamedTuple):
-    """What of an event is read beside what always is, and how."""
+    """What of an event is read, and how."""
 
-    attributes: tuple[str, ...]
+    attributes: frozenset[str]
     make: Callable[[Log], UsageEvent]
 
 
@@ -116,7 +116,7 @@ def cut(body: bytes, encoding: Encoding = Encoding.JSON) -> Cut:
         known = resources.get(id(log.resource))
         if known is None:
             known = resources[id(log.resource)] = kept_of_resource(log.resource)
-        attributes = kept(log.attributes, (_TIME, *_TOOLS[name].attributes, *ALWAYS))
+        attributes = kept(log.attributes, _TOOLS[name].attributes)
         rows.add(msgspec.structs.replace(log, event=name, attributes=attributes, resource=known))
         tellers.add(name.partition(".")[0])
     return rows.cut(rejected, frozenset(tellers))
@@ -186,7 +186,7 @@ def _claude_code(log: Log) -> UsageEvent:
         occurred_at=_when(log),
         provider=_provider(log, "anthropic"),
         model=text(said, "model"),
-        meters=messages_usage({name: number for name, number in counts.items() if number is not None}),
+        counts=ordered(messages_usage({name: number for name, number in counts.items() if number is not None})),
         service_tier=tier_of(service_tier="", speed="" if speed == _NORMAL else speed, geo=""),
         provider_account=text(said, "organization.id") or text(log.resource, "organization.id"),
         provider_request_id=request,
@@ -219,7 +219,7 @@ def _codex(log: Log) -> UsageEvent:
         occurred_at=_when(log),
         provider=_provider(log, "openai"),
         model=text(said, "model", "slug"),
-        meters=responses_usage(usage),
+        counts=ordered(responses_usage(usage)),
         provider_account=text(said, "user.account_id"),
         session=conversation,
         evidence="reported",
@@ -241,7 +241,7 @@ def _gemini_cli(log: Log) -> UsageEvent:
         occurred_at=_when(log),
         provider=_provider(log, "gcp.gemini"),
         model=model,
-        meters=_gemini_meters(said),
+        counts=ordered(_gemini_meters(said)),
         session=session,
         evidence="reported",
         whose=whose(said, log.resource, _GEMINI_TAGS),
@@ -295,12 +295,16 @@ def _provider(log: Log, usual: str) -> str:
 
 _TOOLS: Final[Mapping[str, _Tool]] = {
     CLAUDE_CODE: _Tool(
-        (
+        frozenset((
             *_CLAUDE_COUNTS.values(), *_CLAUDE_TAGS, "model", "cost_usd", "request_id", "event.sequence",
-            "organization.id",
-        ),
+            "organization.id", _TIME, *ALWAYS,
+        )),
         _claude_code,
     ),
-    CODEX: _Tool((_KIND, *_CODEX_COUNTS, *_CODEX_TAGS, "model", "slug", "conversation.id"), _codex),
-    GEMINI_CLI: _Tool((*_GEMINI_COUNTS, *_GEMINI_TAGS, "model", "prompt_id"), _gemini_cli),
+    CODEX: _Tool(
+        frozenset((_KIND, *_CODEX_COUNTS, *_CODEX_TAGS, "model", "slug", "conversation.id", _TIME, *ALWAYS)), _codex
+    ),
+    GEMINI_CLI: _Tool(
+        frozenset((*_GEMINI_COUNTS, *_GEMINI_TAGS, "model", "prompt_id", _TIME, *ALWAYS)), _gemini_cli
+    ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from finops.connectors.anthropic.usage import messages_usage, tier_of
-from finops.connectors.counting import Meters, meters
+from finops.connectors.counting import Meters, meters, ordered
 from finops.connectors.otlp import decode
 from finops.connectors.otlp.cumulative import NOTHING_SEEN, State, increments
 from finops.connectors.otlp.logs import gemini_usage
@@ -271,7 +271,7 @@ def _event(use: Use) -> UsageEvent:
         occurred_at=at,
         provider=text(said, PROVIDER, *_PROVIDERS) or text(use.resource, PROVIDER) or family.provider,
         model=text(said, *family.model),
-        meters=family.usage(numbers, use.calls),
+        counts=ordered(family.usage(numbers, use.calls)),
         service_tier=tier_of(service_tier="", speed="" if speed == "normal" else speed, geo=""),
         provider_account=text(said, "organization.id") or text(use.resource, "organization.id"),
         session=text(said, _SESSION),

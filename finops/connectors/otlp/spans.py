@@ -7,18 +7,17 @@ so may a model's span around another that is in the same body.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from finops.connectors.capstan.usage import DISJOINT, INCLUSIVE
-from finops.connectors.counting import Meters, meters
+from finops.connectors.counting import counts
 from finops.connectors.otlp import decode
 from finops.connectors.otlp.types import Attributes, Calls, Cut, Encoding, Rows, Span, genai_teller, kept
 from finops.connectors.otlp.values import (
     ALWAYS,
     CONVENTION,
-    OF_WHOM,
     PROVIDER,
     Whose,
     Wrong,
@@ -34,7 +33,7 @@ from finops.connectors.otlp.values import (
     whose,
     word,
 )
-from finops.connectors.types import Problem, Received, UsageEvent
+from finops.connectors.types import Counts, Problem, Received, UsageEvent
 
 PARSER: Final = "otlp_spans"
 
@@ -82,12 +81,10 @@ _REASONING: Final = (
 )
 _USAGE: Final = (*_INPUT, *_OUTPUT, *_CACHE_READ, *_CACHE_WRITE, *_REASONING)
 _TAGS: Final = ("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.name")
-_READ: Final = tuple(
-    dict.fromkeys((*_OPERATION, *_PROVIDER, *_MODEL, *_RESPONSE, *_SESSION, *_TIER, *_USAGE, *_TAGS, *ALWAYS))
-)
-_OF_WHOM: Final = (*OF_WHOM, *_TAGS)
-_WANTED: Final = frozenset((*_READ, _ERROR))
-_TEXTS: Final = frozenset({str, type(None)})
+_READ: Final = frozenset((*_OPERATION, *_PROVIDER, *_MODEL, *_RESPONSE, *_SESSION, *_TIER, *_USAGE, *_TAGS, *ALWAYS))
+_WANTED: Final = _READ | {_ERROR}
+# What each call says of itself alone. All else that is read makes its kind.
+_OF_ONE: Final = frozenset((*_RESPONSE, *_SESSION, *_USAGE))
 _MOST_STEPS: Final = 50
 _TRACE_DIGITS: Final = 32
 _SPAN_DIGITS: Final = 16
@@ -144,35 +141,61 @@ def _calls(spans: Sequence[Span], rows: Rows, tellers: set[str]) -> Iterator[Spa
         yield msgspec.structs.replace(span, attributes=kept(span.attributes, _READ), resource=known)
 
 
+class _Kind(NamedTuple):
+    """What many calls have in common: whose they are, and of what model."""
+
+    whose: Whose
+    provider: str
+    model: str
+    service_tier: str
+    convention: str
+
+
 class _Known:
-    """Whose the calls of a body are: few people make them, each many. Resources are told apart by who they are, so
-    they must live as long as this does.
+    """The kinds of a body's calls: few people make them, each many. Resources are told apart by who they are, so they
+    must live as long as this does.
     """
 
     def __init__(self) -> None:
         self._tags: dict[int, dict[str, str]] = {}
-        self._whose: dict[tuple[Any, ...], Whose] = {}
+        self._kinds: dict[tuple[Any, ...], _Kind] = {}
 
-    def whose(self, span: Span) -> Whose:
-        said = tuple(map(span.attributes.get, _OF_WHOM))
-        key = (id(span.resource), *said)
+    def kind(self, span: Span) -> _Kind:
+        said = [pair for pair in span.attributes.items() if pair[0] not in _OF_ONE]
         # Only of texts: 1 and true are the same key.
-        found = self._whose.get(key) if _TEXTS.issuperset(map(type, said)) else None
+        for _, value in said:
+            if type(value) is not str:
+                return self._made(span)
+        key = (id(span.resource), *said)
+        found = self._kinds.get(key)
         if found is None:
-            of_resource = self._tags.get(id(span.resource))
-            if of_resource is None:
-                of_resource = self._tags[id(span.resource)] = tags_of(span.resource)
-            found = self._whose[key] = whose(span.attributes, span.resource, _TAGS, of_resource=of_resource)
+            found = self._kinds[key] = self._made(span)
         return found
+
+    def _made(self, span: Span) -> _Kind:
+        of_resource = self._tags.get(id(span.resource))
+        if of_resource is None:
+            of_resource = self._tags[id(span.resource)] = tags_of(span.resource)
+        return _kind(span, of_resource)
+
+
+def _kind(span: Span, of_resource: Mapping[str, str] | None = None) -> _Kind:
+    said, resource = span.attributes, span.resource
+    tier = text(said, *_TIER).lower()[:60]
+    return _Kind(
+        whose(said, resource, _TAGS, of_resource=of_resource),
+        provider=text(said, PROVIDER, *_PROVIDER) or text(resource, PROVIDER),
+        model=text(said, *_MODEL),
+        service_tier="" if tier == "auto" else tier,
+        convention=text(said, CONVENTION) or text(resource, CONVENTION),
+    )
 
 
 def _received(span: Span, raw: bytes, unwritten: Span | None = None, known: _Known | None = None) -> Received:
     external_id = ""
     try:
         external_id = _external_id(span)
-        made = _event(
-            span, external_id, whose(span.attributes, span.resource, _TAGS) if known is None else known.whose(span)
-        )
+        made = _event(span, external_id, _kind(span) if known is None else known.kind(span))
         return Received(raw, made, None, external_id, unwritten)
     except Wrong as wrong:
         return refused(raw, wrong.problem, external_id)._replace(unwritten=unwritten)
@@ -231,24 +254,23 @@ def _external_id(span: Span) -> str:
     return f"{span.trace_id}:{span.span_id}"
 
 
-def _event(span: Span, external_id: str, owned: Whose) -> UsageEvent:
+def _event(span: Span, external_id: str, kind: _Kind) -> UsageEvent:
     said = span.attributes
-    tier = text(said, *_TIER).lower()[:60]
     return event(
         external_id=external_id,
         # When it ended, for it is then that its usage was known.
         occurred_at=moment(span.end or span.start, "end"),
-        provider=text(said, PROVIDER, *_PROVIDER) or text(span.resource, PROVIDER),
-        model=text(said, *_MODEL),
-        meters=_meters(said, text(said, CONVENTION) or text(span.resource, CONVENTION)),
-        service_tier="" if tier == "auto" else tier,
+        provider=kind.provider,
+        model=kind.model,
+        counts=_counts(said, kind.convention),
+        service_tier=kind.service_tier,
         provider_request_id=text(said, *_RESPONSE),
         session=text(said, *_SESSION),
-        whose=owned,
+        whose=kind.whose,
     )
 
 
-def _meters(said: Attributes, convention: str) -> Meters | Problem:
+def _counts(said: Attributes, convention: str) -> Counts | Problem:
     """Input and output are totals, by the conventions. Producers that leave the cache out of the input are told apart
     where they say more cached than all, which is a Problem; or where whoever runs them says so.
     """
@@ -259,7 +281,7 @@ def _meters(said: Attributes, convention: str) -> Meters | Problem:
         raise Wrong("connectors.field_missing", _INPUT[0], f"{_INPUT[0]} and {_OUTPUT[0]} are missing")
     cached, written = count(said, *_CACHE_READ) or 0, count(said, *_CACHE_WRITE) or 0
     beside = cached + written if convention == DISJOINT else 0
-    return meters(
+    return counts(
         input_tokens=(told_in or 0) + beside,
         cache_read_tokens=cached,
         cache_write_tokens=written,

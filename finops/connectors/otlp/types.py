@@ -6,7 +6,7 @@ out of them: `cut` writes them as JSON, `parse` reads one again alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -190,13 +190,12 @@ def number(value: Number) -> Number | None:
     return value if abs(value) < _INT64 else None
 
 
-def kept(attributes: Attributes, wanted: Iterable[str]) -> dict[str, Any]:
+def kept(attributes: Attributes, wanted: Collection[str]) -> dict[str, Any]:
     """The attributes of these names, as a record keeps them. What is not read is not kept, prompts least of all."""
     found: dict[str, Any] = {}
-    for name in wanted:
-        # Nearly all of them are not said.
-        if name in attributes:
-            value = scalar(attributes[name])
-            if value is not None:
-                found[name] = value
+    for name, value in attributes.items():
+        if name in wanted:
+            made = scalar(value)
+            if made is not None:
+                found[name] = made
     return found

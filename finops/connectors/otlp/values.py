@@ -10,11 +10,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from finops.connectors.capstan.record import LONGEST, MOST_TAGS
-from finops.connectors.counting import Meters
 from finops.connectors.otlp.types import MOST_RESOURCE_ATTRIBUTES, Attributes, scalar
 from finops.connectors.types import Counts, Dimensions, Problem, Received, UsageEvent
 from finops.connectors.wording import WHOLE, clean, not_json, not_valid, problem
-from finops.core.tokens import MAX_COUNT, METERS
+from finops.core.tokens import MAX_COUNT
 
 # How many whole digits and places a tool's own estimate of a cost may have.
 _MOST_PLACES: Final = 30
@@ -40,9 +39,6 @@ ALWAYS: Final = (
 # Of what a resource says, what is no tag: machines and processes, people, and what is read as a field.
 _NO_TAGS: Final = ("process.", "telemetry.", "os.", "host.", "user.", "enduser.", "capstan.", "service.instance.")
 _READ_OF_RESOURCE: Final = (*ALWAYS, "service.name", "organization.id", "user.organization.id")
-
-# What `whose` reads of a record, beside its tags.
-OF_WHOM: Final = (*(name for names in _OWNERS.values() for name in names), *_USERS, TASK_TYPE)
 
 T = TypeVar("T")
 
@@ -253,15 +249,14 @@ def _identities(attributes: Attributes, resource: Attributes) -> tuple[tuple[str
     return tuple(pair for pair in found if pair[1])
 
 
-def event(*, meters: Meters | Problem, external_id: str, whose: Whose, **fields: Any) -> UsageEvent:
-    """An event of these meters. Raises Wrong where they are a Problem, or the model is not said."""
-    if isinstance(meters, Problem):
-        raise Wrong(meters.code, meters.field, meters.message)
+def event(*, counts: Counts | Problem, external_id: str, whose: Whose, **fields: Any) -> UsageEvent:
+    """An event of these counts. Raises Wrong where they are a Problem, or the model is not said."""
+    if isinstance(counts, Problem):
+        raise Wrong(counts.code, counts.field, counts.message)
     if not fields.get("model"):
         raise Wrong("connectors.field_missing", "model", "model is required")
     if len(external_id) > LONGEST:
         raise Wrong("connectors.field_invalid", "id", f"the id made of it is longer than {LONGEST}")
-    counts: Counts = tuple([meters.get(name, 0) for name in METERS])
     return UsageEvent(
         external_id=external_id,
         counts=counts,

@@ -9,12 +9,17 @@ from typing import Final, NamedTuple
 
 from django.db import connection
 
-from finops.connectors.seats import PAID_BY
+from finops.connectors.seats import BILLING, PAID_BY, SUBSCRIPTION
 from finops.core.periods import day_start
 from finops.core.tokens import METERS
 from finops.ledger.selectors.labels import term_ids
 
 _OWNERS: Final = ("team", "person", "project", "agent", "customer", "key")
+# Paid for by a plan of the organization's own, or by one that only the call's source knows of.
+_SEATED: Final = f"""
+    coalesce(jsonb_exists(c.tags, '{PAID_BY}') OR (c.tags ->> '{BILLING}' = '{SUBSCRIPTION}' AND c.effective_cost = 0),
+        false)
+""".strip()
 _SQL: Final = f"""
 SELECT coalesce(a.value, ''), coalesce(m.value, ''), c.currency, {", ".join(f"c.{name}_id" for name in _OWNERS)},
     sum(c.calls), sum(c.effective_cost), {", ".join(f"coalesce(sum(c.{name}), 0)" for name in METERS)}
@@ -23,7 +28,7 @@ LEFT JOIN ledger_term AS a ON a.id = c.provider_account_id
 LEFT JOIN ledger_term AS m ON m.id = c.model_id
 WHERE c.organization_id = %s AND c.occurred_at >= %s AND c.occurred_at < %s AND c.provider_id = %s
     AND c.category_id = %s AND c.evidence_id <> %s AND c.host_id = 0 AND c.source_id <> ALL(%s)
-    AND NOT coalesce(jsonb_exists(c.tags, '{PAID_BY}'), false)
+    AND NOT {_SEATED}
 GROUP BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
 ORDER BY 1, 2, 3, {", ".join(f"c.{name}_id" for name in _OWNERS)}
 """
@@ -77,7 +82,7 @@ WHERE EXISTS (
     SELECT FROM ledger_charge AS c
     WHERE c.organization_id = %s AND c.occurred_at >= a.begins AND c.occurred_at < a.begins + interval '24 hours'
         AND c.provider_id = a.provider AND c.category_id = %s AND c.host_id = 0 AND c.calls > 0 AND c.reverses IS NULL
-        AND NOT coalesce(jsonb_exists(c.tags, '{PAID_BY}'), false)
+        AND NOT {_SEATED}
         AND NOT EXISTS (SELECT FROM ledger_charge_key AS r WHERE r.organization_id = c.organization_id
             AND r.source_id = 0 AND r.external_id = 'rev:' || c.id))
 """

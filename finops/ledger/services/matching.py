@@ -117,7 +117,7 @@ def post_lone(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
     """As `post`, for a source whose calls may have no request id, or another than others know: what another source
     charged already is SIGHTED. Inside the caller's transaction.
     """
-    alone: list[_Lone] = []
+    alone: list[tuple[str, str]] = []
 
     def sift(cursor: CursorWrapper, ids: Sequence[str], new: Sequence[int]) -> dict[int, Elsewhere]:
         calls = {
@@ -125,7 +125,7 @@ def post_lone(*, batch: Batch, revises: bool, at: datetime) -> list[Posted]:
         }
         found = _elsewhere(cursor, batch, calls)
         alone.extend(
-            _Lone(one.external_id, UUID(ids[n]), one.occurred_at, UUID(ids[n]))
+            (f"{escape(one.external_id)}\t{ids[n]}", one.occurred_at.isoformat())
             for n, one in calls.items()
             if n not in found
         )
@@ -222,13 +222,11 @@ def _ask(
     return found
 
 
-def _keep(organization_id: int, source_id: int, alone: Sequence[_Lone], at: datetime) -> None:
+def _keep(organization_id: int, source_id: int, alone: Sequence[tuple[str, str]], at: datetime) -> None:
+    """`alone` are ids and charges as COPY reads them, and when they were."""
     columns = "organization_id, source_id, external_id, charge_id, occurred_at, booked_at"
     mine, booked = f"{organization_id}\t{source_id}", at.isoformat()
-    text = "".join(
-        f"{mine}\t{escape(one.external_id)}\t{one.charge_id}\t{one.occurred_at.isoformat()}\t{booked}\n"
-        for one in alone
-    )
+    text = "".join([f"{mine}\t{named}\t{occurred}\t{booked}\n" for named, occurred in alone])
     with connection.cursor() as cursor, cursor.copy(f"COPY ledger_lone ({columns}) FROM STDIN") as copy:
         copy.write(text)
 

@@ -84,5 +84,26 @@ def test_pages_that_lead_back_are_a_clear_state_and_no_spend(account: Connected)
     assert not QuarantinedRecord.objects.exists()
 
 
+def test_a_loop_that_counts_its_pages_is_one_all_the_same(cast: Cast) -> None:
+    """Cursor's pages say their number: one that is right about that, and gives the first events again."""
+    fake = FAKES["cursor"](until=AT)
+    page = fake.page
+
+    def counts_on(asked: Asked) -> tuple[int, Any]:
+        number = asked.body["page"] if isinstance(asked.body, dict) else 1
+        status, answer = page(asked._replace(body={**asked.body, "page": 1}))
+        if isinstance(answer, dict) and "pagination" in answer:
+            answer = {**answer, "pagination": {**answer["pagination"], "currentPage": number}}
+        return status, answer
+
+    with calling(fake), pytest.MonkeyPatch.context() as patch:
+        small_book()
+        account = connected(cast.acme, fake)
+        patch.setattr(fake, "page", counts_on)
+        row = account.poll("cursor-events")
+        assert (row.state, row.last_code) == ("failing", "connectors.pages_broken")
+        assert account.kept("cursor-events").rows < fake.truth("cursor-events").rows
+
+
 def test_what_has_one_answer_is_of_the_registry() -> None:
     assert set(FEEDS) >= ONE_ANSWER

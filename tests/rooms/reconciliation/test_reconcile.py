@@ -14,7 +14,7 @@ from finops.ingest.models import QuarantinedRecord
 from finops.ingest.types import Status
 from finops.reconciliation.models import CountingRule, ReconciledDay
 from finops.statements.models import Statement
-from tests.factories.ledger import Book, event
+from tests.factories.ledger import Book, event, rows
 from tests.factories.orgs import Cast
 from tests.factories.pricing import counts
 from tests.factories.statements import MIDNIGHT, Stated
@@ -29,6 +29,16 @@ def called(book: Book, name: str, person: Any = None, **given: Any) -> None:
     """A thousand tokens in and a hundred out of gpt: 0.012 dollars by the price book."""
     owner = Dimensions(person=str(person.id)) if person is not None else Dimensions()
     assert book.take(event(name, dimensions=owner, **given)) == [Status.CHARGED]
+
+
+def tokens(book: Book) -> dict[int, tuple[int, int]]:
+    """By person, what was read and written; 0 is nobody."""
+    found = rows(
+        "SELECT person_id, sum(coalesce(input_uncached, 0)), sum(coalesce(output_text, 0)) FROM ledger_charge"
+        " WHERE organization_id = %s GROUP BY 1",
+        book.organization.id,
+    )
+    return {person: (int(read), int(written)) for person, read, written in found}
 
 
 def test_a_statement_is_no_charge(book: Book, stated: Stated) -> None:
@@ -61,6 +71,35 @@ def test_what_is_billed_is_shared_by_who_was_seen_and_the_rest_is_one_visible_li
     assert book.disagreements() == []
     # Nothing changed since.
     assert stated.reconciled() == 0
+
+
+def test_of_a_bill_that_says_tokens_itself_those_nobody_saw_are_in_the_books_with_whose_key_it_was(
+    book: Book, stated: Stated, cast: Cast
+) -> None:
+    """As OpenRouter's activity and AWS' report do, beside which there is no report of usage."""
+    called(book, "a", cast.alice)
+    bob = Dimensions(person=str(cast.bob.id))
+    stated.billed("0.03", input_uncached=3_000, output_text=300, dimensions=bob)
+    stated.reconciled()
+    assert stated.by_person() == {cast.alice.id: Decimal("0.01"), cast.bob.id: Decimal("0.02")}
+    assert tokens(book) == {cast.alice.id: (1_000, 100), cast.bob.id: (2_000, 200)}
+    assert book.disagreements() == []
+
+
+def test_where_usage_is_reported_too_what_a_bill_says_of_it_is_not_counted_again(
+    book: Book, stated: Stated, cast: Cast
+) -> None:
+    stated.billed("0.012", input_uncached=1_000, output_text=100)
+    stated.reported(input_uncached=1_000, output_text=100)
+    stated.reconciled()
+    assert tokens(book) == {0: (1_000, 100)}
+
+
+def test_tokens_that_nobody_is_billed_for_were_used_all_the_same(book: Book, stated: Stated) -> None:
+    stated.billed("0.01", "input_uncached")
+    stated.reported(input_uncached=1_000, output_text=100)
+    stated.reconciled()
+    assert (book.total(), tokens(book)) == (Decimal("0.01"), {0: (1_000, 100)})
 
 
 def test_a_call_told_late_is_taken_from_what_nobody_saw(book: Book, stated: Stated, cast: Cast) -> None:
@@ -136,6 +175,27 @@ def test_calls_at_another_host_are_not_this_bills(book: Book, stated: Stated) ->
     stated.billed("3")
     stated.reconciled()
     assert (book.total(), stated.day().calls) == (Decimal("3.012"), 0)
+
+
+def test_what_a_subscription_pays_for_takes_no_part_of_the_bill_of_calls(
+    book: Book, stated: Stated, cast: Cast
+) -> None:
+    called(book, "a", cast.alice)
+    called(book, "b", cast.bob, tags=(("billing", "subscription"),), cost=GivenCost(0, "USD"))
+    stated.billed("0.024")
+    stated.reported(input_uncached=2_000, output_text=200)
+    stated.reconciled()
+    assert stated.by_person() == {0: Decimal("0.012"), cast.alice.id: Decimal("0.012")}
+    assert stated.day().calls == 1
+
+
+def test_a_word_alone_makes_no_call_free(book: Book, stated: Stated, cast: Cast) -> None:
+    """A call that costs something is on the bill, whatever its source calls it."""
+    called(book, "a", cast.alice, tags=(("billing", "subscription"),))
+    stated.billed("0.012")
+    stated.reported(input_uncached=1_000, output_text=100)
+    stated.reconciled()
+    assert stated.by_person() == {cast.alice.id: Decimal("0.012")}
 
 
 def test_another_organizations_statements_are_its_own(book: Book, stated: Stated, cast: Cast) -> None:

@@ -60,7 +60,8 @@ def test_each_model_of_a_day_is_a_record_of_its_own() -> None:
 def test_a_subscription_is_not_shown_as_dollars_openusage_213() -> None:
     found = read(parse, record(customer_type="subscription", subscription_type="max"))
     assert found.cost == GivenCost(0, "USD")
-    assert dict(found.tags)["estimated_cost"] == "10.25 USD"
+    assert (dict(found.tags)["estimated_cost"], dict(found.tags)["billing"]) == ("10.25 USD", "subscription")
+    assert "billing" not in dict(read(parse, record()).tags)
     unsaid = json.dumps({"day": DAY | {"customer_type": "subscription"}, "row": MODEL | {"estimated_cost": None}})
     assert read(parse, unsaid.encode()).cost == GivenCost(0, "USD")
 
