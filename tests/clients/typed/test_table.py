@@ -32,9 +32,9 @@ def test_each_parser_is_claimed_once() -> None:
 
 def test_each_fake_of_a_vendor_with_types_is_held_against_them() -> None:
     """A fake without is one whose every parser is without."""
-    parsers_of = {"google": {"google_billing"}, "helicone": {"helicone_requests"}, "azure": {"azure_cost_export"}}
+    parsers_of = {"google": {"google_billing"}, "azure": {"azure_cost_export"}}
     without = set(registry.FAKES) - set(FAKES)
-    assert without == {"azure", "cursor", "devin", "google", "helicone", "windsurf"}
+    assert without == {"azure", "cursor", "devin", "google", "windsurf"}
     assert {parser for name in without for parser in parsers_of.get(name, {name})} <= set(NONE_PUBLISHED)
 
 
