@@ -60,6 +60,7 @@ OPENAI_REPORTS: Final[Mapping[str, Type]] = {
     "usage/web_search_calls": Type(f"{_OPENAI}.usage_web_search_calls_response", "UsageWebSearchCallsResponse"),
 }
 
+TRAFFIC: Final = Type("google.genai.types", "TrafficType")
 # What is administered and no usage: of each example of the reference, its type.
 ADMINISTERED: Final[Mapping[str, Type]] = {
     "anthropic_api_key": API_KEY,
@@ -78,7 +79,7 @@ MODELS: Final[Mapping[str, tuple[Type, ...]]] = {
     "claude_code_session": (MESSAGE,),
     "cloudevents": (CLOUDEVENT,),
     "copilot": (AI_CREDITS, BILLED, SEATS),
-    "google_answers": (GEMINI,),
+    "google_answers": (GEMINI, TRAFFIC),
     "langfuse_observations": (OBSERVATIONS,),
     "litellm_spend_logs": (LITELLM_ROW, LITELLM_ROW_METADATA, LITELLM_USAGE),
     "litellm_webhook": (LITELLM_CALL, LITELLM_USAGE),
