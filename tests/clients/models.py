@@ -1,6 +1,7 @@
 """Bodies against the types of vendors' own SDKs, strictly. Of `[[module, name, body], …]` on its input it prints for
 each what is wrong with it, what the type makes of it, with the fields that are null and without, and the names of the
-type's own fields. Of `[module, name]` it prints these alone; of a module, `[module, ""]`, the texts of its constants.
+type's own fields. Of `[module, name]` it prints these alone: of an enumeration its values, of a module, `[module, ""]`,
+the texts of its constants.
 
 Runs in `.venv-clients` and `.venv-litellm`. A field that the type does not know is wrong, and so is one that is
 missing, or a number that is text; types that let everything pass by themselves are no more patient here.
@@ -12,6 +13,8 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from enum import Enum
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -25,8 +28,14 @@ def held(module: str, name: str, *bodies: Any) -> dict[str, Any]:
     return said | (_read(kind, bodies[0]) if bodies else {})
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Of a large type it takes a while to make."""
+    return TypeAdapter(kind)
+
+
 def _read(kind: Any, body: Any) -> dict[str, Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    adapter = _adapter(kind)
     try:
         read = adapter.validate_python(_renamed(kind, body, "read"), extra="forbid")
     except ValidationError as error:
@@ -41,6 +50,8 @@ def _read(kind: Any, body: Any) -> dict[str, Any]:
 def _names(kind: Any) -> Iterator[str]:
     if isinstance(kind, ModuleType):
         yield from (value for value in vars(kind).values() if type(value) is str)
+    elif isinstance(kind, type) and issubclass(kind, Enum):
+        yield from (one.value for one in kind)
     elif hasattr(kind, "model_fields"):
         yield from (field.alias or name for name, field in kind.model_fields.items())
     else:

@@ -13,8 +13,9 @@ from finops.connectors.counting import Meters, Unreadable, count, inside, meters
 from finops.connectors.types import Problem
 
 _NO_GEO: Final = frozenset({"", "global", "not_available"})
-# Parts of a message's making that its totals leave out, each billed like a message of its own.
-_WITHIN_TOTALS: Final = frozenset({"message"})
+# Parts of a message's making that its totals hold: samplings of its model, and of one that took over, which the SDK's
+# own middleware writes as the whole usage once more. All others are left out, and billed beside them.
+_WITHIN_TOTALS: Final = frozenset({"message", "fallback_message"})
 
 
 def messages_usage(said: Mapping[str, Any]) -> Meters | Problem:

@@ -1,8 +1,8 @@
 """Reads what running an agent on a provider's machines costs beside its tokens: hours of Claude Managed Agents'
 sessions, gigabytes of OpenAI's sandboxes.
 
-No list of either is documented at its vendor, so a record is our own: what somebody counted, and the price it is paid
-by. See README.md beside this file.
+A record is our own: what somebody counted, of a session what Anthropic's SDK calls `usage.active_seconds`, and the
+price it is paid by. See README.md beside this file.
 """
 
 from __future__ import annotations

@@ -35,22 +35,18 @@ class Said(NamedTuple):
     body: Any
 
 
-def held(*asked: tuple[Type, Any]) -> list[Held]:
-    """All of one environment."""
-    (environment,) = {kind.environment for kind, _ in asked}
-    return _asked(environment, [[kind.module, kind.name, body] for kind, body in asked])
+def held(*asked: tuple[Type, Any] | tuple[Type]) -> list[Held]:
+    """All of one environment. A type without a body is asked for its names alone."""
+    (environment,) = {one[0].environment for one in asked}
+    question = json.dumps([[kind.module, kind.name, *body] for kind, *body in asked])
+    python = str(installed(environment) / "bin" / "python")
+    script = str(CHECKOUT / "tests" / "clients" / "models.py")
+    return [Held(**one) for one in json.loads(run([python, script], NO_PRICES, question))]
 
 
 def names_of(*kinds: Type) -> set[str]:
-    """The names of their fields; of a module, the texts of its constants."""
-    (environment,) = {kind.environment for kind in kinds}
-    return {name for one in _asked(environment, [[kind.module, kind.name] for kind in kinds]) for name in one.names}
-
-
-def _asked(environment: str, question: list[Any]) -> list[Held]:
-    python = str(installed(environment) / "bin" / "python")
-    script = str(CHECKOUT / "tests" / "clients" / "models.py")
-    return [Held(**one) for one in json.loads(run([python, script], NO_PRICES, json.dumps(question)))]
+    """The names of their fields; of an enumeration its values, of a module the texts of its constants."""
+    return {name for one in held(*((kind,) for kind in kinds)) for name in one.names}
 
 
 def written(kind: Type, *bodies: Any) -> list[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from finops.connectors.google.answers import cut, parse
-from tests.clients.typed.holding import written
-from tests.clients.typed.table import GEMINI
+from finops.connectors.google.usage import tier_of
+from tests.clients.typed.holding import names_of, written
+from tests.clients.typed.table import GEMINI, TRAFFIC
 from tests.factories.metered import body, event, meters
 
 # Every count there is: 1 200 of the prompt, of which 1 000 were cached, and 40 that a tool put into it.
@@ -50,3 +51,14 @@ def test_every_count_of_an_answer_is_read() -> None:
         assert sum(meters(found).values()) - 1 == said["usageMetadata"]["totalTokenCount"]
         assert (found.model, found.service_tier, found.external_id) == ("gemini-3.1-pro-preview", "priority", "resp-1")
         assert b"secret" not in row
+
+
+def test_every_kind_of_traffic_is_a_tier_of_the_price_book() -> None:
+    assert {name: tier_of(name) for name in names_of(TRAFFIC)} == {
+        "ON_DEMAND": "standard",
+        "ON_DEMAND_FLEX": "flex",
+        "ON_DEMAND_OFFPEAK": "offpeak",
+        "ON_DEMAND_PRIORITY": "priority",
+        "PROVISIONED_THROUGHPUT": "provisioned_throughput",
+        "TRAFFIC_TYPE_UNSPECIFIED": "",
+    }

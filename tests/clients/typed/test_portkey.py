@@ -57,15 +57,16 @@ LINE: dict[str, Any] = {
 }
 
 
-def test_the_fakes_jobs_are_those_of_the_sdk() -> None:
+def test_the_fakes_jobs_are_those_of_the_sdk_and_its_answers_the_providers() -> None:
     fake = PortkeyReports(until=AT, days=1)
     try:
         said = answers(fake, "portkey-logs")
+        lines = [one["response"] for one in fake.calls]
     finally:
         fake.close()
     kinds = [(next(kind for path, kind in PATHS.items() if re.fullmatch(path, one.path)), one.body) for one in said]
     assert {kind for kind, _ in kinds} == set(PATHS.values())
-    assert wrong_of(kinds) == set()
+    assert wrong_of([*kinds, *((CHAT, one) for one in lines)]) == set()
 
 
 def test_the_providers_answer_in_a_line_is_read() -> None:

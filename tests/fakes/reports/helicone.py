@@ -88,8 +88,11 @@ def _call(number: int, at: datetime) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "id": f"msg_{number:05d}",
         "type": "message",
+        "role": "assistant",
         "model": "claude-opus-5-5",
         "content": [{"type": "text", "text": "an answer"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
         "usage": {
             "input_tokens": 12 + number,
             "cache_creation_input_tokens": 0,

@@ -113,12 +113,21 @@ def _call(number: int, at: datetime) -> dict[str, Any]:
         "total_tokens": 5_300 + 2 * number,
         "prompt_tokens_details": {"cached_tokens": 1_000},
     }
+    message = {"role": "assistant", "content": "an answer"}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
     return {
         "id": f"log-{number:05d}",
         "trace_id": f"trace-{number // 4}",
         "created_at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "request": {"body": {"messages": ["a question"]}},
-        "response": {"id": f"msg_{number:05d}", "model": "gpt-5.2", "choices": ["an answer"], "usage": usage},
+        "response": {
+            "id": f"msg_{number:05d}",
+            "object": "chat.completion",
+            "created": int(at.timestamp()),
+            "model": "gpt-5.2",
+            "choices": [choice],
+            "usage": usage,
+        },
         "is_success": 1,
         "ai_org": "openai",
         "ai_model": "gpt-5.2",

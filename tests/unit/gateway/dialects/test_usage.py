@@ -217,6 +217,12 @@ def test_a_context_that_was_compacted_is_paid_for_beside_the_message() -> None:
     assert found == {"input_uncached": 920, "output_text": 55, "requests": 1}
 
 
+def test_an_answer_of_a_model_that_took_over_is_counted_once() -> None:
+    served = {"input_tokens": 20, "output_tokens": 5}
+    parts = [{"type": "message", "input_tokens": 20, "output_tokens": 1}, served | {"type": "fallback_message"}]
+    assert messages_usage(served | {"iterations": parts}) == {"input_uncached": 20, "output_text": 5, "requests": 1}
+
+
 def test_pictures_and_sound_have_meters_of_their_own() -> None:
     drawn = images_usage({"input_tokens": 50, "input_tokens_details": {"image_tokens": 40}, "output_tokens": 4160})
     assert drawn == {"input_uncached": 10, "input_image": 40, "output_image": 4160, "requests": 1}
