@@ -281,6 +281,9 @@ def _compared(corridor: Corridor, counting: Counting, day: date, spoken: Spoken,
         if use.effective_cost:
             currencies.add(use.currency)
     currency = min(money, default="USD")
+    # A model that is not on the bill may be there by another name, with the very tokens of these calls.
+    if not {group.model for group in seen} <= {group.model for group in by_bill}:
+        by_bill.clear()
     told_of = (reported or by_bill).items()
     asked = {group: by_owner for group, by_owner in told_of if not bills.leaves_out(group.account)}
     others = frozenset(currencies - {currency})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
@@ -28,6 +29,9 @@ class Reporting(Fake):
     account: ClassVar[str]
     # What its feeds need besides a credential.
     settings: ClassVar[Mapping[str, str]] = {}
+    # Feeds that say in money what is to be paid, and those that say the same a second time: nobody reads both.
+    owing: ClassVar[tuple[str, ...]] = ()
+    twins: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *, until: datetime, days: int = 3) -> None:
         """Makes up `days` whole days of usage before midnight of `until`, always the same ones, in several pages."""
@@ -53,6 +57,13 @@ class Reporting(Fake):
     @abstractmethod
     def revise(self) -> None:
         """Tell one figure of the last day otherwise than before, in every feed that can."""
+
+    def owed(self) -> dict[str, int]:
+        """What all of it comes to, in picodollars by currency."""
+        found: Counter[str] = Counter()
+        for feed in self.owing:
+            found.update(self.truth(feed).pico)
+        return dict(found)
 
     def revoke(self) -> None:
         self.is_revoked = True

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from finops.connectors.bedrock.principals import identities_of
-from finops.connectors.bedrock.usage_types import UsageType, counts_of_line, usage_type_of
+from finops.connectors.bedrock.usage_types import UsageType, counts_of_line, model_of, usage_type_of
 from finops.connectors.foreign import UNDECODABLE, Part, decode, encode, given_cost, key_of, received, tags_of
 from finops.connectors.pages import BodyUnreadable, Page
 from finops.connectors.reports import METER
@@ -203,7 +203,7 @@ def _event(record: Part) -> UsageEvent:
         external_id=_name(record),
         occurred_at=line.moment("line_item_usage_start_date"),
         provider=PROVIDER,
-        model=said.model,
+        model=model_of(said),
         counts=counts_of_line(said, line.decimal("line_item_usage_amount"), line.text("pricing_unit")),
         service_tier=said.tier,
         region=line.text("product_region_code"),

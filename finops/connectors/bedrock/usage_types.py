@@ -35,6 +35,25 @@ _METERS: Final[Mapping[str, str]] = {
 }
 _TIERS: Final = ("batch", "flex", "priority", "reserved")
 _ROUTES: Final = ("cross-region-global", "cross-region", "global")
+# As the bill and the Marketplace write models: `Claude4.6Sonnet`, `Claude Sonnet 4.5`, `NovaPro`.
+_CLAUDE: Final = re.compile(
+    r"^Claude\s?(?:(?P<first>[A-Z][a-z]+)\s?)?(?P<version>\d(?:\.\d)?)\s?(?P<last>[A-Z][a-z]+)?$"
+)
+_NOVA: Final = re.compile(r"^(?:Amazon )?Nova\s?(?P<name>Micro|Lite|Pro|Premier|Sonic)$")
+# Ids that have a date, which the bill has not. What two ids may be (Claude 3.5 Sonnet) is left as the bill says it.
+_DATED: Final[Mapping[str, str]] = {
+    "3-haiku": "3-haiku-20240307",
+    "3-opus": "3-opus-20240229",
+    "3-sonnet": "3-sonnet-20240229",
+    "3-5-haiku": "3-5-haiku-20241022",
+    "3-7-sonnet": "3-7-sonnet-20250219",
+    "sonnet-4": "sonnet-4-20250514",
+    "opus-4": "opus-4-20250514",
+    "opus-4-1": "opus-4-1-20250805",
+    "sonnet-4-5": "sonnet-4-5-20250929",
+    "haiku-4-5": "haiku-4-5-20251001",
+}
+_UNDATED_FROM: Final = (4, 5)
 _UNITS: Final[Mapping[str, int]] = {
     "tokens": 1,
     "token": 1,
@@ -73,6 +92,26 @@ def usage_type_of(text: str, description: str = "") -> UsageType:
         model = edition["model"].strip() if edition else text
     tier = next((one for one in _TIERS if f"-{one}" in rest), "")
     return UsageType(model, meter, tier, next((one for one in _ROUTES if one in rest), ""))
+
+
+def model_of(said: UsageType) -> str:
+    """The id that calls of a model have, where the bill's word says which it is; else that word. So that what a line
+    bills is of the calls that were seen.
+    """
+    anywhere = "global." if said.routing.endswith("global") else ""
+    if nova := _NOVA.match(said.model):
+        return f"{anywhere}amazon.nova-{nova['name'].lower()}"
+    found = _CLAUDE.match(said.model)
+    family = (found["first"] or found["last"] or "").lower() if found else ""
+    if found is None or not family or (found["first"] and found["last"]):
+        return said.model
+    major, _, minor = found["version"].partition(".")
+    version = f"{major}-{minor}" if minor else major
+    # Until the third, the version stands first.
+    name = f"{version}-{family}" if int(major) < 4 else f"{family}-{version}"
+    if name not in _DATED and (int(major), int(minor or 0)) < _UNDATED_FROM:
+        return said.model
+    return f"{anywhere}anthropic.claude-{_DATED.get(name, name)}"
 
 
 def counts_of_line(said: UsageType, amount: Decimal | None, unit: str) -> Counts:

@@ -80,6 +80,11 @@ def _pieces(used: Used) -> Iterator[tuple[datetime, dict[str, Any], int]]:
 
 class AnthropicReports(Reporting):
     account: ClassVar[str] = "anthropic"
+    owing: ClassVar[tuple[str, ...]] = ("anthropic-cost",)
+    twins: ClassVar[Mapping[str, str]] = {
+        "anthropic-usage": "anthropic-analytics-usage",
+        "anthropic-cost": "anthropic-analytics-cost",
+    }
 
     def make(self) -> None:
         self.begins = midnight(self.until) - self.days * DAY

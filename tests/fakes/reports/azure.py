@@ -37,6 +37,7 @@ class AzureReports(Reporting):
     """Three meters of two resources a day, in two files of a run, with one that says what another says."""
 
     account: ClassVar[str] = "azure"
+    owing: ClassVar[tuple[str, ...]] = ("azure-costs",)
     settings: ClassVar[Mapping[str, str]] = {"path": PATH}
 
     def make(self) -> None:

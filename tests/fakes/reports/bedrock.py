@@ -90,6 +90,7 @@ class BedrockReports(Reporting):
     """
 
     account: ClassVar[str] = "bedrock"
+    owing: ClassVar[tuple[str, ...]] = ("aws-cur",)
     settings: ClassVar[Mapping[str, str]] = {
         "region": "us-east-1",
         "bucket": LOGS,

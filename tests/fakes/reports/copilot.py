@@ -26,6 +26,8 @@ class CopilotReports(Reporting):
     """Whole cents: a credit is one."""
 
     account: ClassVar[str] = "copilot"
+    owing: ClassVar[tuple[str, ...]] = ("copilot-credits", "copilot-seats")
+    twins: ClassVar[Mapping[str, str]] = {"copilot-credits": "copilot-credits-total"}
     settings: ClassVar[Mapping[str, str]] = {"organization": "acme"}
 
     def make(self) -> None:

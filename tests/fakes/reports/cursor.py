@@ -27,6 +27,7 @@ class CursorReports(Reporting):
     """An event every forty minutes, the first on the very beginning of its day; every ninth is told twice over."""
 
     account: ClassVar[str] = "cursor"
+    owing: ClassVar[tuple[str, ...]] = ("cursor-events",)
     settings: ClassVar[Mapping[str, str]] = {}
 
     def make(self) -> None:

@@ -17,6 +17,7 @@ _PICO_OF_QUARTER = 562_500_000_000
 
 class DevinReports(Reporting):
     account: ClassVar[str] = "devin"
+    owing: ClassVar[tuple[str, ...]] = ("devin-daily",)
     settings: ClassVar[Mapping[str, str]] = {"acu_price": "2.25"}
 
     def make(self) -> None:

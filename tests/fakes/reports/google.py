@@ -47,6 +47,7 @@ class GoogleReports(Reporting):
     """Three SKUs every eight hours, exported hours later; two rows that say the same. Pages of three rows."""
 
     account: ClassVar[str] = "google"
+    owing: ClassVar[tuple[str, ...]] = ("google-billing",)
     settings: ClassVar[Mapping[str, str]] = {"table": TABLE}
     waits = 0
 

@@ -31,6 +31,7 @@ class LangfuseReports(Reporting):
     """An observation every twenty minutes: generations, embeddings, and spans, which repeat what is below them."""
 
     account: ClassVar[str] = "langfuse"
+    twins: ClassVar[Mapping[str, str]] = {"langfuse-observations": "langfuse-observations-older"}
     settings: ClassVar[Mapping[str, str]] = {}
 
     def make(self) -> None:

@@ -184,6 +184,7 @@ def _seconds(at: datetime) -> int:
 
 class OpenAIReports(Reporting):
     account: ClassVar[str] = "openai"
+    owing: ClassVar[tuple[str, ...]] = ("openai-costs",)
 
     def make(self) -> None:
         self._all = list(_made_up(midnight(self.until) - self.days * DAY, self.days))

@@ -27,6 +27,7 @@ _HABITS: Final = (
 
 class OpenRouterReports(Reporting):
     account: ClassVar[str] = "openrouter"
+    owing: ClassVar[tuple[str, ...]] = ("openrouter-activity",)
 
     def make(self) -> None:
         until = midnight(self.until)

@@ -14,6 +14,7 @@ _PICO = 40_000_000_000
 
 class WindsurfReports(Reporting):
     account: ClassVar[str] = "windsurf"
+    owing: ClassVar[tuple[str, ...]] = ("windsurf-credits",)
     settings: ClassVar[Mapping[str, str]] = {"credit_price": "0.04"}
 
     def make(self) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
-from finops.connectors.feeds import ACCOUNTS
+from finops.connectors.feeds import ACCOUNTS, FEEDS
+from finops.connectors.fetching import Says
+from finops.core.money import to_pico
+from finops.core.tokens import METERS
 from finops.polling import services
-from tests.factories.ledger import small_book
+from finops.reconciliation.services import reconcile
+from tests.factories.ledger import rows, small_book
 from tests.factories.orgs import HOUSE, Cast
 from tests.factories.polling import AT, Connected, calling, connected
 from tests.fakes.reporting import Reporting
@@ -58,6 +64,54 @@ def test_what_is_booked_is_what_the_provider_says(account: Connected) -> None:
         row = account.feed(name)
         assert row.rows == row.booked + row.revised + row.duplicates + row.held
         assert (row.booked, row.held) == (revised[name].rows, 0)
+
+
+BY_TWINS = [(name, True) for name, fake in FAKES.items() if fake.twins]
+
+
+@pytest.mark.parametrize(("kind", "by_twins"), [*((name, False) for name in sorted(FAKES)), *BY_TWINS])
+def test_the_books_come_to_what_is_owed(kind: str, by_twins: bool, cast: Cast) -> None:
+    """Through a limit in the middle of it and a revision; nobody reads what says the same twice."""
+    fake: Reporting = FAKES[kind](until=AT)
+    left = set(fake.twins) if by_twins else set(fake.twins.values())
+    with calling(fake):
+        small_book()
+        account = connected(cast.acme, fake)
+        for name in left:
+            services.pause(organization_id=cast.acme.id, feed_id=account.feed(name).id, by=HOUSE, at=account.clock())
+        read = [name for name in account.names() if name not in left]
+        for name in read:
+            fake.fail(429, headers={"retry-after": "30"})
+            assert account.poll(name).state == "limited"
+            assert account.later(name).state == "active"
+        told = books(cast, account)
+        assert told == fake.owed()
+        fake.revise()
+        for name in read:
+            assert account.later(name).state == "active"
+        assert books(cast, account) == fake.owed()
+        assert fake.owed() != told or not told
+        # Where nothing but calls is told, their tokens are in the books as the provider counts them.
+        if all(FEEDS[name].says is Says.CHARGES for name in read):
+            counts: Counter[str] = Counter()
+            for name in read:
+                counts.update(fake.truth(name).counts)
+            assert tokens(cast) == dict(counts)
+
+
+def books(cast: Cast, account: Connected) -> dict[str, int]:
+    """What the ledger comes to a day later, in picodollars by currency; looked at again it is the same."""
+    reconcile(organization_id=cast.acme.id, at=account.clock.at + timedelta(days=1))
+    assert reconcile(organization_id=cast.acme.id, at=account.clock.at + timedelta(days=1)) == 0
+    money = rows("SELECT currency, sum(effective_cost) FROM ledger_charge WHERE organization_id = %s GROUP BY 1",
+                 cast.acme.id)  # fmt: skip
+    return {currency: to_pico(cost) for currency, cost in money if cost}
+
+
+def tokens(cast: Cast) -> dict[str, int]:
+    meters = ", ".join(f"coalesce(sum(coalesce({meter}, 0)), 0)" for meter in METERS)
+    (counts,) = rows(f"SELECT {meters} FROM ledger_charge WHERE organization_id = %s", cast.acme.id)
+    return {meter: int(count) for meter, count in zip(METERS, counts, strict=True) if count}
 
 
 def test_every_account_has_a_provider_that_is_made_up() -> None:

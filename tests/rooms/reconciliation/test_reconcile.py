@@ -95,6 +95,15 @@ def test_where_usage_is_reported_too_what_a_bill_says_of_it_is_not_counted_again
     assert tokens(book) == {0: (1_000, 100)}
 
 
+def test_where_a_bill_calls_the_models_otherwise_no_token_is_there_twice(
+    book: Book, stated: Stated, cast: Cast
+) -> None:
+    called(book, "a", cast.alice)
+    stated.billed("0.012", model="G.P.T. (Edition)", input_uncached=1_000, output_text=100)
+    stated.reconciled()
+    assert (book.total(), tokens(book)) == (Decimal("0.012"), {0: (0, 0), cast.alice.id: (1_000, 100)})
+
+
 def test_tokens_that_nobody_is_billed_for_were_used_all_the_same(book: Book, stated: Stated) -> None:
     stated.billed("0.01", "input_uncached")
     stated.reported(input_uncached=1_000, output_text=100)

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 
 from finops.connectors.bedrock.cur import cut, kept, parse
-from finops.connectors.bedrock.usage_types import usage_type_of
+from finops.connectors.bedrock.usage_types import UsageType, model_of, usage_type_of
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import UsageEvent
+from finops.pricing.rules.names import Names
 from tests.factories.agents import ANYTHING, bent, checked, dollars, meters, said
+from tests.factories.pricing import real_content
 
 ALICE = "arn:aws:iam::123456789012:user/alice"
 
@@ -56,7 +58,12 @@ def read(*rows: dict[str, Any]) -> list[UsageEvent]:
 
 def test_a_line_is_what_aws_charges() -> None:
     (made,) = read(row())
-    assert (made.provider, made.model, made.category, made.evidence) == ("aws", "Claude4.6Sonnet", "Usage", "billed")
+    assert (made.provider, made.model, made.category, made.evidence) == (
+        "aws",
+        "anthropic.claude-sonnet-4-6",
+        "Usage",
+        "billed",
+    )
     assert (dollars(made), meters(made)) == ("0.069", {"input_uncached": 23_000})
     assert made.identities == (("provider_user", ALICE),)
     assert (made.provider_account, made.region) == ("123456789012", "us-east-1")
@@ -88,6 +95,33 @@ def test_a_line_is_what_aws_charges() -> None:
 )  # fmt: skip
 def test_what_a_usage_type_says(text: str, description: str, told: tuple[str, ...]) -> None:
     assert usage_type_of(text, description) == told
+
+
+@pytest.mark.parametrize(
+    ("word", "routing", "called"),
+    [
+        ("Claude4.6Sonnet", "", "us.anthropic.claude-sonnet-4-6"),
+        ("Claude4.6Opus", "cross-region-global", "global.anthropic.claude-opus-4-6-v1"),
+        ("Claude4.5Sonnet", "", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("Claude Sonnet 4.5", "global", "global.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("Claude4Sonnet", "cross-region", "eu.anthropic.claude-sonnet-4-20250514-v1:0"),
+        ("Claude Haiku 4.5", "", "us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+        ("Claude3Haiku", "", "anthropic.claude-3-haiku-20240307-v1:0"),
+        ("Claude 3.7 Sonnet", "", "anthropic.claude-3-7-sonnet-20250219-v1:0"),
+        ("Claude5Opus", "", "anthropic.claude-opus-5"),
+        ("NovaPro", "", "amazon.nova-pro-v1:0"),
+    ],
+)
+def test_a_model_on_the_bill_is_the_one_that_was_called(word: str, routing: str, called: str) -> None:
+    names = Names(real_content().providers)
+    found = names.model("aws", called)
+    assert found is not None
+    assert names.model("aws", model_of(UsageType(word, routing=routing))) == found
+
+
+@pytest.mark.parametrize("word", ["Claude3.5Sonnet", "Claude5", "Nova2.0Lite", "gpt-oss-120b", "Claude Sonnet 4.5 Max"])
+def test_a_word_that_may_be_several_models_stays_as_it_is(word: str) -> None:
+    assert model_of(UsageType(word)) == word
 
 
 @pytest.mark.parametrize(
