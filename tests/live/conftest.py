@@ -5,7 +5,13 @@ import os
 import pytest
 
 from finops.connectors.feeds import ACCOUNTS
+from tests.factories.orgs import Cast, the_cast
 from tests.live.accounts import summary
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return the_cast()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
