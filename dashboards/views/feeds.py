@@ -21,7 +21,7 @@ from finops.connectors.fetching import Account, Feed
 from finops.core.errors import NotFound
 from finops.ingest import selectors as quarantine
 from finops.ingest.models import QuarantinedRecord
-from finops.ingest.services import replay_held
+from finops.ingest.services import PAUSED, Replayed, replay_held
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
 from finops.ledger import selectors as ledger
@@ -31,8 +31,11 @@ from finops.polling.models import ConnectedAccount, PolledFeed
 from finops.reconciliation.selectors import drift
 from finops.sources import selectors as sources
 from finops.sources.models import Source
+from finops.sources.services import is_sent_to, pause_source, resume_source
 
 _DRIFT_OVER: Final = timedelta(days=30)
+# Today and yesterday.
+_LATE_OVER: Final = timedelta(days=1)
 _MOVING: Final = (Job.State.QUEUED, Job.State.RUNNING)
 
 
@@ -51,9 +54,21 @@ def source(request: HttpRequest, here: Here, source: str) -> HttpResponse:
         "may": here.caller.can(Permission.SOURCES_MANAGE),
         "changed": changed_by_source(here, row.id),
         "drift": drift(row, since=(here.now - _DRIFT_OVER).date()),
-        **(_of_feed(here, feed) if feed is not None else {}),
+        **(_of_feed(here, feed) if feed is not None else _of_senders(here, row)),
     }
     return show(request, here, "sources", "pages/source.html", context)
+
+
+def _of_senders(here: Here, row: Source) -> dict[str, Any]:
+    """Of a source that somebody sends by."""
+    came = quarantine.came(row, late_since=(here.now - _LATE_OVER).date())
+    return {
+        "came": came,
+        "late": roughly(came.late) if came.late is not None else "n/a",
+        "latest": f"at most {roughly(came.latest)}, last two days" if came.latest is not None else "last two days",
+        "refused": list(quarantine.refused(row)),
+        "may_pause": here.caller.can(Permission.SOURCES_MANAGE) and is_sent_to(row),
+    }
 
 
 def _of_feed(here: Here, row: PolledFeed) -> dict[str, Any]:
@@ -269,6 +284,36 @@ def replay(request: HttpRequest, here: Here, source: str) -> HttpResponse:
         done=said,
         to=source_address(here, row),
     )
+
+
+@require_POST
+@page("sources", Permission.SOURCES_MANAGE)
+def pause_sent(request: HttpRequest, here: Here, source: str) -> HttpResponse:
+    row = sources.source(here.id, source)
+    return act(
+        request,
+        lambda: pause_source(organization_id=here.id, source_id=row.id, by=here.caller.actor, at=here.now),
+        done="It is paused: what it sends is kept, and not booked.",
+        to=source_address(here, row),
+    )
+
+
+@require_POST
+@page("sources", Permission.SOURCES_MANAGE)
+def resume_sent(request: HttpRequest, here: Here, source: str) -> HttpResponse:
+    """What waits is replayed with it, as much as one request can carry."""
+    row = sources.source(here.id, source)
+    by, at = here.caller.actor, here.now
+
+    def again() -> Replayed:
+        resume_source(organization_id=here.id, source_id=row.id, by=by, at=at)
+        return replay_held(organization_id=here.id, source=row.slug, code=PAUSED, by=by, at=at)
+
+    def said(done: Replayed) -> str:
+        more = " There are more: replay what is held." if done.after else ""
+        return f"It goes on. {done.records - done.held} of {done.records} records that waited are booked.{more}"
+
+    return act(request, again, done=said, to=source_address(here, row))
 
 
 def source_address(here: Here, row: Source) -> str:

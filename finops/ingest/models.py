@@ -114,3 +114,48 @@ class Teller(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SourceDay(models.Model):
+    """What a source sent on a UTC day, and what became of it; not of what is fetched, which its feed says."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    day = models.DateField()
+    records = models.BigIntegerField(default=0)
+    charged = models.BigIntegerField(default=0)
+    duplicates = models.BigIntegerField(default=0)
+    revised = models.BigIntegerField(default=0)
+    # Calls that another source had told already.
+    sighted = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    # Of what was charged: seconds from when it happened to when it came, in all and at most.
+    late_s = models.BigIntegerField(default=0)
+    latest_s = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["source", "day"], name="source_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.records} of source {self.source_id} on {self.day}"
+
+
+class RefusedBody(models.Model):
+    """Bodies that a door refused whole, of which nothing could be kept but why: by source and code."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT)
+    code = models.CharField(max_length=80)
+    # What the sender was told the last time.
+    message = models.CharField(max_length=300, blank=True)
+    times = models.BigIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["source", "code"], name="refused_body_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.times} times"

@@ -22,7 +22,17 @@ from finops.sources.models import Source, SourceAccess
 class SourceOutput(serializers.ModelSerializer[Source]):
     class Meta:
         model = Source
-        fields = ("slug", "name", "kind", "level", "revises", "last_received_at", "created_at", "archived_at")
+        fields = (
+            "slug",
+            "name",
+            "kind",
+            "level",
+            "revises",
+            "last_received_at",
+            "created_at",
+            "paused_at",
+            "archived_at",
+        )
 
 
 class SourceInput(Input):
@@ -86,6 +96,36 @@ class ArchiveSource(Resource):
         asked = caller(request)
         row = selectors.source(asked.organization_id, source)
         row = services.archive_source(organization_id=asked.organization_id, source_id=row.id, by=asked.actor, at=now())
+        return Response(SourceOutput(row).data)
+
+
+class PauseSource(Resource):
+    """Keep what this source sends, and book none of it."""
+
+    permission: ClassVar = {"POST": Permission.SOURCES_MANAGE}
+
+    @answers(SourceOutput)
+    @idempotent
+    def post(self, request: Request, source: str) -> Response:
+        """From now on its records wait in quarantine (`ingest.source_paused`); its senders are answered as ever."""
+        asked = caller(request)
+        row = selectors.source(asked.organization_id, source)
+        row = services.pause_source(organization_id=asked.organization_id, source_id=row.id, by=asked.actor, at=now())
+        return Response(SourceOutput(row).data)
+
+
+class ResumeSource(Resource):
+    """Book what this source sends again."""
+
+    permission: ClassVar = {"POST": Permission.SOURCES_MANAGE}
+
+    @answers(SourceOutput)
+    @idempotent
+    def post(self, request: Request, source: str) -> Response:
+        """What waits in quarantine is replayed there."""
+        asked = caller(request)
+        row = selectors.source(asked.organization_id, source)
+        row = services.resume_source(organization_id=asked.organization_id, source_id=row.id, by=asked.actor, at=now())
         return Response(SourceOutput(row).data)
 
 

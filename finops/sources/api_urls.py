@@ -10,6 +10,8 @@ urlpatterns = [
     path("sources", api.Sources.as_view()),
     path("sources/<slug:source>", api.OneSource.as_view()),
     path("sources/<slug:source>/archive", api.ArchiveSource.as_view()),
+    path("sources/<slug:source>/pause", api.PauseSource.as_view()),
+    path("sources/<slug:source>/resume", api.ResumeSource.as_view()),
     path("sources/<slug:source>/access", api.AccessOfSource.as_view()),
     path("sources/<slug:source>/access/remove", api.RemoveAccessOfSource.as_view()),
 ]

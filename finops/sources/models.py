@@ -33,6 +33,8 @@ class Source(Owned):
     # '' where its rows are charges.
     states = models.CharField(max_length=5, choices=States, blank=True, default="", db_default="")
     last_received_at = models.DateTimeField(null=True, blank=True)
+    # Since when what it sends is kept and not booked.
+    paused_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "slug"], name="source_slug_once")]

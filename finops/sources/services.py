@@ -142,6 +142,38 @@ def archive_source(*, organization_id: int, source_id: int, by: Actor, at: datet
     return row
 
 
+def is_sent_to(source: Source) -> bool:
+    """Whether somebody sends by it: it is not fetched, nor made by the house itself."""
+    return source.kind not in (ACCOUNT, SEATS) and source.slug != GATEWAY
+
+
+@transaction.atomic
+def pause_source(*, organization_id: int, source_id: int, by: Actor, at: datetime) -> Source:
+    """Keep what it sends from now on, and book none of it: it waits in quarantine. Nobody who sends learns of it, for
+    many could not send it again. Raises NotFound, SourceArchived, and SourceInvalid for what is no source of senders.
+    """
+    row = _locked(organization_id, source_id)
+    refuse_archived(row)
+    if not is_sent_to(row):
+        raise SourceInvalid("nobody sends by this source: what is fetched is paused by its feed", field="source")
+    if row.paused_at is None:
+        row.paused_at = at
+        row.save(update_fields=["paused_at"])
+        _note("source.paused", row, by, at, {})
+    return row
+
+
+@transaction.atomic
+def resume_source(*, organization_id: int, source_id: int, by: Actor, at: datetime) -> Source:
+    """Book what it sends again; what waits is replayed from quarantine. Raises NotFound."""
+    row = _locked(organization_id, source_id)
+    if row.paused_at is not None:
+        since, row.paused_at = row.paused_at, None
+        row.save(update_fields=["paused_at"])
+        _note("source.resumed", row, by, at, {"paused_at": since.isoformat()})
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What a call needs; the credential is not shown where this is printed."""

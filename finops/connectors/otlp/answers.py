@@ -39,12 +39,9 @@ def answer(signal: Signal, encoding: Encoding, *, rejected: int = 0, message: st
     return msgspec.json.encode({"partialSuccess": {_REJECTED[signal]: str(rejected), "errorMessage": said}})
 
 
-def refusal(encoding: Encoding, message: str) -> bytes:
-    """The body of a 4xx or 5xx: a google.rpc.Status without its code, which HTTP's says."""
-    said = clean(message)[:_LONGEST]
-    return (
-        _written(_MESSAGE, said.encode()) if encoding is Encoding.PROTOBUF else msgspec.json.encode({"message": said})
-    )
+def refusal(message: str) -> bytes:
+    """The body of a 4xx or 5xx in protobuf: a google.rpc.Status without its code, which HTTP's says."""
+    return _written(_MESSAGE, clean(message)[:_LONGEST].encode())
 
 
 def _written(tag: int, inside: bytes) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,10 +41,40 @@ _TELEMETRY_TYPES: Final = frozenset(one.value for one in Encoding)
 _EVENT_TYPES: Final = JSON_TYPES | {cloudevents.SINGLE_TYPE, cloudevents.BATCH_TYPE}
 
 
-class Usage(Resource):
-    """Usage in our own format."""
+# Refusals that say nothing of a body: who asks, what is asked for, how often.
+_NOT_OF_A_BODY: Final = frozenset({401, 403, 404, 405, 429})
+
+
+class Door(Resource):
+    """Takes usage. A body that it refuses whole is noted at the source it was for: who looks after that source sees it,
+    and not the sender alone. `default` is the slug and the kind of the source where none is named.
+    """
 
     permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar[str]
+
+    def handle_exception(self, exc: Exception) -> Response:
+        answer = super().handle_exception(exc)
+        if 400 <= answer.status_code < 500 and answer.status_code not in _NOT_OF_A_BODY:
+            source = self.meant(self.request)
+            if source is not None:
+                said = answer.data
+                services.note_refused(source, code=str(said["code"]), message=str(said.get("detail", "")), at=now())
+        return answer
+
+    def meant(self, request: Request) -> Source | None:
+        """The source that a refused body was for; None where there is none of that name."""
+        asked, slug = caller(request), request.query_params.get("source", "") or self.default
+        try:
+            return sources.source(asked.organization_id, slug)
+        except NotFound:
+            return source_of(request, self.default) if slug == self.default else None
+
+
+class Usage(Door):
+    """Usage in our own format."""
+
+    default: ClassVar = "api"
 
     @extend_schema(
         request=schemas.USAGE_BODY,
@@ -58,13 +89,13 @@ class Usage(Resource):
         """
         kind = bodies.media_type(request._request, _USAGE_TYPES)
         found = records.cut(bodies.read(request._request), kind)
-        return _booked(request, found, parser=capstan.PARSER, parse=capstan.parse, default="api", quiet=False)
+        return _booked(request, found, parser=capstan.PARSER, parse=capstan.parse, default=self.default, quiet=False)
 
 
-class Events(Resource):
+class Events(Door):
     """Usage as CloudEvents 1.0."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "cloudevents"
 
     @extend_schema(
         request=schemas.EVENTS_BODY,
@@ -90,14 +121,14 @@ class Events(Resource):
         if kind == cloudevents.SINGLE_TYPE and not found.single:
             raise Malformed(f"This media type holds one event; send an array as {cloudevents.BATCH_TYPE}.")
         return _booked(
-            request, found, parser=cloudevents.PARSER, parse=cloudevents.parse, default="cloudevents", quiet=True
+            request, found, parser=cloudevents.PARSER, parse=cloudevents.parse, default=self.default, quiet=True
         )
 
 
-class _Telemetry(Resource):
+class _Telemetry(Door):
     """A door of OTLP/HTTP: what is no usage is passed over, and an answer is in the encoding of the request."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "otlp"
     signal: ClassVar[Signal]
 
     def post(self, request: Request) -> HttpResponse:
@@ -105,6 +136,15 @@ class _Telemetry(Resource):
         rejected, said = self.take(request, bodies.read(request._request), encoding)
         body = otlp.answer(self.signal, encoding, rejected=rejected, message="; ".join(said))
         return HttpResponse(body, content_type=encoding.value)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """In protobuf a refusal is a google.rpc.Status, as OTLP has it; else a problem as at any door."""
+        answer = super().dispatch(request, *args, **kwargs)
+        if not isinstance(answer, Response) or request.content_type != Encoding.PROTOBUF:
+            return answer
+        said = otlp.refusal(f"{answer.data['code']}: {answer.data.get('detail', '')}")
+        headers = {name: value for name, value in answer.items() if name != "Content-Type"}
+        return HttpResponse(said, status=answer.status_code, headers=headers, content_type=Encoding.PROTOBUF.value)
 
     def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
         """How many items were none at all, and warnings."""
@@ -118,7 +158,7 @@ class _Calls(_Telemetry):
 
     def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
         found: Calls = self.reader.calls(body, encoding)
-        source = source_of(request, "otlp")
+        source = source_of(request, self.default)
         outcomes = services.take_calls(
             organization_id=source.organization_id, source_id=source.id, parser=self.reader.PARSER,
             received=found.received, tellers=found.tellers, sent_with=key_of(request), at=now(),
@@ -162,7 +202,7 @@ class Metrics(_Telemetry):
 
     def take(self, request: Request, body: bytes, encoding: Encoding) -> tuple[int, list[str]]:
         told = otlp_metrics.told(body, encoding)
-        source = source_of(request, "otlp")
+        source = source_of(request, self.default)
         made = services.take_metrics(
             organization_id=source.organization_id, source_id=source.id, told=told, sent_with=key_of(request), at=now()
         )

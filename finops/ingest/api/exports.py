@@ -8,7 +8,6 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from finops.api.views import Resource
 from finops.connectors import bodies
 from finops.connectors.google import answers as google
 from finops.connectors.managed_agents import parse as managed_agents
@@ -16,16 +15,16 @@ from finops.connectors.openmeter import events as openmeter
 from finops.connectors.openrouter import generation as openrouter
 from finops.connectors.pages import BodyUnreadable, Page
 from finops.ingest.api import schemas
+from finops.ingest.api.doors import Door
 from finops.ingest.api.webhooks import taken
-from finops.orgs.rules import Permission
 
 _BOOKED = OpenApiResponse(schemas.POSTED_ANSWER, description="What became of each.")
 
 
-class OpenMeterEvents(Resource):
+class OpenMeterEvents(Door):
     """Events that OpenMeter has already."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "openmeter"
 
     @extend_schema(
         request=schemas.records("An item of OpenMeter's list of events; a page of them is taken as it is."),
@@ -46,13 +45,13 @@ class OpenMeterEvents(Resource):
             bodies.check_count(len(page.rows))
             return page
 
-        return taken(request, cut, openmeter.parse, openmeter.PARSER, "openmeter", "a page of OpenMeter's events")
+        return taken(request, cut, openmeter.parse, openmeter.PARSER, self.default, "a page of OpenMeter's events")
 
 
-class OpenRouterGenerations(Resource):
+class OpenRouterGenerations(Door):
     """Generations of OpenRouter, one by one."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "openrouter"
 
     @extend_schema(
         request=schemas.records("What `GET /api/v1/generation?id=…` answers."), responses={200: _BOOKED},
@@ -63,14 +62,14 @@ class OpenRouterGenerations(Resource):
         nothing. What the activity report tells of the same calls is the same money.
         """
         return taken(
-            request, openrouter.cut, openrouter.parse, openrouter.PARSER, "openrouter", "a generation of OpenRouter's"
+            request, openrouter.cut, openrouter.parse, openrouter.PARSER, self.default, "a generation of OpenRouter's"
         )
 
 
-class GoogleAnswers(Resource):
+class GoogleAnswers(Door):
     """What Gemini answered, call by call."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "google"
 
     @extend_schema(
         request=schemas.records(
@@ -85,13 +84,13 @@ class GoogleAnswers(Resource):
         piece counts, and the others are ignored. An answer that says no time is of the moment it comes in. Sending
         again adds nothing.
         """
-        return taken(request, google.cut, google.parse, google.PARSER, "google", "an answer of Gemini's")
+        return taken(request, google.cut, google.parse, google.PARSER, self.default, "an answer of Gemini's")
 
 
-class ManagedAgentSessions(Resource):
+class ManagedAgentSessions(Door):
     """What running agents at a provider cost beside their tokens."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "managed-agents"
 
     @extend_schema(
         request=schemas.records(
@@ -106,6 +105,6 @@ class ManagedAgentSessions(Resource):
         as estimated. A session sent again adds nothing.
         """
         return taken(
-            request, lambda raw: Page((raw,)), managed_agents.parse, managed_agents.PARSER, "managed-agents",
+            request, lambda raw: Page((raw,)), managed_agents.parse, managed_agents.PARSER, self.default,
             "a list of sessions",
         )  # fmt: skip

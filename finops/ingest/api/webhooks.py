@@ -29,7 +29,7 @@ from finops.connectors.types import Received, dated
 from finops.core.actors import Actor
 from finops.ingest import bodies, services
 from finops.ingest.api import answers, schemas
-from finops.ingest.api.doors import key_of, source_of
+from finops.ingest.api.doors import Door, key_of, source_of
 from finops.ingest.models import SignedWebhook
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Caller, Permission
@@ -42,10 +42,10 @@ _TYPES: Final = JSON_TYPES | LINES_TYPES | {"text/plain", "application/octet-str
 _MOST_SIGNED: Final = 4 * 1024 * 1024
 
 
-class LiteLLMEvents(Resource):
+class LiteLLMEvents(Door):
     """Calls that a LiteLLM proxy posts by its `generic_api` callback."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "litellm"
 
     @extend_schema(
         request=schemas.records("StandardLoggingPayload, as LiteLLM sends it in any of its log formats."),
@@ -56,13 +56,13 @@ class LiteLLMEvents(Resource):
         """An array, one object a line, or one object; gzip is read, at most 10,000 calls. Always answered with
         200 where the body can be read, for LiteLLM forgets what it could not deliver. Sending again adds nothing.
         """
-        return taken(request, litellm.cut, litellm.parse, litellm.PARSER, "litellm", "a body of LiteLLM's callback")
+        return taken(request, litellm.cut, litellm.parse, litellm.PARSER, self.default, "a body of LiteLLM's callback")
 
 
-class PortkeyLogs(Resource):
+class PortkeyLogs(Door):
     """An export of Portkey's logs."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "portkey"
 
     @extend_schema(
         request=schemas.records("A line of Portkey's log export."),
@@ -73,13 +73,13 @@ class PortkeyLogs(Resource):
         """The lines of an export as they were downloaded, at most 10,000 in a request; gzip is read. Sending again adds
         nothing.
         """
-        return taken(request, portkey.cut, portkey.parse, portkey.PARSER, "portkey", "an export of Portkey's logs")
+        return taken(request, portkey.cut, portkey.parse, portkey.PARSER, self.default, "an export of Portkey's logs")
 
 
-class LangfuseObservations(Resource):
+class LangfuseObservations(Door):
     """Generations and embeddings of Langfuse."""
 
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+    default: ClassVar = "langfuse"
 
     @extend_schema(
         request=schemas.records("An observation of Langfuse's API; a page with them in `data` is taken as it is."),
@@ -95,7 +95,7 @@ class LangfuseObservations(Resource):
         def cut(raw: bytes) -> Page:
             return langfuse.cut(b'{"data":[' + raw + b"]}", inclusive=inclusive)
 
-        return taken(request, cut, langfuse.parse, langfuse.PARSER, "langfuse", "a page of Langfuse's observations")
+        return taken(request, cut, langfuse.parse, langfuse.PARSER, self.default, "a page of Langfuse's observations")
 
 
 class Signed(BaseAuthentication):
@@ -130,11 +130,14 @@ class _SignedScheme(OpenApiAuthenticationExtension):
         }
 
 
-class HeliconeWebhook(Resource):
+class HeliconeWebhook(Door):
     """A call that Helicone tells by its webhook."""
 
     authentication_classes = (Signed,)
-    permission: ClassVar = {"POST": Permission.USAGE_WRITE}
+
+    def meant(self, request: Request) -> Source:
+        webhook: SignedWebhook = request.auth[0]  # type: ignore[index]
+        return webhook.source
 
     @extend_schema(
         request=schemas.records('Helicone\'s webhook, with "include data" on.'),

@@ -53,6 +53,7 @@ def replay(*, organization_id: int, record_ids: Sequence[int], by: Actor, at: da
             received=[_read(parser, record) for record in records],
             sent_with=sent_with,
             at=at,
+            sent=False,
         )
         outcomes |= {record.id: outcome for record, outcome in zip(records, taken, strict=True)}
     with transaction.atomic():

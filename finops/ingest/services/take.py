@@ -17,6 +17,7 @@ from finops.connectors.types import UsageEvent
 from finops.ingest.models import QuarantinedRecord
 from finops.ingest.rules import check
 from finops.ingest.services.corridor import corridor_for
+from finops.ingest.services.tally import tally
 from finops.ingest.types import Outcome, Problem, Received, Status
 from finops.ledger.services import Batch, ClaimMoved, post, post_lone
 from finops.ledger.types import Posted, Posting
@@ -37,6 +38,9 @@ _CONFLICT: Final = Problem(
     "ingest.conflict", "id", "this id was charged before with other content; send corrections under their own id"
 )
 
+PAUSED: Final = "ingest.source_paused"
+_PAUSED: Final = Problem(PAUSED, "", "the source is paused; resume it, and replay what waits")
+
 
 def take(
     *,
@@ -48,13 +52,15 @@ def take(
     at: datetime,
     within: Within | None = None,
     revises: bool | None = None,
+    sent: bool = True,
 ) -> list[Outcome]:
     """Book records of one source; says what became of each, in order. Sending them again adds nothing.
 
     `parser` names what read them (`capstan`, `cloudevents`, `file`), for replay from quarantine; `sent_with` is the
     prefix of the virtual key they came in with, whose defaults apply to records that name no key. `within` is called
     inside each transaction, with the places of its records in `received` and what becomes of them. `revises` says
-    whether other content for a known id is a revision or a conflict, where that is not as the source says.
+    whether other content for a known id is a revision or a conflict, where that is not as the source says. `sent` is
+    false for what the house itself books again, which nobody sent.
     """
     source = Source.objects.get(organization_id=organization_id, id=source_id)
     revises = source.revises if revises is None else revises
@@ -67,6 +73,8 @@ def take(
             outcomes.extend(_take_batch(source, parser, [part[n] for n in turn], sent_with, at, also, revises))
     stale = Q(last_received_at__isnull=True) | Q(last_received_at__lt=at - _SEEN_EVERY)
     Source.objects.filter(stale, id=source_id).update(last_received_at=at)
+    if sent:
+        tally(source, received, outcomes, at)
     return outcomes
 
 
@@ -100,7 +108,7 @@ def _take_batch(
     events: list[UsageEvent] = []
     places: list[int] = []
     for n, record in enumerate(received):
-        event, problem = record.event, record.problem
+        event, problem = record.event, record.problem if source.paused_at is None else _PAUSED
         if event is not None and problem is None:
             problem = check(event, now=at)
             if problem is None:

@@ -54,6 +54,7 @@ def withdraw(
             at=at,
             within=within,
             revises=True,
+            sent=False,
         )
     return number
 

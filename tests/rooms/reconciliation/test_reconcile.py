@@ -50,7 +50,7 @@ def test_a_statement_is_no_charge(book: Book, stated: Stated) -> None:
     assert list(Statement.objects.order_by("external_id").values_list("revision", flat=True)) == [1, 0]
 
 
-def test_what_is_billed_is_shared_by_who_was_seen_and_the_rest_is_one_visible_line_vm0_26303(
+def test_what_is_billed_is_shared_by_who_was_seen_and_the_rest_is_one_visible_line(
     book: Book, stated: Stated, cast: Cast
 ) -> None:
     """Half of what was billed was seen; tokens cost a tenth less than the price book says."""

@@ -17,9 +17,8 @@ from finops.connectors.bedrock.cur import cut, kept, parse
 from finops.connectors.bedrock.usage_types import UsageType, model_of, usage_type_of
 from finops.connectors.pages import BodyUnreadable
 from finops.connectors.types import UsageEvent
-from finops.pricing.rules.names import Names
 from tests.factories.agents import ANYTHING, bent, checked, dollars, meters, said
-from tests.factories.pricing import real_content
+from tests.factories.pricing import real_catalogue
 
 ALICE = "arn:aws:iam::123456789012:user/alice"
 
@@ -113,7 +112,7 @@ def test_what_a_usage_type_says(text: str, description: str, told: tuple[str, ..
     ],
 )
 def test_a_model_on_the_bill_is_the_one_that_was_called(word: str, routing: str, called: str) -> None:
-    names = Names(real_content().providers)
+    names = real_catalogue().names
     found = names.model("aws", called)
     assert found is not None
     assert names.model("aws", model_of(UsageType(word, routing=routing))) == found

@@ -154,7 +154,7 @@ def test_answers_are_what_its_own_reader_reads(signal: Signal, rejected: int) ->
 def test_a_refusal_is_a_status() -> None:
     # google.rpc.Status is not in the package; another message with a text as its second field reads it as well.
     made = message(Signal.TRACES, "Response")().partial_success
-    made.ParseFromString(refusal(PROTOBUF, "no"))
+    made.ParseFromString(refusal("no"))
     assert made.error_message == "no"
 
 
