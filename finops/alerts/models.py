@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -12,6 +12,9 @@ from finops.alerts.types import Event, Kind, Medium, Severity
 from finops.orgs.models import Organization, Owned
 from finops.sources.models import Source
 
+# What its secrets are sealed for.
+CHANNEL: Final = "capstan.alerts.sealed.v1"
+
 
 def _choices(kind: type[Kind] | type[Medium] | type[Severity] | type[Event]) -> list[tuple[str, str]]:
     return [(one.value, one.value) for one in kind]
@@ -19,6 +22,8 @@ def _choices(kind: type[Kind] | type[Medium] | type[Severity] | type[Event]) -> 
 
 class Channel(Owned):
     """Where news goes. Never deleted: archived, so that what was delivered can be read."""
+
+    SEALED: ClassVar = {"address": CHANNEL, "secret": CHANNEL}
 
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=9, choices=_choices(Medium))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from finops.alerts.models import CHANNEL
 from finops.core.sealing import CannotOpen, Sealer
 
 __all__ = ["CannotOpen", "seal", "unseal"]
@@ -19,4 +20,4 @@ def unseal(sealed: bytes | memoryview) -> str:
 
 
 def _sealer() -> Sealer:
-    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose="capstan.alerts.sealed.v1")
+    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose=CHANNEL)

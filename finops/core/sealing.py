@@ -27,6 +27,7 @@ class Sealer:
 
     def __init__(self, secrets: Sequence[str], *, purpose: str) -> None:
         self._keys = _keys(tuple(secrets), purpose)
+        self._present = _keys(tuple(secrets[:1]), purpose)
 
     def seal(self, text: str) -> bytes:
         return self.seal_bytes(text.encode())
@@ -37,6 +38,16 @@ class Sealer:
 
     def seal_bytes(self, raw: bytes) -> bytes:
         return self._keys.encrypt(raw)
+
+    def again(self, sealed: bytes | memoryview) -> bytes | None:
+        """What was sealed under a former secret, sealed under the present one; None where it is so already. Raises
+        CannotOpen.
+        """
+        try:
+            self._present.decrypt(bytes(sealed))
+        except InvalidToken:
+            return self.seal_bytes(self.open_bytes(sealed))
+        return None
 
     def open_bytes(self, sealed: bytes | memoryview) -> bytes:
         """Raises CannotOpen."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 
 from finops.orgs.models import Organization
 from finops.sources.models import Source
+
+# What its secrets are sealed for.
+WEBHOOK: Final = "capstan.ingest.webhook.v1"
 
 
 class QuarantinedRecord(models.Model):
@@ -80,6 +83,8 @@ class MetricSeries(models.Model):
 
 class SignedWebhook(models.Model):
     """An address for a sender that signs what it sends and can send no key: who knows the secret is the source."""
+
+    SEALED: ClassVar = {"sealed": WEBHOOK}
 
     class Sender(models.TextChoices):
         HELICONE = "helicone", "Helicone"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 from django.db.models import F, Q
@@ -10,9 +10,14 @@ from django.db.models import F, Q
 from finops.orgs.models import Organization
 from finops.sources.models import Source
 
+# What its secrets are sealed for.
+CREDENTIAL: Final = "capstan.polling.credential.v1"
+
 
 class ConnectedAccount(models.Model):
     """A credential at a provider, by which its feeds are read."""
+
+    SEALED: ClassVar = {"sealed": CREDENTIAL}
 
     id = models.AutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)

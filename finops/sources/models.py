@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 
 from finops.orgs.models import Organization, Owned, never_deleted
+
+# What its secrets are sealed for.
+ACCESS: Final = "capstan.sources.access.v1"
 
 
 class Source(Owned):
@@ -46,6 +49,8 @@ class Source(Owned):
 
 class SourceAccess(models.Model):
     """How Capstan reaches the administration of a source: to block keys there, and to give them back."""
+
+    SEALED: ClassVar = {"sealed": ACCESS}
 
     id = models.AutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)

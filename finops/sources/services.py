@@ -19,7 +19,7 @@ from finops.core.errors import FinopsError, Invalid, NotFound
 from finops.core.sealing import Sealer
 from finops.orgs.services.checks import SlugTaken, clean_name, clean_slug
 from finops.sources.kinds import ACCOUNT, GATEWAY, SEATS
-from finops.sources.models import Source, SourceAccess
+from finops.sources.models import ACCESS, Source, SourceAccess
 
 KINDS: Final = (
     *("api", "cloudevents", "file", "litellm", "gateway", "otlp"),
@@ -247,7 +247,7 @@ def open_access(row: SourceAccess) -> Opened:
 
 
 def _sealer() -> Sealer:
-    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose="capstan.sources.access.v1")
+    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose=ACCESS)
 
 
 def _locked(organization_id: int, source_id: int) -> Source:

@@ -11,7 +11,7 @@ import msgspec
 
 from finops.core.sealing import CannotOpen, Sealer
 
-PURPOSE: Final = "capstan.captures.v1"
+PURPOSE: Final = "capstan.captures.v1.{}"
 # Of how many calls a share is: percent with two places.
 WHOLE: Final = 10_000
 # Prompts repeat themselves; more effort than the least gains little.
@@ -69,7 +69,7 @@ def chosen(call_id: str, share: int) -> bool:
 
 def sealer(secrets: Sequence[str], organization_id: int) -> Sealer:
     """`secrets` are the house's secret key and then the former ones. What is one organization's opens as no other's."""
-    return Sealer(secrets, purpose=f"{PURPOSE}.{organization_id}")
+    return Sealer(secrets, purpose=PURPOSE.format(organization_id))
 
 
 def seal(with_: Sealer, exchange: Exchange) -> bytes:

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from finops.orgs.models import Organization
-from routing.captures import rules
+from routing.captures import hot, rules
 
 
 class CaptureSettings(models.Model):
@@ -44,6 +44,8 @@ class CaptureSettings(models.Model):
 
 class Capture(models.Model):
     """One call. What was asked and answered is in `sealed` alone (`hot.Exchange`)."""
+
+    SEALED: ClassVar = {"sealed": hot.PURPOSE}
 
     id = models.BigAutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,9 +14,14 @@ from routing.evidence.rules import LEAST_MARGIN, MARGIN_PLACES, MOST_MARGIN
 from routing.experiments import rules
 from routing.experiments.types import ItemState, Mode, Scoring, State
 
+# What its key's secret is sealed for, for each organization.
+KEY: Final = "capstan.experiments.key.v1.{}"
+
 
 class Experiment(models.Model):
     """What is measured, how far it is, and what it may cost. What it found is evidence: an evaluation."""
+
+    SEALED: ClassVar = {"sealed": KEY}
 
     id = models.AutoField(primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, db_index=False)

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from finops.core.money import PRICE_PLACES
 from finops.orgs.models import Organization, Owned, VirtualKey, never_deleted
-from routing.upstreams import rules
+from routing.upstreams import hot, rules
 from routing.upstreams.types import Auth, Dialect
 
 
@@ -26,6 +26,8 @@ class UpstreamsVersion(models.Model):
 
 class Upstream(Owned):
     """A server that answers calls of models. Never deleted: its id is in the journal of calls."""
+
+    SEALED: ClassVar = {"sealed": hot.PURPOSE}
 
     name = models.CharField(max_length=rules.LONGEST_NAME)
     dialect = models.CharField(max_length=9, choices=[(one.value, one.value) for one in Dialect])

@@ -15,7 +15,7 @@ from finops.audit import services as audit
 from finops.core.actors import Actor
 from finops.core.errors import FinopsError, Invalid
 from finops.core.sealing import Sealer
-from finops.ingest.models import SignedWebhook
+from finops.ingest.models import WEBHOOK, SignedWebhook
 from finops.sources.models import Source
 from finops.sources.services import refuse_archived
 
@@ -77,7 +77,7 @@ def webhook_for(webhook_id: UUID, sender: str, body: bytes, signature: str) -> S
 
 
 def _sealer() -> Sealer:
-    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose="capstan.ingest.webhook.v1")
+    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose=WEBHOOK)
 
 
 def _note(verb: str, source: Source, by: Actor, at: datetime, details: dict[str, object]) -> None:

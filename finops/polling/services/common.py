@@ -14,7 +14,7 @@ from finops.connectors.fetching import Access, Account, Feed
 from finops.core.actors import Actor, system
 from finops.core.errors import FinopsError, Invalid, NotFound
 from finops.core.sealing import Sealer
-from finops.polling.models import ConnectedAccount, PolledFeed
+from finops.polling.models import CREDENTIAL, ConnectedAccount, PolledFeed
 
 HOUSE: Final = system("polling")
 # Of alerts: they go by these names, and by the source's key.
@@ -150,4 +150,4 @@ def note_account(
 
 
 def _sealer() -> Sealer:
-    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose="capstan.polling.credential.v1")
+    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose=CREDENTIAL)

@@ -10,16 +10,15 @@ from django.conf import settings
 from finops.audit import services as audit
 from finops.core.actors import Actor, system
 from finops.core.sealing import Sealer
-from routing.experiments.models import Experiment
+from routing.experiments.models import KEY, Experiment
 from routing.experiments.rules import WHY
 from routing.experiments.types import State
 
 HOUSE: Final = system("experiments")
-_PURPOSE: Final = "capstan.experiments.key.v1"
 
 
 def sealer(organization_id: int) -> Sealer:
-    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose=f"{_PURPOSE}.{organization_id}")
+    return Sealer((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose=KEY.format(organization_id))
 
 
 def note(verb: str, row: Experiment, details: dict[str, Any], by: Actor, at: datetime) -> None:
