@@ -22,6 +22,12 @@ class KeyState(StrEnum):
     GONE = "gone"
 
 
+class Power(StrEnum):
+    """What a connector can do at its provider, as its account states it."""
+
+    BLOCK_KEY = "block_key"
+
+
 class Enforcer(Protocol):
     """One provider's or proxy's administration. Each call is idempotent. Raises EnforcementError."""
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from finops.connectors.addresses import Unreachable
+from finops.connectors.enforcement import Power
 from finops.connectors.outgoing import Outgoing
 from finops.connectors.pages import Page
 from finops.connectors.paging import Other, followed
@@ -110,6 +111,8 @@ class Account:
     feeds: tuple[Feed, ...]
     probe: Callable[[Access], None]
     needs: tuple[Need, ...] = ()
+    # What can be done to keys there, beside reading; nobody else needs to know which provider it is.
+    enforces: frozenset[Power] = frozenset()
 
 
 class FetchError(FinopsError):

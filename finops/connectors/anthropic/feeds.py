@@ -13,6 +13,7 @@ from typing import Final
 
 from finops.connectors.anthropic import analytics, claude_code, cost_report, usage_report
 from finops.connectors.anthropic.reported import PROVIDER
+from finops.connectors.enforcement import Power
 from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window, by_token, grouped_by
 
 _VERSION: Final = "2023-06-01"
@@ -92,6 +93,7 @@ def _text(at: datetime) -> str:
 _feed: Final = partial(Feed, provider=PROVIDER, history=timedelta(days=365))
 
 ACCOUNT: Final = Account(
+    enforces=frozenset({Power.BLOCK_KEY}),
     name="anthropic",
     title="Anthropic",
     address="https://api.anthropic.com",

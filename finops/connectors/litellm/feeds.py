@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from finops.connectors.enforcement import Power
 from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
 from finops.connectors.foreign import rows_of
 from finops.connectors.keeping import object_of
@@ -101,6 +102,7 @@ def _probe(access: Access) -> None:
 
 
 ACCOUNT: Final = Account(
+    enforces=frozenset({Power.BLOCK_KEY}),
     name="litellm",
     title="LiteLLM",
     # The proxy's own.
