@@ -16,8 +16,10 @@ from dashboards.panels.bar import address
 from dashboards.panels.months import changed_by_source
 from dashboards.polling.forms import BackfillForm, ConnectForm, CredentialForm, SwitchForm
 from dashboards.polling.words import SAYS, lasting, roughly, standing
+from finops.connectors.enforcement import Power
 from finops.connectors.feeds import ACCOUNTS, FEEDS
 from finops.connectors.fetching import Account, Feed
+from finops.connectors.sent import of_kind
 from finops.core.errors import NotFound
 from finops.ingest import selectors as quarantine
 from finops.ingest.models import QuarantinedRecord
@@ -36,6 +38,7 @@ from finops.sources.services import is_sent_to, pause_source, resume_source
 _DRIFT_OVER: Final = timedelta(days=30)
 # Today and yesterday.
 _LATE_OVER: Final = timedelta(days=1)
+_POWERS: Final = {Power.BLOCK_KEY: "keys can be blocked before a cap is passed"}
 _MOVING: Final = (Job.State.QUEUED, Job.State.RUNNING)
 
 
@@ -67,6 +70,7 @@ def _of_senders(here: Here, row: Source) -> dict[str, Any]:
         "late": roughly(came.late) if came.late is not None else "n/a",
         "latest": f"at most {roughly(came.latest)}, last two days" if came.latest is not None else "last two days",
         "refused": list(quarantine.refused(row)),
+        "sent": _facts_of_senders(row),
         "may_pause": here.caller.can(Permission.SOURCES_MANAGE) and is_sent_to(row),
     }
 
@@ -87,6 +91,7 @@ def _of_feed(here: Here, row: PolledFeed) -> dict[str, Any]:
         "siblings": [(one, standing(one, here.now)) for one in siblings],
         "more": _more(account, {one.name for one in siblings}),
         "is_on": row.account.disconnected_at is None,
+        "enforces": ", ".join(_POWERS[one] for one in sorted(account.enforces)) if account else "",
         "job": job,
         "job_since": datetime.fromisoformat(job.parameters["since"]) if job else None,
         "job_message": job.cursor.get("message", "") if job and is_moving else "",
@@ -106,7 +111,21 @@ def _facts(spec: Feed) -> list[tuple[str, str]]:
         ("Two rows differ by", spec.dedupe),
         ("Input", spec.convention),
         ("Money", spec.money),
+        ("Evidence", ", ".join(sorted(spec.evidence))),
     ]
+
+
+def _facts_of_senders(row: Source) -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        (
+            one.title,
+            [
+                ("Told", one.delay), ("Told otherwise later", one.revised), ("Two records differ by", one.dedupe),
+                ("Input", one.convention), ("Money", one.money), ("Evidence", ", ".join(sorted(one.evidence))),
+            ],
+        )
+        for one in of_kind(row.kind)
+    ]  # fmt: skip
 
 
 def _more(account: Account | None, on: set[str]) -> list[Feed]:

@@ -36,6 +36,18 @@ class Says(StrEnum):
     MONEY = "money"
 
 
+class Evidence(StrEnum):
+    """How sure it is that what a record says is money (`UsageEvent.evidence`)."""
+
+    # A provider's bill.
+    BILLED = "billed"
+    # Counted where the call was answered.
+    METERED = "metered"
+    # Counted by whoever made the call, or passed on.
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+
+
 class Window(NamedTuple):
     """UTC; `until` is excluded."""
 
@@ -93,6 +105,8 @@ class Feed:
     dedupe: str
     convention: str
     money: str
+    # The levels its rows may have.
+    evidence: frozenset[Evidence]
     # A window tells all there is of it: what it told before and tells no more was taken back.
     whole: bool = False
     # Off until somebody switches it on: it says less than another, costs calls, or is only for some accounts.

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from finops.api.idempotency import idempotent
 from finops.api.schema import answers, listed
 from finops.api.views import Input, Resource, now, paged, valid
+from finops.connectors.enforcement import Power
 from finops.connectors.feeds import ACCOUNTS
-from finops.connectors.fetching import Account, Feed, Need
+from finops.connectors.fetching import Account, Evidence, Feed, Need
 from finops.jobs.api import JobOutput
 from finops.orgs.authentication import caller
 from finops.orgs.rules import Permission
@@ -47,6 +48,9 @@ class KnownFeedOutput(serializers.Serializer[Any]):
     dedupe = serializers.CharField(help_text="What tells two rows apart.")
     convention = serializers.CharField(help_text="What input includes.")
     money = serializers.CharField(help_text="What money is counted in.")
+    evidence = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(Evidence)), help_text="How sure it is that its rows are money."
+    )
     needs = NeedOutput(many=True)
 
 
@@ -58,6 +62,9 @@ class KnownAccountOutput(serializers.Serializer[Any]):
     address = serializers.CharField()
     credential_help = serializers.CharField()
     needs = NeedOutput(many=True)
+    enforces = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(Power)), help_text="What can be done to keys there."
+    )
     feeds = KnownFeedOutput(many=True)
 
 
@@ -317,6 +324,7 @@ def _known(spec: Account) -> dict[str, Any]:
         "address": spec.address,
         "credential_help": spec.credential_help,
         "needs": _needs(spec.needs),
+        "enforces": sorted(one.value for one in spec.enforces),
         "feeds": [_known_feed(feed) for feed in spec.feeds],
     }
 
@@ -331,6 +339,7 @@ def _known_feed(feed: Feed) -> dict[str, Any]:
         "dedupe": feed.dedupe,
         "convention": feed.convention,
         "money": feed.money,
+        "evidence": sorted(one.value for one in feed.evidence),
         "needs": _needs(feed.needs),
     }
 

@@ -15,7 +15,7 @@ import msgspec
 from django.test import override_settings
 
 from finops.connectors.feeds import ACCOUNTS, FEEDS
-from finops.connectors.fetching import Access, Account, Feed, Pages, Says, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Pages, Says, Window
 from finops.connectors.types import UsageEvent
 from finops.core.money import to_pico
 from finops.core.tokens import METERS
@@ -138,7 +138,7 @@ class Provider:
             "name": "invented", "title": "Calls", "parser": "capstan", "says": Says.CHARGES, "pages": self._read,
             "every": timedelta(minutes=10), "delay": timedelta(hours=1), "revised": timedelta(hours=6),
             "width": timedelta(hours=1), "longest": timedelta(hours=24), "history": timedelta(days=90),
-            "dedupe": "the id", "convention": "disjoint", "money": "none",
+            "dedupe": "the id", "convention": "disjoint", "money": "none", "evidence": frozenset({Evidence.METERED}),
         }  # fmt: skip
         self.feed = Feed(**usual | said)
         self.account = Account(

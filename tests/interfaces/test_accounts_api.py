@@ -95,7 +95,7 @@ def test_the_catalogue_says_all_there_is_to_know_before_connecting(alice: Api) -
         "name": "anthropic-cost", "title": "Cost by the day", "says": "money", "optional": False, "every_s": 3_600,
         "delay_s": 86_400, "revised_s": 2_592_000, "history_s": 31_536_000,
         "dedupe": "the day, every group and the currency", "convention": "none",
-        "money": "cents, as decimal text", "needs": [],
+        "money": "cents, as decimal text", "evidence": ["billed"], "needs": [],
     }  # fmt: skip
 
 

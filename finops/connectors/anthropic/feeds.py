@@ -14,7 +14,7 @@ from typing import Final
 from finops.connectors.anthropic import analytics, claude_code, cost_report, usage_report
 from finops.connectors.anthropic.reported import PROVIDER
 from finops.connectors.enforcement import Power
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window, by_token, grouped_by
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Says, Server, Window, by_token, grouped_by
 
 _VERSION: Final = "2023-06-01"
 _ANALYTICS: Final = "analytics-usage-cost-2026-08-24"
@@ -102,6 +102,7 @@ ACCOUNT: Final = Account(
     feeds=(
         _feed(
             name="anthropic-usage",
+            evidence=frozenset({Evidence.METERED}),
             whole=True,
             title="Usage by the hour",
             parser=usage_report.PARSER,
@@ -118,6 +119,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-cost",
+            evidence=frozenset({Evidence.BILLED}),
             whole=True,
             title="Cost by the day",
             parser=cost_report.PARSER,
@@ -134,6 +136,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-claude-code",
+            evidence=frozenset({Evidence.REPORTED}),
             whole=True,
             title="Claude Code by the day and person",
             parser=claude_code.PARSER,
@@ -152,6 +155,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-analytics-usage",
+            evidence=frozenset({Evidence.METERED}),
             whole=True,
             title="Analytics: usage by the day, person and product",
             parser=analytics.PARSER,
@@ -170,6 +174,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="anthropic-analytics-cost",
+            evidence=frozenset({Evidence.BILLED}),
             whole=True,
             title="Analytics: cost by the day, person and product",
             parser=analytics.PARSER,

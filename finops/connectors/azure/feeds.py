@@ -14,7 +14,18 @@ from urllib.parse import parse_qsl, quote
 from finops.connectors import unpacking
 from finops.connectors.azure.cost_export import PARSER, PROVIDER, Line, kept, lines_of, starts
 from finops.connectors.azure.listing import Blob, listing_of
-from finops.connectors.fetching import Access, Account, Feed, Need, Refused, RequestRefused, Says, Server, Window
+from finops.connectors.fetching import (
+    Access,
+    Account,
+    Evidence,
+    Feed,
+    Need,
+    Refused,
+    RequestRefused,
+    Says,
+    Server,
+    Window,
+)
 from finops.connectors.given import folder
 from finops.connectors.keeping import object_of
 from finops.connectors.months import following, is_within, months, several
@@ -149,6 +160,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="azure-costs",
+            evidence=frozenset({Evidence.BILLED}),
             title="Cost export",
             parser=PARSER,
             says=Says.MONEY,

@@ -14,7 +14,7 @@ from finops.connectors import unpacking
 from finops.connectors.bedrock import cur, invocations
 from finops.connectors.bedrock.exports import current_files, read_file
 from finops.connectors.bedrock.storage import ADDRESS, Bucket
-from finops.connectors.fetching import Access, Account, Feed, Need, RequestRefused, Says, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Need, RequestRefused, Says, Window
 from finops.connectors.given import folder, needed, slug
 from finops.connectors.months import is_within, months, several
 
@@ -128,6 +128,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="bedrock-invocations",
+            evidence=frozenset({Evidence.METERED}),
             title="Every call, by the invocation log",
             parser=invocations.PARSER,
             says=Says.CHARGES,
@@ -147,6 +148,7 @@ ACCOUNT: Final = Account(
         ),
         Feed(
             name="aws-cur",
+            evidence=frozenset({Evidence.BILLED}),
             title="What AWS charges, by the Cost and Usage Report",
             parser=cur.PARSER,
             says=Says.MONEY,

@@ -13,7 +13,7 @@ from typing import Final
 
 from finops.connectors.copilot.parse import PARSER, PROVIDER, cut, cut_seats
 from finops.connectors.copilot.remainder import without
-from finops.connectors.fetching import Access, Account, Feed, Need, RequestRefused, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Need, RequestRefused, Says, Server, Window
 from finops.connectors.foreign import body_of, rows_of
 from finops.connectors.given import slug
 from finops.connectors.pages import Page
@@ -137,6 +137,7 @@ ACCOUNT: Final = Account(
     feeds=(
         _feed(
             name="copilot-credits",
+            evidence=frozenset({Evidence.BILLED}),
             title="AI credits by day and person",
             pages=_by_person,
             every=timedelta(days=1),
@@ -147,6 +148,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="copilot-credits-total",
+            evidence=frozenset({Evidence.BILLED}),
             title="AI credits by day",
             pages=_in_all,
             every=timedelta(hours=6),
@@ -158,6 +160,7 @@ ACCOUNT: Final = Account(
         ),
         _feed(
             name="copilot-seats",
+            evidence=frozenset({Evidence.BILLED}),
             title="Seats by day",
             pages=_seats,
             every=timedelta(days=1),

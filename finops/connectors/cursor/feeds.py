@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from finops.connectors.cursor.parse import PARSER, PROVIDER, cut, events_of
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Says, Server, Window
 from finops.connectors.pages import Page
 from finops.connectors.paging import Other, followed
 
@@ -61,6 +61,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="cursor-events",
+            evidence=frozenset({Evidence.BILLED}),
             whole=True,
             title="Usage events",
             parser=PARSER,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from finops.connectors.devin.parse import PARSER, PROVIDER, cut
-from finops.connectors.fetching import Access, Account, Feed, Need, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Need, Says, Server, Window
 from finops.connectors.given import currency, price, slug
 
 _DAY: Final = timedelta(days=1)
@@ -62,6 +62,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="devin-daily",
+            evidence=frozenset({Evidence.METERED}),
             whole=True,
             title="Consumption by day and product",
             parser=PARSER,

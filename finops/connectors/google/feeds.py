@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from finops.connectors.fetching import Access, Account, Away, Feed, Need, RequestRefused, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Away, Evidence, Feed, Need, RequestRefused, Says, Server, Window
 from finops.connectors.given import needed
 from finops.connectors.google.billing import PARSER, PROVIDER, cut
 from finops.connectors.google.service_account import token
@@ -186,6 +186,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="google-billing",
+            evidence=frozenset({Evidence.BILLED}),
             title="Billing export",
             parser=PARSER,
             says=Says.MONEY,

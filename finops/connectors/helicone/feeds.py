@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from finops.connectors import stored
-from finops.connectors.fetching import Access, Account, Feed, RequestRefused, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, RequestRefused, Says, Server, Window
 from finops.connectors.foreign import rows_of
 from finops.connectors.helicone.call import answer_of, stored_answer
 from finops.connectors.helicone.requests import PARSER, cut
@@ -118,6 +118,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="helicone-requests",
+            evidence=frozenset({Evidence.METERED, Evidence.REPORTED}),
             title="Calls",
             parser=PARSER,
             says=Says.CHARGES,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from finops.connectors.fetching import Access, Account, Feed, Need, Refused, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Need, Refused, Says, Server, Window
 from finops.connectors.given import flag
 from finops.connectors.langfuse.observations import PARSER, cut
 from finops.connectors.pages import Page
@@ -92,9 +92,12 @@ ACCOUNT: Final = Account(
         ),
     ),
     feeds=(
-        _feed(name="langfuse-observations", title="Generations and embeddings"),
+        _feed(
+            name="langfuse-observations", evidence=frozenset({Evidence.REPORTED}), title="Generations and embeddings"
+        ),
         _feed(
             name="langfuse-observations-older",
+            evidence=frozenset({Evidence.REPORTED}),
             title="Generations and embeddings, of Langfuse before version 4",
             pages=_older,
             # The same observations: it is for those who run an older Langfuse, which has not the other.

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from finops.connectors.enforcement import Power
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Says, Server, Window
 from finops.connectors.foreign import rows_of
 from finops.connectors.keeping import object_of
 from finops.connectors.litellm.spend_logs import PARSER, cut
@@ -112,6 +112,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="litellm-logs",
+            evidence=frozenset({Evidence.METERED, Evidence.REPORTED}),
             title="Log of spend",
             parser=PARSER,
             says=Says.CHARGES,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window, by_token, grouped_by
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Says, Server, Window, by_token, grouped_by
 from finops.connectors.openai import cost_report, usage_report
 from finops.connectors.openai.usage_report import PROVIDER
 
@@ -75,6 +75,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="openai-usage",
+            evidence=frozenset({Evidence.METERED}),
             whole=True,
             title="Usage by the hour",
             parser=usage_report.PARSER,
@@ -93,6 +94,7 @@ ACCOUNT: Final = Account(
         ),
         Feed(
             name="openai-costs",
+            evidence=frozenset({Evidence.BILLED}),
             whole=True,
             title="Costs by the day",
             parser=cost_report.PARSER,

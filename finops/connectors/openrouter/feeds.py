@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from finops.connectors.fetching import Access, Account, Feed, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Says, Server, Window
 from finops.connectors.openrouter import activity
 from finops.connectors.paging import PagesBroken
 
@@ -50,6 +50,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="openrouter-activity",
+            evidence=frozenset({Evidence.BILLED}),
             title="Activity by the day",
             parser=activity.PARSER,
             # It says tokens too. Its dollars are what is charged in the end, for calls that a gateway may have seen.

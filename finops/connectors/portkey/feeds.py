@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from finops.connectors import stored
-from finops.connectors.fetching import Access, Account, Away, Feed, Need, RequestRefused, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Away, Evidence, Feed, Need, RequestRefused, Says, Server, Window
 from finops.connectors.given import slug
 from finops.connectors.keeping import object_of
 from finops.connectors.pages import BodyUnreadable
@@ -131,6 +131,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="portkey-logs",
+            evidence=frozenset({Evidence.METERED, Evidence.REPORTED}),
             title="Log exports",
             parser=PARSER,
             says=Says.CHARGES,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from finops.connectors.fetching import Access, Account, Feed, Need, Says, Server, Window
+from finops.connectors.fetching import Access, Account, Evidence, Feed, Need, Says, Server, Window
 from finops.connectors.given import currency, price
 from finops.connectors.windsurf.parse import PARSER, PROVIDER, cut
 
@@ -45,6 +45,7 @@ ACCOUNT: Final = Account(
     feeds=(
         Feed(
             name="windsurf-credits",
+            evidence=frozenset({Evidence.METERED}),
             title="Add-on credits by billing cycle",
             parser=PARSER,
             says=Says.CHARGES,
