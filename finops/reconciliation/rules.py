@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Final
 
 from finops.core.money import allocate
@@ -24,8 +25,8 @@ def reconciled(day: Day, *, whole: bool = True) -> list[Line]:
     they keep what they stand at.
     """
     day = comparable(day)
-    groups = {*day.money, *(day.seen if whole else ())}
-    lines: list[Line] = []
+    lines, paid = _of_no_model(day) if whole else ([], set())
+    groups = {*day.money, *(day.seen if whole else ())} - paid
     for group in sorted(groups):
         money = day.money.get(group, {})
         lines += _of_group(group, money, day.reported.get(group), day.seen.get(group, _NONE))
@@ -52,6 +53,32 @@ def _models(groups: Iterable[Group]) -> Iterable[tuple[Group, list[Group]]]:
     for group in groups:
         found[Group("", group.model)].append(group)
     return found.items()
+
+
+def _of_no_model(day: Day) -> tuple[list[Line], set[Group]]:
+    """Some bills name no models (Azure's, Google's): their money pays for calls of an account's models that have none
+    of their own, by what these stand at, as far as it goes. Its lines, and the groups that are done with.
+    """
+    lines: list[Line] = []
+    done: set[Group] = set()
+    for group, money in sorted(day.money.items()):
+        if group.model or group in day.reported:
+            continue
+        seen = {one: day.seen[one] for one in day.seen if one.account == group.account and one not in day.money}
+        uses = {(one, owner): use for one, owners in seen.items() for owner, use in owners.items()}
+        worth = {key: use.of("") for key, use in uses.items()}
+        billed = sum(money.values())
+        if billed <= 0 or not any(worth.values()):
+            continue
+        # What is left over is nobody's, and comes first.
+        shares = allocate(billed, {(): max(billed - sum(worth.values()), 0), **worth})
+        if shares[()]:
+            lines.append(Line(Kind.UNSEEN, group, NOBODY, shares[()], {}))
+        for (one, owner), use in sorted(uses.items(), key=itemgetter(0)):
+            if pico := shares[one, owner] - use.pico:
+                lines.append(Line(Kind.CORRECTION, one, owner, pico, {}))
+        done |= {group, *seen}
+    return lines, done
 
 
 def _of_group(

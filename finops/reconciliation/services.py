@@ -211,7 +211,9 @@ def reconcile_day(*, counting: Counting, day: date, basis: str, at: datetime) ->
     lines, state = _lines(compared, spoken)
     writer = Writer(counting, day, compared.currency, corridor)
     for line in lines:
-        writer.write(line, compared.bills.get(line.group, spoken.money[0].source_id))
+        # What a bill without models pays for is on that bill.
+        billed_by = compared.bills.get(line.group) or compared.bills.get(Group(line.group.account, ""))
+        writer.write(line, billed_by or spoken.money[0].source_id)
     writer.undo_missing(sources)
     batch = Batch(organization_id=house, postings=writer.postings)
     with transaction.atomic():

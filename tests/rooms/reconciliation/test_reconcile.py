@@ -104,6 +104,22 @@ def test_where_a_bill_calls_the_models_otherwise_no_token_is_there_twice(
     assert (book.total(), tokens(book)) == (Decimal("0.012"), {0: (0, 0), cast.alice.id: (1_000, 100)})
 
 
+def test_of_a_bill_that_names_no_model_the_calls_keep_theirs(book: Book, stated: Stated, cast: Cast) -> None:
+    """As Azure's and Google's do: what calls stand at is paid out of it, and the rest is what nobody saw."""
+    called(book, "a", cast.alice)
+    called(book, "b", cast.bob)
+    stated.billed("0.02", "input_uncached", model="")
+    stated.billed("0.01", "output", model="")
+    stated.reconciled()
+    assert stated.by_person() == {0: Decimal("0.006"), cast.alice.id: Decimal("0.012"), cast.bob.id: Decimal("0.012")}
+    assert book.disagreements() == []
+    # Cheaper than the price book says: each call costs its part of what was billed.
+    stated.billed("0.008", "input_uncached", model="")
+    stated.reconciled()
+    assert stated.by_person() == {cast.alice.id: Decimal("0.009"), cast.bob.id: Decimal("0.009")}
+    assert book.disagreements() == []
+
+
 def test_tokens_that_nobody_is_billed_for_were_used_all_the_same(book: Book, stated: Stated) -> None:
     stated.billed("0.01", "input_uncached")
     stated.reported(input_uncached=1_000, output_text=100)

@@ -17,7 +17,7 @@ CHAT: Owner = (0, 0, 22, 0, 0, 0)
 ALICE_IN_SEARCH: Owner = (1, 11, 21, 0, 0, 0)
 GPT, MINI = Group("", "gpt"), Group("", "gpt-mini")
 OWNERS = st.sampled_from([ALICE, BOB, SEARCH, CHAT, ALICE_IN_SEARCH, NOBODY])
-NAMES = (("a", "gpt"), ("b", "gpt"), ("a", "mini"), ("", "gpt"), ("x", "old"))
+NAMES = (("a", "gpt"), ("b", "gpt"), ("a", "mini"), ("", "gpt"), ("x", "old"), ("a", ""), ("", ""))
 KINDS = st.sampled_from(["input_uncached", "cache_read", "output"])
 COUNTS = st.dictionaries(KINDS, st.integers(0, 10**9), max_size=3)
 GROUPS = st.sampled_from([Group(account, model) for account, model in NAMES])
@@ -129,6 +129,17 @@ def test_calls_of_a_model_that_is_not_billed_cost_nothing_where_the_bill_is_the_
     found = Day({GPT: {"": 5}}, {}, {MINI: {ALICE: Use(8, {"output": 1})}})
     assert lines(found) == [(Kind.UNSEEN, NOBODY, 5), (Kind.CORRECTION, ALICE, -8)]
     assert lines(found, whole=False) == [(Kind.UNSEEN, NOBODY, 5)]
+
+
+def test_money_of_no_model_pays_for_calls_that_have_none_of_their_own() -> None:
+    seen = {GPT: {ALICE: Use(60, {})}, MINI: {ALICE: Use(10, {}), BOB: Use(30, {})}}
+    found = Day({Group("", ""): {"output": 20, "input_uncached": 40}, GPT: {"": 50}}, {}, seen)
+    assert [(line.group, line.kind, line.owner, line.pico) for line in reconciled(found)] == [
+        (Group("", ""), Kind.UNSEEN, NOBODY, 20),
+        (GPT, Kind.CORRECTION, ALICE, -10),
+    ]
+    less = Day({Group("", ""): {"output": 20}}, {}, {MINI: seen[MINI]})
+    assert lines(less) == [(Kind.CORRECTION, ALICE, -5), (Kind.CORRECTION, BOB, -15)]
 
 
 def test_calls_that_say_no_account_are_compared_with_all_accounts_together() -> None:
