@@ -1,4 +1,4 @@
-"""Erases a person everywhere below: their names in orgs, and what sources called them in the ledger."""
+"""Erases a person everywhere below: in orgs, and what sources called them in the ledger and in statements."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Final
 from django.db import transaction
 
 from finops.core.actors import Actor
-from finops.ledger.services import forget_identities
+from finops.ledger.services import forget_identities, names_of_others
 from finops.orgs import selectors as orgs_selectors
 from finops.orgs import services as orgs
 from finops.orgs.models import Identity, Person
+from finops.statements import services as statements
 
 # What rooms above know of people: called with the person as they are called now, and the (kind, value) names they had.
 Forget = Callable[[Person, Sequence[tuple[str, str]]], None]
@@ -48,5 +49,11 @@ def erase_person(*, organization_id: int, person_id: int, by: Actor, at: datetim
         person_slug=after.slug,
         old_slugs=[slug] if slug != after.slug else [],
         identities=names,
+    )
+    # A name that is somebody else's too still names that one.
+    others = names_of_others(organization_id)
+    statements.forget(
+        organization_id=organization_id,
+        identities=[(kind, value) for kind, value in names if (kind, value.lower()) not in others],
     )
     return after

@@ -12,7 +12,7 @@ from finops.ledger.services.partitions import ensure_months, months_ahead
 from finops.ledger.services.post import post
 from finops.ledger.services.rebuild import rebuild
 from finops.ledger.services.reverse import reverse_in_transaction
-from finops.ledger.services.scrub import forget_identities
+from finops.ledger.services.scrub import forget_identities, names_of_others
 
 __all__ = [
     "KEPT",
@@ -30,6 +30,7 @@ __all__ = [
     "forget_lone",
     "listen",
     "months_ahead",
+    "names_of_others",
     "post",
     "post_lone",
     "rebuild",

@@ -48,7 +48,7 @@ def forget_identities(
     history anew comes to the same person. Call it after the person was erased: an identity that is somebody else's by
     now, or was before, stays, for it still names that one.
     """
-    names = {(kind, value.lower()) for kind, value in identities} - _names_of_others(organization_id)
+    names = {(kind, value.lower()) for kind, value in identities} - names_of_others(organization_id)
     gone = {slug.lower() for slug in old_slugs} | {value for _, value in names}
     kinds, values = [kind for kind, _ in sorted(names)], [value for _, value in sorted(names)]
     mine = _Person(organization_id, names, {slug.lower() for slug in old_slugs}, person_slug)
@@ -79,7 +79,7 @@ def _unnamed(steps: list[list[Any]], noted: Collection[str]) -> list[list[Any]]:
     ]
 
 
-def _names_of_others(organization_id: int) -> set[Name]:
+def names_of_others(organization_id: int) -> set[Name]:
     """Identities that name somebody, now or for the calls of a time."""
     rows = Identity.objects.filter(organization_id=organization_id, person__erased_at__isnull=True)
     return {(kind, value.lower()) for kind, value in rows.values_list("kind", "value")}
@@ -92,7 +92,7 @@ class _Person:
         self.names = names
         self.old_slugs = old_slugs
         self.slug = slug
-        self._others = _names_of_others(organization_id)
+        self._others = names_of_others(organization_id)
         mine = {"organization_id": organization_id}
         self._keys = set(VirtualKey.objects.filter(**mine, person__isnull=False).values_list("prefix", flat=True))
         people = Person.objects.filter(**mine).values_list("id", "slug")

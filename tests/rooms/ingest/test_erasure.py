@@ -7,13 +7,19 @@ from datetime import date
 from itertools import count
 from typing import Any
 
+import msgspec
+from django.db import transaction
+
 from finops.connectors.types import Dimensions, UsageEvent
 from finops.core.periods import DayRange
 from finops.ingest import services as ingest
 from finops.jobs import services as jobs
 from finops.jobs.models import Job
 from finops.ledger.models import Interned
+from finops.ledger.types import Posted
 from finops.orgs import services as orgs
+from finops.statements import services as statements
+from finops.statements.models import Statement
 from tests.factories.ledger import AT, Book, event, rows
 from tests.factories.orgs import HOUSE, NOON, Cast
 
@@ -114,3 +120,40 @@ def test_nobody_of_another_organization_is_forgotten(book: Book, cast: Cast) -> 
     ingest.erase_person(organization_id=cast.acme.id, person_id=cast.bob.id, by=HOUSE, at=AT)
     assert reattribute(theirs) == 0
     assert "Bob@acme.example" in json.dumps(list(Interned.objects.values_list("body", flat=True)))
+
+
+def test_rows_of_reports_forget_who_was_erased_and_bring_no_name_back(book: Book, cast: Cast) -> None:
+    """A report is read again and again: what it said of somebody who is gone stays gone."""
+    mine: dict[str, Any] = {"organization_id": cast.acme.id, "by": HOUSE, "at": NOON}
+    orgs.add_identity(person_id=cast.bob.id, kind="github", value="bob_codes", **mine)
+    orgs.add_identity(person_id=cast.bob.id, kind="provider_user", value="B\u00d6B", **mine)
+    odd = ("provider_user", "b\u00f6b")
+    reported = [
+        said(BOB, ALICE),
+        said(("email", "BOB@ACME.example")),
+        said(("github", "bob_codes"), ALICE),
+        said(odd),
+        said(ALICE),
+        said(("github", "bobxcodes")),
+        said(("key_alias", "bob@acme.example")),
+    ]
+    source = book.source("report")
+
+    def keep() -> list[Posted]:
+        with transaction.atomic():
+            return statements.keep(
+                organization_id=cast.acme.id, source_id=source.id, parser="", events=reported, at=NOON
+            )
+
+    assert set(keep()) == {Posted.CHARGED}
+    ingest.erase_person(person_id=cast.bob.id, **mine)
+
+    def told() -> list[tuple[tuple[str, str], ...]]:
+        packed = Statement.objects.order_by("id").values_list("event", flat=True)
+        return [msgspec.msgpack.decode(bytes(event), type=UsageEvent).identities for event in packed]
+
+    # The last is no name of Bob's: a key is called so.
+    left = [(ALICE,), (), (ALICE,), (), (ALICE,), (("github", "bobxcodes"),), (("key_alias", "bob@acme.example"),)]
+    assert told() == left
+    assert set(keep()) == {Posted.DUPLICATE}
+    assert told() == left
