@@ -57,14 +57,19 @@ def _models(groups: Iterable[Group]) -> Iterable[tuple[Group, list[Group]]]:
 
 def _of_no_model(day: Day) -> tuple[list[Line], set[Group]]:
     """Some bills name no models (Azure's, Google's): their money pays for calls of an account's models that have none
-    of their own, by what these stand at, as far as it goes. Its lines, and the groups that are done with.
+    of their own, and for calls that name none, by what these stand at, as far as it goes. Its lines, and the groups
+    that are done with.
     """
     lines: list[Line] = []
     done: set[Group] = set()
     for group, money in sorted(day.money.items()):
         if group.model or group in day.reported:
             continue
-        seen = {one: day.seen[one] for one in day.seen if one.account == group.account and one not in day.money}
+        seen = {
+            one: owners
+            for one, owners in day.seen.items()
+            if one.account == group.account and (one == group or one not in day.money)
+        }
         uses = {(one, owner): use for one, owners in seen.items() for owner, use in owners.items()}
         worth = {key: use.of("") for key, use in uses.items()}
         billed = sum(money.values())

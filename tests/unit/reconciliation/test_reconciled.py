@@ -140,6 +140,9 @@ def test_money_of_no_model_pays_for_calls_that_have_none_of_their_own() -> None:
     ]
     less = Day({Group("", ""): {"output": 20}}, {}, {MINI: seen[MINI]})
     assert lines(less) == [(Kind.CORRECTION, ALICE, -5), (Kind.CORRECTION, BOB, -15)]
+    # Calls that name no model either are among those it pays for.
+    nameless = Day({Group("", ""): {"": 3}}, {}, {GPT: {ALICE: Use(3, {})}, Group("", ""): {ALICE: Use(3, {})}})
+    assert sum(line.pico for line in reconciled(nameless)) == 3 - 6
 
 
 def test_calls_that_say_no_account_are_compared_with_all_accounts_together() -> None:
