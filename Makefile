@@ -42,8 +42,7 @@ lock: .venv/dev.stamp ## Resolve requirements/*.lock anew from pyproject.toml, w
 	@$(PY) -m uv pip compile integrations/litellm/pyproject.toml --extra test $(LOCK) --output-file requirements/litellm.lock
 	@for name in clients aider; do \
 		$(PY) -m uv pip compile requirements/$$name.in $(LOCK) --output-file requirements/$$name.lock || exit 1; done
-# With their extras: pip takes the newest of what somebody wants with extras, unless the lock has it with these.
-LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## Remove what was made here; the data folder stays
 	@rm -rf .venv .venv-litellm .venv-clients .venv-aider tests/clients/node/node_modules staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -40,14 +40,16 @@ fi
 echo "  Installing $lock (once; from the package index or pip's cache)"
 began=$(date +%s)
 # Byte code is written when a module is first imported: compiling all of them here takes longer than unpacking them.
+# The lock is the whole of it, so pip follows nobody's wishes: where a package is wanted with extras, one before 23.3 looks
+# at the newest release, which is not the one that is locked.
 if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --progress-bar off \
-    --no-compile --require-hashes --only-binary :all: --requirement "$lock" >"$log" 2>&1; then
+    --no-compile --no-deps --require-hashes --only-binary :all: --requirement "$lock" >"$log" 2>&1; then
     tail -n 5 "$log" >&2
+    if grep -q "connection broken\|Connection aborted\|Max retries\|timed out\|SSL certificate\|Could not fetch URL" "$log"; then
+        trouble "the package index could not be reached; check the network or pip's settings, then run make again"
+    fi
     if grep -q "No matching distribution found\|Could not find a version" "$log"; then
         trouble "a package above has no wheel for this Python and platform; use CPython 3.11 to 3.13 on Linux (x86-64, arm64) or macOS, and see $log"
-    fi
-    if grep -qi "connection\|resolve\|timed out\|proxy\|ssl" "$log"; then
-        trouble "the package index could not be reached; check the network or pip's settings, then run make again"
     fi
     trouble "pip could not install $lock; its whole output is in $log"
 fi
